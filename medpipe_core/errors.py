@@ -1,0 +1,35 @@
+"""The errors medpipe raises on purpose, and the nearest-name hints they carry."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class MedpipeError(Exception):
+    """Base of every error that medpipe raises on purpose.
+
+    Its text is meant for the person at the keyboard: what was asked, what was found, what is
+    near, and what to do.
+    """
+
+
+def nearest(word: str, names: Iterable[str], *, limit: int = 3) -> list[str]:
+    """Return up to `limit` of `names` that look like `word`, the most alike first."""
+    known = {name.lower(): name for name in names}
+    return [known[hit] for hit in difflib.get_close_matches(word.lower(), known, limit, 0.5)]
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Return `" Did you mean 'a' or 'b'?"`, or the known names where none is near."""
+    known = sorted(names)
+    close = nearest(word, known)
+    if close:
+        return f" Did you mean {' or '.join(repr(name) for name in close)}?"
+    if not known:
+        return ""
+    shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+    return f" Known: {shown}."
