@@ -1,0 +1,43 @@
+"""What a searcher decides for one step: a genotype and, for gradient searchers, its gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from medpipe_core.space import Genotype
+
+_NO_GATES: Mapping[str, torch.Tensor] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The only truth of one search step.
+
+    Attributes:
+        genotype: The path to run.
+        gates: Choice path → scalar float32 tensor of value exactly 1.0, part of the searcher's
+            graph. The output of the operation that a choice governs is multiplied by its gate, so
+            the gate's gradient is what the paper's equations 3 and 4 send to the logits. A choice
+            without a gate gets no gradient.
+    """
+
+    genotype: Genotype
+    gates: Mapping[str, torch.Tensor] = field(default=_NO_GATES)
+
+    def detached(self) -> Decision:
+        """Return the same path without gates: for the step on the weights."""
+        return Decision(self.genotype)
+
+    def gate(self, paths: Iterable[str]) -> torch.Tensor | None:
+        """Return the product of the gates of some choices, or None where there is none."""
+        gates = [self.gates[path] for path in paths if path in self.gates]
+        if not gates:
+            return None
+        return gates[0] if len(gates) == 1 else torch.stack(gates).prod()
