@@ -1,0 +1,28 @@
+"""Torch modules that run one candidate of a space at a time."""
+
+from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, augment_batch
+from medpipe_core.supernet.binding import BindingError
+from medpipe_core.supernet.decision import Decision
+from medpipe_core.supernet.gate import gated
+from medpipe_core.supernet.head import PooledLinear
+from medpipe_core.supernet.network import Supernet, build_network
+from medpipe_core.supernet.policy import Policy, PolicyLayer, build_policy
+from medpipe_core.supernet.resources import ResourceMeter, Resources, resources
+
+__all__ = [
+    "Augmentation",
+    "AugmentationError",
+    "BindingError",
+    "Decision",
+    "Policy",
+    "PolicyLayer",
+    "PooledLinear",
+    "ResourceMeter",
+    "Resources",
+    "Supernet",
+    "augment_batch",
+    "build_network",
+    "build_policy",
+    "gated",
+    "resources",
+]

@@ -73,7 +73,9 @@ class Augmentation:
             volumes: `(batch, channel, *space)`, intensities in [0, 1].
             draw: What `draw` returned, on the volumes' device.
         """
-        raise AugmentationError(f"{type(self).__name__} does not define apply(self, volumes, *draw)")
+        raise AugmentationError(
+            f"{type(self).__name__} does not define apply(self, volumes, *draw)"
+        )
 
 
 def augment_batch(

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from medpipe_core.space import Genotype
 
-_NO_GATES: Mapping[str, torch.Tensor] = MappingProxyType({})
-
 
 @dataclass(frozen=True)
 class Decision:
@@ -29,7 +27,7 @@ class Decision:
     """
 
     genotype: Genotype
-    gates: Mapping[str, torch.Tensor] = field(default=_NO_GATES)
+    gates: Mapping[str, torch.Tensor] = field(default_factory=lambda: MappingProxyType({}))
 
     def detached(self) -> Decision:
         """Return the same path without gates: for the step on the weights."""

@@ -1,0 +1,114 @@
+"""Search spaces, searchers and the plugin platform of medpipe.
+
+Names are imported on first use, so that describing a space, listing plugins or checking a
+configuration never waits for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medpipe_core.errors import MedpipeError, did_you_mean
+    from medpipe_core.plugins import Registry, hookimpl, load_plugins
+    from medpipe_core.runner import RunResult, run
+    from medpipe_core.search import Outcome, Searcher
+    from medpipe_core.space import (
+        Budget,
+        Choice,
+        Genotype,
+        Group,
+        Mutable,
+        Operation,
+        OperationChoice,
+        Repeat,
+        SearchSpace,
+        ValueChoice,
+        compose,
+    )
+    from medpipe_core.supernet import (
+        Augmentation,
+        Decision,
+        Policy,
+        ResourceMeter,
+        Resources,
+        Supernet,
+        build_network,
+        build_policy,
+        resources,
+    )
+
+__all__ = [
+    "Augmentation",
+    "Budget",
+    "Choice",
+    "Decision",
+    "Genotype",
+    "Group",
+    "MedpipeError",
+    "Mutable",
+    "Operation",
+    "OperationChoice",
+    "Outcome",
+    "Policy",
+    "Registry",
+    "Repeat",
+    "ResourceMeter",
+    "Resources",
+    "RunResult",
+    "SearchSpace",
+    "Searcher",
+    "Supernet",
+    "ValueChoice",
+    "build_network",
+    "build_policy",
+    "compose",
+    "did_you_mean",
+    "hookimpl",
+    "load_plugins",
+    "resources",
+    "run",
+]
+
+_ROOMS = {
+    "errors": ("MedpipeError", "did_you_mean"),
+    "plugins": ("Registry", "hookimpl", "load_plugins"),
+    "runner": ("RunResult", "run"),
+    "search": ("Outcome", "Searcher"),
+    "space": (
+        "Budget",
+        "Choice",
+        "Genotype",
+        "Group",
+        "Mutable",
+        "Operation",
+        "OperationChoice",
+        "Repeat",
+        "SearchSpace",
+        "ValueChoice",
+        "compose",
+    ),
+    "supernet": (
+        "Augmentation",
+        "Decision",
+        "Policy",
+        "ResourceMeter",
+        "Resources",
+        "Supernet",
+        "build_network",
+        "build_policy",
+        "resources",
+    ),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'medpipe_core' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"medpipe_core.{_ROOM_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,61 @@
+"""The presets: keys and values that apply before the user's own.
+
+A preset says how long a run takes, not what is searched. What a space, searcher or dataset adds
+to a preset stands in its own parameter model, as `presets: ClassVar[Mapping[str, Mapping[str,
+Any]]]`: preset → its own keys (without `space.` and the like) → value.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "quick": MappingProxyType(
+            {
+                "search.epochs": 3,
+                "search.candidates": 2,
+                "search.weights_lr": 2e-3,
+                "evaluate.top_k": 2,
+                "evaluate.epochs": 1,
+                "evaluate.inherit": True,
+                "retrain.epochs": 6,
+                "retrain.lr": 2e-3,
+            }
+        ),
+        "laptop": MappingProxyType(
+            {
+                "search.epochs": 15,
+                "search.weights_lr": 1e-3,
+                "evaluate.top_k": 3,
+                "evaluate.epochs": 3,
+                "evaluate.inherit": True,
+                "retrain.epochs": 30,
+            }
+        ),
+        "paper": MappingProxyType(
+            {
+                "search.epochs": 50,
+                "search.weights_lr": 3e-4,
+                "search.candidates": 1,
+                "evaluate.top_k": 5,
+                "evaluate.epochs": 10,
+                "evaluate.lr": 1e-3,
+                "retrain.epochs": 200,
+                "retrain.lr": 1e-3,
+            }
+        ),
+    }
+)
+
+SUMMARIES: Mapping[str, str] = MappingProxyType(
+    {
+        "quick": "everything in about two minutes on two cores, to see it work",
+        "laptop": "an hour or two for a set of 28³ volumes on two cores",
+        "paper": "the paper's epochs and learning rates; wants a GPU",
+    }
+)

@@ -1,0 +1,57 @@
+"""Who makes the operations that a description names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from medpipe_core.errors import MedpipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class Catalogue(Protocol):
+    """Looks operations up by kind and name; the plugin registry is one."""
+
+    def factory(self, kind: str, name: str, /) -> Callable[..., Any]:
+        """Return what makes the operation; raise a `MedpipeError` where it is unknown."""
+
+    def origin(self, kind: str, name: str, /) -> tuple[str, str]:
+        """Return the distribution that the operation comes from, and its version."""
+
+
+class MergedCatalogue:
+    """Asks several catalogues in turn."""
+
+    def __init__(self, catalogues: Iterable[Catalogue]) -> None:
+        self._catalogues = tuple(catalogues)
+
+    def factory(self, kind: str, name: str) -> Callable[..., Any]:
+        """Return the first catalogue's factory that knows the operation."""
+        factory: Callable[..., Any] = self._first("factory", kind, name)
+        return factory
+
+    def origin(self, kind: str, name: str) -> tuple[str, str]:
+        """Return where the first catalogue that knows the operation has it from."""
+        origin: tuple[str, str] = self._first("origin", kind, name)
+        return origin
+
+    def _first(self, question: str, kind: str, name: str) -> Any:
+        failures = []
+        for catalogue in self._catalogues:
+            try:
+                return getattr(catalogue, question)(kind, name)
+            except MedpipeError as error:
+                failures.append(error)
+        raise failures[0]
+
+
+def merge(catalogues: Iterable[Catalogue | None]) -> Catalogue | None:
+    """Return one catalogue that stands for several, each asked once."""
+    distinct: list[Catalogue] = []
+    for catalogue in catalogues:
+        if catalogue is not None and not any(catalogue is known for known in distinct):
+            distinct.append(catalogue)
+    if not distinct:
+        return None
+    return distinct[0] if len(distinct) == 1 else MergedCatalogue(distinct)

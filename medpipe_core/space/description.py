@@ -1,0 +1,162 @@
+"""A description as JSON, as a digest and as text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.space.errors import SpaceError
+from medpipe_core.space.nodes import (
+    Group,
+    Mutable,
+    Operation,
+    OperationChoice,
+    Repeat,
+    Value,
+    ValueChoice,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DEEPEST = 64
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Upper limits on the network that a genotype describes; None where there is none.
+
+    Attributes:
+        parameters: Most trainable numbers.
+        multiply_adds: Most multiply-adds for one volume, forward.
+    """
+
+    parameters: int | None = None
+    multiply_adds: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in asdict(self).items():
+            if limit is not None and (type(limit) is not int or limit < 1):
+                raise SpaceError(f"budget: {name} must be a positive integer, but is {limit!r}")
+
+
+def digest(root: Mutable, budget: Budget | None) -> str:
+    """Return sixteen hexadecimal digits that stand for a description."""
+    plain = [node_to_plain(root), None if budget is None else asdict(budget)]
+    text = json.dumps(plain, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def node_to_plain(node: Mutable) -> dict[str, Any]:
+    """Return a node as data that JSON can hold."""
+    match node:
+        case ValueChoice():
+            return {"values": [_value_to_plain(value) for value in node.values]}
+        case Operation():
+            plain: dict[str, Any] = {"operation": node.name, "kind": node.kind}
+            plain["parameters"] = {
+                name: node_to_plain(value)
+                if isinstance(value, ValueChoice)
+                else _value_to_plain(value)
+                for name, value in node.parameters.items()
+            }
+            if node.neutral is not None:
+                plain["neutral"] = {n: _value_to_plain(v) for n, v in node.neutral.items()}
+            return plain
+        case OperationChoice():
+            return {"one_of": {k: node_to_plain(v) for k, v in node.candidates.items()}}
+        case Repeat():
+            return {"repeat": node_to_plain(node.template), "counts": list(node.counts)}
+        case Group():
+            return {"all_of": {k: node_to_plain(v) for k, v in node.children.items()}}
+    raise SpaceError(f"{type(node).__name__} is not a kind of node that a description can hold")
+
+
+def node_from_plain(plain: Any, *, depth: int = 0) -> Mutable:
+    """Read what `node_to_plain` gave.
+
+    Raises:
+        SpaceError: It is something else, or nested deeper than 64 levels.
+    """
+    if depth > _DEEPEST:
+        raise SpaceError(f"not a description: nested deeper than {_DEEPEST} levels")
+    match plain:
+        case {"values": [*values], **rest} if not rest:
+            return ValueChoice(*values)
+        case {"operation": str(name), "kind": str(kind), "parameters": dict(given), **rest} if (
+            not rest.keys() - {"neutral"}
+        ):
+            parameters: dict[str, Value | ValueChoice] = {
+                key: ValueChoice(*value["values"]) if _is_choice(value) else value
+                for key, value in given.items()
+            }
+            neutral = rest.get("neutral")
+            if neutral is not None and not isinstance(neutral, dict):
+                raise SpaceError(f"not a description: neutral of {name!r} is {neutral!r}")
+            return Operation(kind, name, parameters, neutral)
+        case {"one_of": dict(candidates), **rest} if not rest:
+            return OperationChoice(_nodes(candidates, depth))
+        case {"repeat": template, "counts": [*counts], **rest} if not rest:
+            return Repeat(node_from_plain(template, depth=depth + 1), tuple(counts))
+        case {"all_of": dict(children), **rest} if not rest:
+            return Group(_nodes(children, depth))
+    found = sorted(map(str, plain)) if isinstance(plain, dict) else type(plain).__name__
+    raise SpaceError(f"not a description: a node cannot consist of {found}")
+
+
+def lines(node: Mutable, name: str, indent: str = "") -> Iterator[str]:
+    """Iterate over the lines of a readable description."""
+    match node:
+        case ValueChoice():
+            yield f"{indent}{name}: one of {', '.join(node.keys)}"
+        case Operation():
+            fixed = [f"{n}={v!r}" for n, v in node.parameters.items() if n not in node.choices]
+            known = f" ({', '.join(fixed)})" if fixed else ""
+            yield f"{indent}{name}: {node.kind} {node.name}{known}"
+            for parameter, choice in node.choices.items():
+                yield from lines(choice, parameter, indent + "  ")
+        case OperationChoice():
+            yield f"{indent}{name}: one of {', '.join(node.keys)}"
+            for key, candidate in node.candidates.items():
+                if not isinstance(candidate, Operation) or candidate.choices:
+                    yield from lines(candidate, key, indent + "  ")
+        case Repeat():
+            yield f"{indent}{name}: repeated {', '.join(node.keys)} times"
+            yield from lines(node.template, "each", indent + "  ")
+        case Group():
+            yield f"{indent}{name}:"
+            for child_name, child in node.children.items():
+                yield from lines(child, child_name, indent + "  ")
+
+
+def operations(node: Mutable) -> Iterator[tuple[str, str]]:
+    """Iterate over kind and name of every operation under a node."""
+    match node:
+        case Operation():
+            yield node.kind, node.name
+        case OperationChoice():
+            for candidate in node.candidates.values():
+                yield from operations(candidate)
+        case Repeat():
+            yield from operations(node.template)
+        case Group():
+            for child in node.children.values():
+                yield from operations(child)
+
+
+def _is_choice(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("values"), list)
+
+
+def _nodes(plain: dict[str, Any], depth: int) -> dict[str, Mutable]:
+    return {key: node_from_plain(value, depth=depth + 1) for key, value in plain.items()}
+
+
+def _value_to_plain(value: Value) -> Any:
+    if isinstance(value, tuple):
+        return [_value_to_plain(part) for part in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value

@@ -1,0 +1,192 @@
+"""The supernet: every candidate of a space as modules, of which one path runs."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from medpipe_core.seeding import child_seed, seeded_init
+from medpipe_core.supernet.binding import (
+    BLOCK,
+    bind_blocks,
+    build_block,
+    catalogue_of,
+    variant_key,
+)
+from medpipe_core.supernet.decision import Decision
+from medpipe_core.supernet.gate import gated
+from medpipe_core.supernet.head import PooledLinear
+from medpipe_core.supernet.policy import policy_from_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from medpipe_core.space import Catalogue, Genotype, SearchSpace
+
+
+class HeadFactory(Protocol):
+    """Makes the task's head: `(in_channels, num_classes)` to a module from features to logits."""
+
+    def __call__(self, in_channels: int, num_classes: int, /) -> nn.Module:
+        """Make one head."""
+
+
+class Supernet(nn.Module):
+    """A search space bound to modules; a forward pass runs one path and nothing else.
+
+    Augmentations act in training mode only, as dropout does. Candidates that are not sampled cost
+    no time, no activations and get no gradient.
+
+    Args:
+        space: What is searched. Its operations of kind `augmentation` act on the input, its
+            operations of kind `block` make the network, both in the order of the space.
+        in_channels: Channels of a volume.
+        num_classes: Logits of a volume.
+        seed: Seed of the first weights and of the augmentations' default generator.
+        head: Makes the head; global average pooling and one linear layer by default.
+        catalogue: Who makes the operations; the space's own by default.
+
+    Raises:
+        BindingError: The space cannot be bound; the text names the path.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        in_channels: int,
+        num_classes: int,
+        seed: int = 0,
+        head: HeadFactory = PooledLinear,
+        catalogue: Catalogue | None = None,
+    ) -> None:
+        super().__init__()
+        self.space = space
+        self.catalogue = catalogue_of(space, catalogue)
+        bound = bind_blocks(space, self.catalogue, in_channels=in_channels, seed=seed)
+        self.operations = nn.ModuleDict(bound.modules)
+        self.head = _build_head(head, bound.out_channels, num_classes, seed)
+        self._generator_seed = child_seed(seed, "supernet", "augmentation")
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def forward(
+        self,
+        volumes: Tensor,
+        decision: Decision | Genotype,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the logits of one path, `(batch, num_classes)`.
+
+        Args:
+            volumes: `(batch, channel, *space)`, intensities in [0, 1].
+            decision: The path, and gates for searchers that need their gradient.
+            generator: Source of the augmentations' draws in training mode; by default one that
+                belongs to this supernet and was seeded by its `seed`.
+        """
+        decision = decision if isinstance(decision, Decision) else Decision(decision)
+        if self.training:
+            volumes = self.augment(volumes, decision, generator=generator)
+        return self.classify(volumes, decision)
+
+    def augment(
+        self,
+        volumes: Tensor,
+        decision: Decision,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the volumes after the path's augmentations; the same shape."""
+        steps = self.space.resolve(decision.genotype)
+        policy = policy_from_steps(steps, self.catalogue)
+        if not policy.layers:
+            return volumes
+        return policy(volumes, generator or self._own_generator(volumes.device), decision)
+
+    def classify(self, volumes: Tensor, decision: Decision) -> Tensor:
+        """Return the logits of the path's network, without augmentation."""
+        features = volumes
+        for step in self.space.resolve(decision.genotype):
+            if step.kind != BLOCK:
+                continue
+            operation = self.operations[variant_key(step, decision.genotype)]
+            features = gated(operation(features), decision.gate(step.choices))
+        logits: Tensor = self.head(features)
+        return logits
+
+    def freeze(self, genotype: Genotype) -> nn.Sequential:
+        """Return the genotype's network alone, with a copy of the weights it has here.
+
+        The result is a plain `nn.Sequential` that computes bit for bit what this path computes
+        here in evaluation mode. It holds no augmentation: those belong to training
+        (`build_policy`).
+
+        Raises:
+            InvalidGenotypeError: The genotype is not of this space.
+        """
+        return copy.deepcopy(nn.Sequential(OrderedDict(self._path(genotype))))
+
+    def parameters_of(self, genotype: Genotype) -> Iterator[nn.Parameter]:
+        """Iterate over the parameters that a genotype's path uses, the head's included."""
+        for _, module in self._path(genotype):
+            yield from module.parameters()
+
+    def _path(self, genotype: Genotype) -> Iterator[tuple[str, nn.Module]]:
+        for step in self.space.resolve(genotype):
+            if step.kind == BLOCK:
+                key = variant_key(step, genotype)
+                yield key, self.operations[key]
+        yield "head", self.head
+
+    def _own_generator(self, device: torch.device) -> torch.Generator:
+        if device not in self._generators:
+            generator = torch.Generator(device=device)
+            self._generators[device] = generator.manual_seed(self._generator_seed)
+        return self._generators[device]
+
+
+def build_network(
+    space: SearchSpace,
+    genotype: Genotype,
+    *,
+    in_channels: int,
+    num_classes: int,
+    seed: int = 0,
+    head: HeadFactory = PooledLinear,
+    catalogue: Catalogue | None = None,
+) -> nn.Sequential:
+    """Build a genotype's network with fresh weights, without building the supernet.
+
+    With the seed of a supernet its first weights are the supernet's first weights.
+
+    Raises:
+        InvalidGenotypeError: The genotype is not of this space.
+        BindingError: A block could not be built.
+    """
+    catalogue = catalogue_of(space, catalogue)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    channels = in_channels
+    for step in space.resolve(genotype):
+        if step.kind != BLOCK:
+            continue
+        key = variant_key(step, genotype)
+        layers[key] = build_block(
+            catalogue,
+            step.name,
+            path=key,
+            in_channels=channels,
+            parameters=dict(step.parameters),
+            seed=seed,
+        )
+        channels = int(layers[key].out_channels)  # type: ignore[arg-type]
+    layers["head"] = _build_head(head, channels, num_classes, seed)
+    return nn.Sequential(layers)
+
+
+def _build_head(head: HeadFactory, in_channels: int, num_classes: int, seed: int) -> nn.Module:
+    with seeded_init(child_seed(seed, "weights", "head")):
+        return head(in_channels, num_classes)

@@ -1,0 +1,1 @@
+"""Plugins of medpipe: 3D augmentation, blocks, datasets and the registered spaces."""

@@ -1,0 +1,37 @@
+"""The plain 3D convolution of the stem and the calibration layers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Conv3DBlock(nn.Module):
+    """3D convolution → batch normalisation → ReLU6 (paper, section III-A: stem, calibration).
+
+    Maps `(batch, in_channels, D, H, W)` to `(batch, channels, ⌈D/stride⌉, ⌈H/stride⌉, ⌈W/stride⌉)`
+    in channels-last memory order, which the layers after it are faster in.
+
+    Args:
+        in_channels: Channels that come in.
+        channels: Channels that go out.
+        kernel: Odd edge length of the kernel, in voxels.
+        stride: Step of the kernel, in voxels, for all three axes.
+    """
+
+    def __init__(
+        self, in_channels: int, *, channels: int, kernel: int = 3, stride: int = 1
+    ) -> None:
+        super().__init__()
+        self.out_channels = channels
+        self.convolution = nn.Conv3d(
+            in_channels, channels, kernel, stride=stride, padding=kernel // 2, bias=False
+        )
+        self.normalisation = nn.BatchNorm3d(channels)
+        self.activation = nn.ReLU6()
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        """Apply the three layers."""
+        volumes = volumes.contiguous(memory_format=torch.channels_last_3d)
+        output: Tensor = self.activation(self.normalisation(self.convolution(volumes)))
+        return output

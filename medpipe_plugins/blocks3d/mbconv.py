@@ -1,0 +1,58 @@
+"""Mobile inverted bottleneck convolution in 3D, and the identity that competes with it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from medpipe_plugins.blocks3d.depthwise import DepthwiseConv3d
+
+
+class MBConv3D(nn.Module):
+    """MBConv k-e: 1³ conv → BN → ReLU6 → depthwise k³ conv → BN → ReLU6 → 1³ conv → BN.
+
+    The last normalisation has no activation after it, and there is no skip connection (paper,
+    section III-A and figure 1). Maps `(batch, in_channels, D, H, W)` to `(batch, channels, D, H, W)`
+    for stride 1.
+
+    Args:
+        in_channels: Channels that come in.
+        kernel: k, odd edge length of the depthwise kernel, in voxels.
+        expansion: e, ratio of inner channels to incoming channels.
+        channels: Channels that go out; as many as come in by default.
+        stride: Step of the depthwise kernel.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        kernel: int,
+        expansion: int,
+        channels: int | None = None,
+        stride: int = 1,
+    ) -> None:
+        super().__init__()
+        inner = in_channels * expansion
+        self.out_channels = in_channels if channels is None else channels
+        self.expand = nn.Sequential(
+            nn.Conv3d(in_channels, inner, 1, bias=False), nn.BatchNorm3d(inner), nn.ReLU6()
+        )
+        self.depthwise = nn.Sequential(
+            DepthwiseConv3d(inner, kernel, stride), nn.BatchNorm3d(inner), nn.ReLU6()
+        )
+        self.project = nn.Sequential(
+            nn.Conv3d(inner, self.out_channels, 1, bias=False), nn.BatchNorm3d(self.out_channels)
+        )
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        """Apply the three stages."""
+        output: Tensor = self.project(self.depthwise(self.expand(volumes)))
+        return output
+
+
+class IdentityBlock(nn.Identity):
+    """Gives its input as it is: a layer that is not there."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.out_channels = in_channels

@@ -1,0 +1,1 @@
+"""The search spaces that this package registers."""

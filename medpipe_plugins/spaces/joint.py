@@ -1,0 +1,46 @@
+"""The paper's joint space: augmentation and network, composed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from medpipe_core import SearchSpace, compose
+from medpipe_plugins.spaces.augment import AugmentSettings, augment_space
+from medpipe_plugins.spaces.mbconv3d import MBConv3DSettings, mbconv3d_space
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class JointSettings(BaseModel):
+    """Parameters of `medpipe-joint`: those of its two parts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    augment: AugmentSettings = Field(AugmentSettings(), description="the augmentation space")
+    network: MBConv3DSettings = Field(MBConv3DSettings(), description="the network space")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        preset: {f"network.{key}": value for key, value in values.items()}
+        for preset, values in MBConv3DSettings.presets.items()
+    }
+
+
+def joint_space(**settings: Any) -> SearchSpace:
+    """Describe the joint space of about 7.4 × 10³⁶ members (paper, section III-A3).
+
+    The budget is the network's.
+
+    Args:
+        settings: Fields of `JointSettings`.
+    """
+    chosen = JointSettings(**settings)
+    network = mbconv3d_space(**dict(chosen.network))
+    return compose(
+        "medpipe-joint",
+        budget=network.budget,
+        augment=augment_space(**dict(chosen.augment)),
+        network=network,
+    )

@@ -1,0 +1,157 @@
+"""The paper's network space: a stem and six blocks of MBConv3D layers (section III-A2)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from annotated_types import Ge
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from medpipe_core import Budget, Group, Operation, OperationChoice, SearchSpace, ValueChoice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Positive = Annotated[int, Ge(1)]
+
+CANDIDATES = (
+    "mbconv_k3_e3",
+    "mbconv_k5_e3",
+    "mbconv_k7_e3",
+    "mbconv_k3_e4",
+    "mbconv_k5_e4",
+    "mbconv_k7_e4",
+    "mbconv_k3_e6",
+    "identity",
+)
+PAPER_CHANNELS = (32, 48, 64, 96, 160, 320)
+WIDE_CHANNELS = (32, 64, 128, 256, 512, 1024)
+_MBCONV = re.compile(r"mbconv_k(?P<kernel>\d+)_e(?P<expansion>\d+)")
+
+
+class BudgetSettings(BaseModel):
+    """Upper limits on the network, which every searcher keeps."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parameters: Positive | None = Field(None, description="most trainable numbers of a network")
+    multiply_adds: Positive | None = Field(
+        None, description="most multiply-adds of a network, for one volume, forward"
+    )
+
+    def budget(self) -> Budget | None:
+        """Return the limits as the space holds them, or None where there is no limit."""
+        if self.parameters is None and self.multiply_adds is None:
+            return None
+        return Budget(parameters=self.parameters, multiply_adds=self.multiply_adds)
+
+
+class MBConv3DSettings(BaseModel):
+    """Parameters of `medpipe-mbconv3d`; the defaults are the paper's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stem_channels: Positive = Field(32, description="output channels of the stem")
+    channels: tuple[Positive, ...] = Field(
+        PAPER_CHANNELS, min_length=1, description="output channels of each block"
+    )
+    depths: tuple[Annotated[int, Ge(0)], ...] = Field(
+        (4, 4, 4, 4, 4, 1), min_length=1, description="normal layers of each block"
+    )
+    candidates: tuple[str, ...] = Field(
+        CANDIDATES,
+        min_length=1,
+        description="candidates of a normal layer: mbconv_k<kernel>_e<expansion>, or any "
+        "registered block that takes no parameters",
+    )
+    strides: tuple[Positive, ...] = Field(
+        (1, 2), min_length=1, description="strides offered to the stem and the calibration layers"
+    )
+    budget: BudgetSettings = Field(
+        BudgetSettings(), description="upper limits on the network (parameters, multiply_adds)"
+    )
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {
+            "stem_channels": 8,
+            "channels": [8, 12, 16, 24, 32, 48],
+            "budget.multiply_adds": 12_000_000,
+        },
+        "laptop": {
+            "stem_channels": 16,
+            "channels": [16, 24, 32, 48, 80, 160],
+            "budget.multiply_adds": 150_000_000,
+        },
+    }
+
+    @model_validator(mode="after")
+    def _one_depth_a_block(self) -> Self:
+        if len(self.channels) != len(self.depths):
+            raise ValueError(
+                f"channels has {len(self.channels)} entries and depths {len(self.depths)}; "
+                "give one of each for every block"
+            )
+        return self
+
+
+class WideMBConv3DSettings(MBConv3DSettings):
+    """Parameters of `medpipe-mbconv3d-wide`."""
+
+    channels: tuple[Positive, ...] = Field(
+        WIDE_CHANNELS, min_length=1, description="output channels of each block"
+    )
+
+
+def mbconv3d_space(**settings: Any) -> SearchSpace:
+    """Describe the network space: 8²¹ · 2⁷ ≈ 1.2 × 10²¹ networks with the paper's settings.
+
+    A block is a calibration layer, which carries the change of channels and a searchable stride,
+    followed by its normal layers at stride 1.
+
+    Args:
+        settings: Fields of `MBConv3DSettings`.
+    """
+    return describe_network("medpipe-mbconv3d", MBConv3DSettings(**settings))
+
+
+def wide_mbconv3d_space(**settings: Any) -> SearchSpace:
+    """Describe the same space with channels 32, 64, 128, 256, 512, 1024 by default.
+
+    Two model sizes in the paper's table VII exceed what its stated channels can give.
+    """
+    return describe_network("medpipe-mbconv3d-wide", WideMBConv3DSettings(**settings))
+
+
+def describe_network(name: str, settings: MBConv3DSettings) -> SearchSpace:
+    """Describe a network space of stem and blocks under a name of its own."""
+    parts: dict[str, Operation | Group] = {"stem": _convolution(settings, settings.stem_channels)}
+    for number, (channels, depth) in enumerate(
+        zip(settings.channels, settings.depths, strict=True), start=1
+    ):
+        layers = {f"layer{layer}": _normal_layer(settings) for layer in range(1, depth + 1)}
+        parts[f"block{number}"] = Group({"calibration": _convolution(settings, channels), **layers})
+    return SearchSpace(name, Group(parts), budget=settings.budget.budget())
+
+
+def _convolution(settings: MBConv3DSettings, channels: int) -> Operation:
+    return Operation(
+        "block",
+        "conv3d",
+        {"channels": channels, "kernel": 3, "stride": ValueChoice(*settings.strides)},
+    )
+
+
+def _normal_layer(settings: MBConv3DSettings) -> OperationChoice:
+    return OperationChoice({key: _candidate(key) for key in settings.candidates})
+
+
+def _candidate(key: str) -> Operation:
+    mbconv = _MBCONV.fullmatch(key)
+    if mbconv is None:
+        return Operation("block", key)
+    return Operation(
+        "block",
+        "mbconv3d",
+        {"kernel": int(mbconv["kernel"]), "expansion": int(mbconv["expansion"])},
+    )
