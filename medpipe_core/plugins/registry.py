@@ -1,0 +1,255 @@
+"""The registry: (kind, name) to what a plugin registered under it."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel
+
+from medpipe_core.errors import did_you_mean
+from medpipe_core.plugins.errors import MissingPluginError, PluginError, UnknownNameError
+from medpipe_core.plugins.parameters import check, model_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+KINDS = ("augmentation", "block", "space", "searcher", "dataset", "model")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name.
+
+    Attributes:
+        kind: One of `KINDS`.
+        name: The name, unique within its kind.
+        distribution: The installed distribution that registered it.
+        version: Its version.
+        entry_point: Name of the entry point.
+        summary: One line about it.
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    entry_point: str
+    summary: str = ""
+    _factory: Callable[..., Any] | str = field(default="", repr=False)
+    _parameters: type[BaseModel] | str | None = field(default=None, repr=False)
+
+    @property
+    def who(self) -> str:
+        """The entry with its origin, for messages."""
+        return f"{self.kind} {self.name!r} of {self.distribution} {self.version}"
+
+    def load(self) -> Callable[..., Any]:
+        """Return the factory, imported now if it was given as a string.
+
+        Raises:
+            PluginError: It cannot be imported or called.
+        """
+        factory = self._resolve(self._factory)
+        if not callable(factory):
+            raise PluginError(
+                f"{self.who}: its factory is a {type(factory).__name__}, not callable"
+            )
+        return factory  # type: ignore[no-any-return]
+
+    def parameters(self) -> type[BaseModel]:
+        """Return the model of its parameters: the registered one, or one from its signature.
+
+        Raises:
+            PluginError: The model or the factory cannot be imported.
+        """
+        if self._parameters is None:
+            return model_of(self.load(), f"Parameters of {self.name}")
+        model = self._resolve(self._parameters)
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise PluginError(f"{self.who}: its parameters are {model!r}, not a pydantic model")
+        return model
+
+    def _resolve(self, target: Any) -> Any:
+        if not isinstance(target, str):
+            return target
+        module, _, attribute = target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except Exception as error:
+            raise PluginError(
+                f"{self.who}: {target!r} cannot be imported ({type(error).__name__}: {error}); "
+                f"reinstall or update {self.distribution}, or disable it "
+                f"(plugins.disable=[{self.entry_point}])"
+            ) from error
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """What became of one plugin.
+
+    Attributes:
+        name: Name of its entry point.
+        distribution: The distribution it came from.
+        version: Its version.
+        entry_point: The object that the entry point names.
+        status: `"loaded"`, `"failed"` or `"disabled"`.
+        registered: What it registered, as `kind/name`.
+        error: Who, where and what to do, if it failed.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    entry_point: str
+    status: Literal["loaded", "failed", "disabled"]
+    registered: tuple[str, ...] = ()
+    error: str = ""
+
+
+class Registrar:
+    """Collects what one plugin registers; nothing counts until the plugin is through."""
+
+    def __init__(self, record: PluginRecord, known: Registry) -> None:
+        self._record = record
+        self._known = known
+        self.entries: dict[tuple[str, str], Entry] = {}
+
+    def register(
+        self,
+        kind: str,
+        name: str,
+        factory: Callable[..., Any] | str,
+        *,
+        parameters: type[BaseModel] | str | None = None,
+        summary: str = "",
+    ) -> None:
+        """Register a factory under a name.
+
+        Args:
+            kind: augmentation, block, space, searcher, dataset or model.
+            name: Its name; each name lives once within its kind.
+            factory: A callable, or an import string `"package.module:attribute"` that is imported
+                on first use.
+            parameters: The pydantic model of its settings, or an import string of one. By default
+                it follows from the factory's signature, which then has to be imported for help.
+            summary: One line for listings.
+
+        Raises:
+            PluginError: The kind is unknown, the name is taken, or the factory is neither callable
+                nor an import string.
+        """
+        who = f"{self._record.distribution} {self._record.version}"
+        if kind not in KINDS:
+            raise PluginError(f"{who} registers unknown kind {kind!r}.{did_you_mean(kind, KINDS)}")
+        if not isinstance(name, str) or not name or any(c in name for c in ":/ \t\n="):
+            raise PluginError(
+                f"{who}: {name!r} cannot name a {kind}; use letters, digits, '-', '_'"
+            )
+        _check_target(who, name, "factory", factory)
+        if parameters is not None:
+            _check_target(who, name, "parameters", parameters)
+        taken = self.entries.get((kind, name)) or self._known.find(kind, name)
+        if taken is not None:
+            raise PluginError(
+                f"{who} registers {kind} {name!r}, which {taken.distribution} {taken.version} has "
+                "already; one of the two has to rename it, or disable one of the plugins"
+            )
+        self.entries[kind, name] = Entry(
+            kind,
+            name,
+            self._record.distribution,
+            self._record.version,
+            self._record.name,
+            summary,
+            factory,
+            parameters,
+        )
+
+
+class Registry:
+    """Everything that loaded plugins registered; it is also the catalogue of operations."""
+
+    def __init__(
+        self, entries: Mapping[tuple[str, str], Entry], plugins: Iterable[PluginRecord]
+    ) -> None:
+        self._entries = dict(entries)
+        self.plugins = tuple(plugins)
+
+    def names(self, kind: str) -> list[str]:
+        """Return the registered names of a kind, sorted."""
+        self._check_kind(kind)
+        return sorted(name for known, name in self._entries if known == kind)
+
+    def find(self, kind: str, name: str) -> Entry | None:
+        """Return the entry under `name` or `distribution:name`, or None."""
+        distribution, _, short = name.rpartition(":")
+        entry = self._entries.get((kind, short))
+        if entry is None or (distribution and entry.distribution != distribution):
+            return None
+        return entry
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """Return the entry under `name` or `distribution:name`.
+
+        Raises:
+            UnknownNameError: No loaded plugin registered it.
+            MissingPluginError: The same, while a plugin that may have it failed or is disabled.
+        """
+        self._check_kind(kind)
+        entry = self.find(kind, name)
+        if entry is not None:
+            return entry
+        text = f"there is no {kind} {name!r}.{did_you_mean(name, self.names(kind))}"
+        absent = [plugin for plugin in self.plugins if plugin.status != "loaded"]
+        if not absent:
+            raise UnknownNameError(text)
+        reasons = "; ".join(f"{p.name} is disabled" if not p.error else p.error for p in absent)
+        raise MissingPluginError(f"{text} It may belong to a plugin that is not there: {reasons}")
+
+    def factory(self, kind: str, name: str) -> Callable[..., Any]:
+        """Return the factory of an entry."""
+        return self.entry(kind, name).load()
+
+    def origin(self, kind: str, name: str) -> tuple[str, str]:
+        """Return the distribution of an entry, and its version."""
+        entry = self.entry(kind, name)
+        return entry.distribution, entry.version
+
+    def create(self, kind: str, name: str, /, *args: Any, **parameters: Any) -> Any:
+        """Check parameters and call the factory: `factory(*args, **checked parameters)`.
+
+        Raises:
+            ParameterError: Parameters do not fit; it lists every mistake.
+        """
+        entry = self.entry(kind, name)
+        checked = check(entry.parameters(), parameters, f"{kind} {name!r}")
+        return entry.load()(*args, **{field: getattr(checked, field) for field in _fields(checked)})
+
+    def space(self, name: str, **parameters: Any) -> Any:
+        """Return a registered search space, its operations made by this registry."""
+        return self.create("space", name, **parameters).with_catalogue(self)
+
+    def _check_kind(self, kind: str) -> None:
+        if kind not in KINDS:
+            raise UnknownNameError(f"there is no kind {kind!r}.{did_you_mean(kind, KINDS)}")
+
+
+def _fields(model: BaseModel) -> list[str]:
+    return list(type(model).model_fields)
+
+
+def _check_target(who: str, name: str, what: str, target: object) -> None:
+    if isinstance(target, str):
+        module, _, attribute = target.partition(":")
+        if module and attribute:
+            return
+        raise PluginError(
+            f"{who}: {what} of {name!r} is {target!r}, not 'package.module:attribute'"
+        )
+    if not callable(target):
+        raise PluginError(
+            f"{who}: {what} of {name!r} is a {type(target).__name__}; give a callable or an "
+            "import string"
+        )
