@@ -12,5 +12,5 @@ class Emit(Protocol):
         """Take one event."""
 
 
-def silent(event: str, /, **fields: Any) -> None:  # noqa: ARG001
+def silent(event: str, /, **fields: Any) -> None:
     """Listen to nothing."""

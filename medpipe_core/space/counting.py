@@ -57,12 +57,12 @@ def rank(node: Mutable, path: str, chosen: Mapping[str, str]) -> int:
         case OperationChoice():
             key = chosen[path]
             position = list(node.candidates).index(key)
-            before = list(node.candidates.values())[:position]
+            passed = list(node.candidates.values())[:position]
             inner = rank(node.candidates[key], _join(path, key), chosen)
-            return sum(size(candidate) for candidate in before) + inner
+            return sum(size(candidate) for candidate in passed) + inner
         case Repeat():
             one, count = size(node.template), int(chosen[path])
-            before = sum(one**other for other in node.counts[: node.counts.index(count)])
+            before: int = sum(one**other for other in node.counts[: node.counts.index(count)])
             return before + _mixed(
                 (one, rank(node.template, _join(path, f"item{number}"), chosen))
                 for number in range(1, count + 1)

@@ -89,7 +89,8 @@ def active_choices(root: Mutable, choose: Callable[[str], str]) -> Iterator[str]
                 yield path
                 stack.extend(reversed(list(repetitions(node, path, count))))
             case Group():
-                stack.extend((join(path, n), child) for n, child in reversed(node.children.items()))
+                children = [(join(path, name), child) for name, child in node.children.items()]
+                stack.extend(reversed(children))
 
 
 def steps(root: Mutable, chosen: Mapping[str, str]) -> Iterator[Step]:

@@ -106,7 +106,7 @@ def build_augmentation(catalogue: Catalogue, step: Step) -> tuple[Augmentation, 
     """
     who = f"{step.path}: augmentation {step.name!r} of {_who(catalogue, AUGMENTATION, step.name)}"
     factory = catalogue.factory(AUGMENTATION, step.name)
-    names = set(factory.magnitudes()) if _is_augmentation(factory) else set()
+    names = magnitude_names(factory)
     values = {name: value for name, value in step.parameters.items() if name != "p"}
     try:
         operation = factory(**{n: value for n, value in values.items() if n not in names})
@@ -232,8 +232,11 @@ def _join(path: str, name: str) -> str:
     return f"{path}/{name}" if path else name
 
 
-def _is_augmentation(factory: object) -> bool:
-    return isinstance(factory, type) and issubclass(factory, Augmentation)
+def magnitude_names(factory: object) -> frozenset[str]:
+    """Return the names of an augmentation's magnitudes; none where it is no class."""
+    if isinstance(factory, type) and issubclass(factory, Augmentation):
+        return frozenset(factory.magnitudes())
+    return frozenset()
 
 
 def _who(catalogue: Catalogue, kind: str, name: str) -> str:

@@ -38,7 +38,7 @@ class _Gate(torch.autograd.Function):
         return output.view_as(output)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (output,) = ctx.saved_tensors
         to_gate = None

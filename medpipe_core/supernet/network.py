@@ -105,7 +105,10 @@ class Supernet(nn.Module):
         policy = policy_from_steps(steps, self.catalogue)
         if not policy.layers:
             return volumes
-        return policy(volumes, generator or self._own_generator(volumes.device), decision)
+        augmented: Tensor = policy(
+            volumes, generator or self._own_generator(volumes.device), decision
+        )
+        return augmented
 
     def classify(self, volumes: Tensor, decision: Decision) -> Tensor:
         """Return the logits of the path's network, without augmentation."""

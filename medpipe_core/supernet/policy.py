@@ -9,7 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from medpipe_core.supernet.augmentation import Augmentation, augment_batch
-from medpipe_core.supernet.binding import AUGMENTATION, build_augmentation, catalogue_of
+from medpipe_core.supernet.binding import (
+    AUGMENTATION,
+    BindingError,
+    build_augmentation,
+    catalogue_of,
+)
 from medpipe_core.supernet.gate import gated
 
 if TYPE_CHECKING:
@@ -91,7 +96,14 @@ def _layer(step: Step, catalogue: Catalogue) -> PolicyLayer:
     return PolicyLayer(
         path=step.path,
         operation=operation,
-        p=float(step.parameters.get("p", 1.0)),
+        p=_probability(step),
         magnitudes=magnitudes,
         choices=tuple(step.choices),
     )
+
+
+def _probability(step: Step) -> float:
+    p = step.parameters.get("p", 1.0)
+    if not isinstance(p, int | float) or not 0 <= p <= 1:
+        raise BindingError(f"{step.path}: p must be a probability in [0, 1], but is {p!r}")
+    return float(p)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.grad import conv3d_weight
 
 
 class DepthwiseConv3d(nn.Conv3d):
@@ -64,7 +65,7 @@ class _FlippedBackward(torch.autograd.Function):
         return _convolve(volumes, weight)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         volumes, weight = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
@@ -72,7 +73,7 @@ class _FlippedBackward(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             to_volumes = _convolve(gradient, weight.flip(2, 3, 4))
         if ctx.needs_input_grad[1]:
-            to_weight = torch.nn.grad.conv3d_weight(
+            to_weight = conv3d_weight(  # type: ignore[no-untyped-call]
                 volumes,
                 list(weight.shape),
                 gradient,

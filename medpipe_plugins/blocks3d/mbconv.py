@@ -11,8 +11,8 @@ class MBConv3D(nn.Module):
     """MBConv k-e: 1³ conv → BN → ReLU6 → depthwise k³ conv → BN → ReLU6 → 1³ conv → BN.
 
     The last normalisation has no activation after it, and there is no skip connection (paper,
-    section III-A and figure 1). Maps `(batch, in_channels, D, H, W)` to `(batch, channels, D, H, W)`
-    for stride 1.
+    section III-A and figure 1). At stride 1 it maps `(batch, in_channels, D, H, W)` to
+    `(batch, channels, D, H, W)`.
 
     Args:
         in_channels: Channels that come in.

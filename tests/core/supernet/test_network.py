@@ -4,8 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from medpipe_core import Decision, Group, Operation, OperationChoice, SearchSpace, Supernet
-from medpipe_core import build_network
+from medpipe_core import (
+    Decision,
+    Group,
+    Operation,
+    OperationChoice,
+    SearchSpace,
+    Supernet,
+    build_network,
+)
 from medpipe_core.supernet import BindingError
 
 
