@@ -1,0 +1,29 @@
+"""The core's own searchers, registered as anybody's are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from medpipe_core.plugins import hookimpl
+
+if TYPE_CHECKING:
+    from medpipe_core.plugins import Registrar
+
+
+@hookimpl
+def medpipe_register(registry: Registrar) -> None:
+    """Register `gumbel` and `random`."""
+    registry.register(
+        "searcher",
+        "gumbel",
+        "medpipe_core.search.gumbel:GumbelSearcher",
+        parameters="medpipe_core.search.settings:GumbelSettings",
+        summary="single path by Gumbel-softmax with straight-through, as the paper",
+    )
+    registry.register(
+        "searcher",
+        "random",
+        "medpipe_core.search.random_search:RandomSearcher",
+        parameters="medpipe_core.search.settings:RandomSettings",
+        summary="uniform over the space, without repeats",
+    )

@@ -1,0 +1,127 @@
+"""What every searcher is: it decides, it observes, it names the best it knows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from medpipe_core.errors import MedpipeError
+from medpipe_core.seeding import child_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from medpipe_core.space import Genotype, SearchSpace
+    from medpipe_core.supernet import Decision
+
+GATE_GRADIENTS = "gate_gradients"
+VALIDATION_LOSS = "validation_loss"
+_MOST_TRIES = 2000
+
+
+class BudgetError(MedpipeError):
+    """A budget that (almost) no genotype keeps."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a decision, or of scoring a genotype.
+
+    Attributes:
+        genotype: What was run or scored.
+        step: The step of the search, from 0.
+        train_loss: Loss of the training batch.
+        validation_loss: Loss of the validation batch, if the searcher needs it.
+        gate_gradients: Choice path → derivative of the validation loss with respect to the
+            choice's gate, if the searcher needs them.
+        score: Figure of merit of the genotype as exported, larger is better; only at the end of
+            an epoch, for what `propose` named.
+    """
+
+    genotype: Genotype
+    step: int
+    train_loss: float | None = None
+    validation_loss: float | None = None
+    gate_gradients: Mapping[str, float] = field(default_factory=dict)
+    score: float | None = None
+
+
+class Searcher(ABC):
+    """Searches one space, whatever the space describes.
+
+    The loop calls, in this order: `decide` at the start of every step; `observe` after it, unless
+    the step failed; at the end of every epoch `propose`, and `observe` with the score of each
+    proposed genotype that could be scored; `best` when all is done. `state_dict` may be called
+    between any two of these.
+
+    Args:
+        space: The space to search.
+        seed: Seed of everything the searcher draws.
+        steps: Number of steps the search will have, for schedules.
+        admit: Says whether a genotype keeps the space's budget; by default every one does.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What `observe` wants to be told of each step: `"gate_gradients"`, `"validation_loss"`."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int,
+        steps: int,
+        admit: Callable[[Genotype], bool] | None = None,
+    ) -> None:
+        self.space = space
+        self.steps = steps
+        self._admit = admit
+        self._seed = child_seed(seed, "searcher")
+
+    @abstractmethod
+    def decide(self, step: int) -> Decision:
+        """Decide what this step runs."""
+
+    @abstractmethod
+    def observe(self, outcome: Outcome) -> None:
+        """Learn from a step (no score) or from a scored genotype (with one)."""
+
+    @abstractmethod
+    def propose(self, count: int) -> list[Genotype]:
+        """Name up to `count` distinct genotypes that are worth scoring now, the best first."""
+
+    @abstractmethod
+    def best(self) -> Genotype:
+        """Name the best genotype known."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a search needs to go on, as plain values and tensors."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that `state_dict` returned."""
+
+    def insight(self) -> dict[str, Any]:
+        """Return what is worth a line in the journal at the end of an epoch, as plain values."""
+        return {}
+
+    def admitted(self, draw: Callable[[], Genotype]) -> Genotype:
+        """Draw until a genotype keeps the budget: the one place where budgets are honoured.
+
+        Raises:
+            BudgetError: None of 2000 draws kept it.
+        """
+        for _ in range(_MOST_TRIES):
+            genotype = draw()
+            if self.admits(genotype):
+                return genotype
+        raise BudgetError(
+            f"none of {_MOST_TRIES} genotypes drawn from space {self.space.name!r} keeps its "
+            f"budget ({self.space.budget}); raise the budget, or narrow the channels or the "
+            "resolution of the volumes"
+        )
+
+    def admits(self, genotype: Genotype) -> bool:
+        """Say whether a genotype keeps the space's budget."""
+        return self._admit is None or self._admit(genotype)

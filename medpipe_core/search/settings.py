@@ -1,0 +1,50 @@
+"""Settings of the search and of the core's searchers; torch-free, for help and checking."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SearchSettings(BaseModel):
+    """How long and how the search runs, whatever the searcher."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(50, ge=1, description="passes over the half that trains the weights")
+    batch_size: int = Field(16, ge=2, description="volumes in a batch")
+    weights_lr: float = Field(3e-4, gt=0, description="Adam's learning rate of the weights")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty on the weights")
+    grad_clip: float | None = Field(
+        None, gt=0, description="largest norm of the weights' gradient; none by default"
+    )
+    candidates: int = Field(1, ge=1, description="genotypes scored at the end of every epoch")
+    warmup_epochs: int = Field(
+        0, ge=0, description="first epochs that train weights only and teach the searcher nothing"
+    )
+    recalibration_batches: int = Field(
+        8, ge=1, description="batches that estimate a candidate's batch-norm statistics anew"
+    )
+
+
+class GumbelSettings(BaseModel):
+    """Settings of `gumbel`; the defaults are the paper's, which keeps the temperature constant."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lr: float = Field(1e-3, gt=0, description="Adam's learning rate of the logits")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's decay rates")
+    temperature: float = Field(1.0, gt=0, description="softmax temperature at the first step")
+    temperature_end: float | None = Field(
+        None, gt=0, description="temperature at the last step; constant by default"
+    )
+    schedule: Literal["linear", "exponential"] = Field(
+        "exponential", description="how the temperature goes from first to last"
+    )
+
+
+class RandomSettings(BaseModel):
+    """Settings of `random`: none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
