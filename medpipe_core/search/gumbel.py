@@ -72,7 +72,7 @@ class GumbelSearcher(Searcher):
         done = min(step / max(self.steps - 1, 1), 1.0)
         if schedule == "linear":
             return start + (end - start) * done
-        return start * (end / start) ** done
+        return float(start * (end / start) ** done)
 
     def decide(self, step: int) -> Decision:
         """Sample a path that keeps the budget; its gates carry the gradient to θ."""

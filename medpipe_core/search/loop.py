@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.events import Emit, silent
+from medpipe_core.memory import out_of_memory, release_memory
 from medpipe_core.search.protocol import GATE_GRADIENTS, VALIDATION_LOSS, Outcome, Searcher
 from medpipe_core.seeding import child_seed
 from medpipe_core.space import Genotype
-from medpipe_core.supernet import Decision, Supernet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from medpipe_core.search.settings import SearchSettings
+    from medpipe_core.supernet import Decision, Supernet
 
 _MOST_FAILURES = 25
 
@@ -202,6 +204,7 @@ def _one_step(
         if not out_of_memory(error):
             raise
         state.optimiser.zero_grad(set_to_none=True)
+        release_memory()
         problem = "out of memory"
     if outcome is not None and not problem and not warming:
         state.searcher.observe(outcome)
@@ -305,7 +308,8 @@ class statistics_kept:  # noqa: N801 - reads as the context it is
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._layers = [m for m in module.modules() if _tracks(m)]
+        layers = (m for m in module.modules() if isinstance(m, _BatchNorm))
+        self._layers = [layer for layer in layers if layer.track_running_stats]
 
     def __enter__(self) -> None:
         for layer in self._layers:
@@ -314,18 +318,6 @@ class statistics_kept:  # noqa: N801 - reads as the context it is
     def __exit__(self, *_: object) -> None:
         for layer in self._layers:
             layer.track_running_stats = True
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Say whether an error is torch's way of saying that memory is used up."""
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or any(
-        sign in text for sign in ("out of memory", "not enough memory", "can't allocate memory")
-    )
-
-
-def _tracks(module: nn.Module) -> bool:
-    return isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
 
 
 def _not_finite(outcome: Outcome) -> str:

@@ -1,0 +1,44 @@
+"""Labelled volumes, splits, batches on the device and the sealed test set."""
+
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.data.dataset import Dataset, Development, SealedTest, TestSetError
+from medpipe_core.data.splits import halves, split
+from medpipe_core.data.volumes import (
+    DataError,
+    DatasetCard,
+    LabelledVolumes,
+    blank,
+    describe,
+    overlap,
+)
+
+if TYPE_CHECKING:
+    from medpipe_core.data.batches import Batch, Batches, ordered_batches
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "DataError",
+    "Dataset",
+    "DatasetCard",
+    "Development",
+    "LabelledVolumes",
+    "SealedTest",
+    "TestSetError",
+    "blank",
+    "describe",
+    "halves",
+    "ordered_batches",
+    "overlap",
+    "split",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Batches need torch; datasets and splits do not, and are described without it.
+    if name in ("Batch", "Batches", "ordered_batches"):
+        from medpipe_core.data import batches
+
+        return getattr(batches, name)
+    raise AttributeError(f"module 'medpipe_core.data' has no attribute {name!r}")

@@ -1,0 +1,84 @@
+"""What a dataset is: development data for everybody, and a sealed test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from medpipe_core.errors import MedpipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from medpipe_core.data.volumes import DatasetCard, LabelledVolumes
+
+
+class TestSetError(MedpipeError):
+    """A second look at the test set."""
+
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+
+@dataclass(frozen=True)
+class Development:
+    """All that search, evaluation and retraining may see.
+
+    Attributes:
+        train: The training set.
+        validation: The validation set that the dataset comes with.
+    """
+
+    train: LabelledVolumes
+    validation: LabelledVolumes
+
+
+class SealedTest:
+    """The test set, unread until it is opened; it opens once.
+
+    Args:
+        read: Reads the test set.
+    """
+
+    def __init__(self, read: Callable[[], LabelledVolumes]) -> None:
+        self._read = read
+        self._opened_after: str | None = None
+
+    @property
+    def opened(self) -> bool:
+        """Whether the seal is broken."""
+        return self._opened_after is not None
+
+    def open(self, *, after: str) -> LabelledVolumes:
+        """Read the test set, once.
+
+        Args:
+            after: What was finished before: the digest of what is about to be tested.
+
+        Raises:
+            TestSetError: It was opened before.
+        """
+        if self._opened_after is not None:
+            raise TestSetError(
+                "the test set was read before, after "
+                f"{self._opened_after}; it is read once, when everything is chosen"
+            )
+        self._opened_after = after
+        return self._read()
+
+
+class Dataset(Protocol):
+    """A dataset; a plugin registers a factory of one.
+
+    A factory may take the keywords `root`, `download` and `strict`: the run fills them from its
+    keys `data.*`.
+    """
+
+    @property
+    def card(self) -> DatasetCard:
+        """What it says of itself."""
+
+    def development(self) -> Development:
+        """Return training and validation data, without touching the test set."""
+
+    def sealed_test(self) -> SealedTest:
+        """Return the sealed test set, without reading it."""

@@ -1,0 +1,87 @@
+"""Splits that keep class shares and never part a patient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medpipe_core.data.volumes import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def halves(
+    labels: NDArray[np.int64], groups: NDArray[Any] | None = None, *, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split into two equal halves, stratified by class, every patient on one side.
+
+    Patients are taken class by class (a patient's class is its most frequent label), in random
+    order with the largest first, each to the side that has fewer volumes of that class so far; of
+    equal sides to the smaller one. Without patients of several volumes the halves differ by at most
+    one volume, in all and in each class.
+
+    Args:
+        labels: `(count,)`, the class of each volume.
+        groups: `(count,)`, the patient of each volume; None where every volume is a patient.
+        seed: Seed of the order.
+
+    Returns:
+        Sorted positions of the two halves.
+
+    Raises:
+        DataError: There are fewer than two patients.
+    """
+    return split(labels, groups, share=0.5, seed=seed)
+
+
+def split(
+    labels: NDArray[np.int64], groups: NDArray[Any] | None = None, *, share: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split off a share, stratified by class, every patient on one side.
+
+    Args:
+        labels: `(count,)`, the class of each volume.
+        groups: `(count,)`, the patient of each volume; None where every volume is a patient.
+        share: Share of the first part, in (0, 1).
+        seed: Seed of the order.
+
+    Returns:
+        Sorted positions of the two parts.
+
+    Raises:
+        DataError: There are fewer than two patients.
+    """
+    patients = _patients(labels, groups)
+    if len(patients) < 2:
+        raise DataError(f"cannot split {len(labels)} volumes of {len(patients)} patient in two")
+    rng = np.random.default_rng(seed)
+    order = sorted(rng.permutation(len(patients)), key=lambda i: -len(patients[i]))
+    main = [int(np.bincount(labels[rows]).argmax()) for rows in patients]
+    shares = (share, 1 - share)
+    sides: tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]] = ([], [])
+    for label in np.unique(main):
+        of_class = [0, 0]
+        for patient in (i for i in order if main[i] == label):
+            filled = [(of_class[s] / shares[s], _count(sides[s]) / shares[s]) for s in (0, 1)]
+            side = 0 if filled[0] <= filled[1] else 1
+            sides[side].append(patients[patient])
+            of_class[side] += len(patients[patient])
+    return _positions(sides[0]), _positions(sides[1])
+
+
+def _patients(labels: NDArray[np.int64], groups: NDArray[Any] | None) -> list[NDArray[np.int64]]:
+    if groups is None:
+        return [np.array([i]) for i in range(len(labels))]
+    _, inverse = np.unique(groups, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)
+
+
+def _count(parts: list[NDArray[np.int64]]) -> int:
+    return sum(map(len, parts))
+
+
+def _positions(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)

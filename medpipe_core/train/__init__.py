@@ -1,0 +1,60 @@
+"""Training a plain network, figures of merit, the contest of candidates and the one test."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.train.figures import (
+    auc,
+    bootstrap,
+    confusion,
+    majority_probabilities,
+    medmnist_figures,
+    metrics,
+    per_class,
+)
+from medpipe_core.train.settings import FitSettings
+
+if TYPE_CHECKING:
+    from medpipe_core.train.final_test import TestReport, test_once
+    from medpipe_core.train.fitting import FitState, TrainingDivergedError, fit
+    from medpipe_core.train.prediction import predict, recalibrate
+    from medpipe_core.train.selection import Contender, NoContenderError, contest
+    from medpipe_core.train.task import ClassificationTask
+
+__all__ = [
+    "ClassificationTask",
+    "Contender",
+    "FitSettings",
+    "FitState",
+    "NoContenderError",
+    "TestReport",
+    "TrainingDivergedError",
+    "auc",
+    "bootstrap",
+    "confusion",
+    "contest",
+    "fit",
+    "majority_probabilities",
+    "medmnist_figures",
+    "metrics",
+    "per_class",
+    "predict",
+    "recalibrate",
+    "test_once",
+]
+
+# What needs torch is imported on first use: settings are read before torch is wanted.
+_LATER = {
+    "selection": ("Contender", "NoContenderError", "contest"),
+    "fitting": ("FitState", "TrainingDivergedError", "fit"),
+    "prediction": ("predict", "recalibrate"),
+    "task": ("ClassificationTask",),
+    "final_test": ("TestReport", "test_once"),
+}
+_MODULE_OF = {name: module for module, names in _LATER.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'medpipe_core.train' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"medpipe_core.train.{_MODULE_OF[name]}"), name)

@@ -1,0 +1,93 @@
+"""The one test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.train.figures import (
+    bootstrap,
+    confusion,
+    majority_probabilities,
+    medmnist_figures,
+    per_class,
+)
+from medpipe_core.train.prediction import predict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from medpipe_core.data import LabelledVolumes, SealedTest
+    from medpipe_core.train.task import ClassificationTask
+
+
+@dataclass(frozen=True)
+class TestReport:
+    """What the one test found.
+
+    Attributes:
+        figures: Figure → `{"value", "low", "high"}`, 95 % intervals.
+        majority: The same of always answering the training set's most frequent class.
+        medmnist: AUC and ACC as the MedMNIST evaluator defines them.
+        per_class: Precision, sensitivity and F1 of each class.
+        confusion: Volumes by actual (row) and predicted (column) class.
+        volumes: The test set, for whoever describes it.
+        probabilities: `(count, classes)`.
+    """
+
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+    figures: dict[str, dict[str, float]]
+    majority: dict[str, dict[str, float]]
+    medmnist: dict[str, float]
+    per_class: dict[str, list[float]]
+    confusion: list[list[int]]
+    volumes: LabelledVolumes
+    probabilities: NDArray[Any]
+
+
+def test_once(
+    network: nn.Module,
+    sealed: SealedTest,
+    *,
+    task: ClassificationTask,
+    train_labels: NDArray[np.int64],
+    seed: int,
+    after: str,
+    resamples: int,
+) -> TestReport:
+    """Open the sealed test set and test the one network that was chosen and trained.
+
+    Args:
+        network: The network, trained to the end.
+        sealed: The test set; a second opening fails.
+        task: Probabilities and figures.
+        train_labels: Labels of the training set, for the majority row.
+        seed: Seed of the bootstrap.
+        after: Digest of what is tested, kept with the broken seal.
+        resamples: Resamples of the bootstrap.
+
+    Raises:
+        TestSetError: The test set was opened before.
+    """
+    data = sealed.open(after=after)
+    probabilities = predict(network, data, task=task)
+    always = majority_probabilities(train_labels, len(data), len(task.classes))
+    return TestReport(
+        figures=bootstrap(
+            probabilities, data.labels, seed=seed, resamples=resamples, figures=task.figures
+        ),
+        majority=bootstrap(
+            always, data.labels, seed=seed, resamples=resamples, figures=task.figures
+        ),
+        medmnist=medmnist_figures(probabilities, data.labels),
+        per_class=per_class(probabilities, data.labels),
+        confusion=confusion(probabilities, data.labels).tolist(),
+        volumes=data,
+        probabilities=probabilities,
+    )
+
+
+test_once.__test__ = False  # type: ignore[attr-defined]

@@ -1,0 +1,20 @@
+"""Settings of training a plain network; torch-free, for help and checking."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class FitSettings(BaseModel):
+    """How a network is trained: Adam with cosine annealing to zero (paper, section IV-C)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(200, ge=0, description="passes over the training volumes")
+    batch_size: int = Field(16, ge=2, description="volumes in a batch")
+    lr: float = Field(1e-3, gt=0, description="Adam's first learning rate")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share spread over all classes")
+    average: float = Field(
+        0.0, ge=0, lt=1, description="decay of the running average of weights; 0 for none"
+    )
