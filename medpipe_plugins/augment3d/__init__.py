@@ -1,0 +1,60 @@
+"""Twelve augmentations of 3D volumes, for whole batches on their own device."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medpipe_plugins.augment3d.base import (
+        Augmentation3D,
+        VolumeShapeError,
+        per_volume,
+        uniform,
+    )
+    from medpipe_plugins.augment3d.erase import Erase
+    from medpipe_plugins.augment3d.geometric import (
+        Affine,
+        DFlip,
+        DRotation,
+        HFlip,
+        HRotation,
+        VFlip,
+        VRotation,
+    )
+    from medpipe_plugins.augment3d.intensity import Blur, ColorJitter, Invert, Noise
+
+__all__ = [
+    "Affine",
+    "Augmentation3D",
+    "Blur",
+    "ColorJitter",
+    "DFlip",
+    "DRotation",
+    "Erase",
+    "HFlip",
+    "HRotation",
+    "Invert",
+    "Noise",
+    "VFlip",
+    "VRotation",
+    "VolumeShapeError",
+    "per_volume",
+    "uniform",
+]
+
+# The grids of magnitudes lie in this package and are read without torch; operations need it.
+_MODULES = {
+    "base": ("Augmentation3D", "VolumeShapeError", "per_volume", "uniform"),
+    "erase": ("Erase",),
+    "geometric": ("Affine", "DFlip", "DRotation", "HFlip", "HRotation", "VFlip", "VRotation"),
+    "intensity": ("Blur", "ColorJitter", "Invert", "Noise"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'medpipe_plugins.augment3d' has no attribute {name!r}")
+    module = importlib.import_module(f"medpipe_plugins.augment3d.{_MODULE_OF[name]}")
+    return getattr(module, name)

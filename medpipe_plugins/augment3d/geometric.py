@@ -1,0 +1,149 @@
+"""Flips, rotations and scaling: operations that move voxels.
+
+Each can state itself as a matrix, `(count, 3, 4)` from source to destination in voxel coordinates
+(x, y, z) = (width, height, depth), kornia's convention. What comes from outside the field of view
+is 0. Interpolation is trilinear.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from kornia.geometry.transform import get_projective_transform, warp_affine3d
+
+from medpipe_plugins.augment3d import magnitudes
+from medpipe_plugins.augment3d.base import Augmentation3D, sizes, uniform
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Flip3D(Augmentation3D):
+    """Mirrors along one axis: v[i] becomes v[n − 1 − i]. Exact, without interpolation."""
+
+    axis: ClassVar[int]
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw nothing: p alone decides."""
+        return ()
+
+    def apply(self, volumes: Tensor) -> Tensor:
+        """Mirror."""
+        return volumes.flip(self.axis)
+
+    def matrix(self, volumes: Tensor) -> Tensor:
+        """Return the mirror as a matrix, `(count, 3, 4)`."""
+        row = -1 - self.axis  # axis −1 is x, −2 is y, −3 is z
+        one = torch.eye(3, 4, dtype=volumes.dtype, device=volumes.device)
+        one[row, row], one[row, 3] = -1, volumes.shape[self.axis] - 1
+        return one.expand(len(volumes), 3, 4)
+
+
+class VFlip(Flip3D):
+    """Vertical flip: along height."""
+
+    axis = -2
+
+
+class HFlip(Flip3D):
+    """Horizontal flip: along width."""
+
+    axis = -1
+
+
+class DFlip(Flip3D):
+    """Depth flip: along depth."""
+
+    axis = -3
+
+
+class Warp3D(Augmentation3D):
+    """An operation that resamples the volume by its matrix."""
+
+    def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
+        """Return `(count, 3, 4)`, source to destination, voxel coordinates (x, y, z)."""
+        raise NotImplementedError
+
+    def apply(self, volumes: Tensor, amount: Tensor) -> Tensor:
+        """Resample: trilinear, zeros from outside the field of view."""
+        matrix = self.matrix(volumes, amount.to(volumes.dtype))
+        depth, height, width = sizes(volumes)
+        warped: Tensor = warp_affine3d(volumes, matrix, (depth, height, width), align_corners=True)
+        return warped
+
+
+class Rotation3D(Warp3D):
+    """Turns each volume about one axis through its centre.
+
+    The angle is uniform in [left, right], in degrees. A positive angle follows the right-hand rule
+    about the axis in (x, y, z) = (width, height, depth) coordinates, as kornia's yaw, pitch and
+    roll do.
+
+    Attributes:
+        left: Lower bound, degrees.
+        right: Upper bound, degrees.
+    """
+
+    left = magnitudes.ROTATION_LEFT
+    right = magnitudes.ROTATION_RIGHT
+    axis: ClassVar[int]
+
+    def draw(self, count: int, generator: torch.Generator, *, left: float, right: float) -> Tensor:
+        """Draw one angle for each volume, in degrees."""
+        return uniform(count, left, right, generator)
+
+    def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
+        """Return the rotation as a matrix, `(count, 3, 4)`."""
+        angles = torch.zeros(len(amount), 3, dtype=amount.dtype, device=amount.device)
+        angles[:, self.axis] = amount
+        return get_projective_transform(_centre(volumes), angles, torch.ones_like(angles))
+
+
+class VRotation(Rotation3D):
+    """Rotation about the vertical axis (height): kornia's pitch."""
+
+    axis = 1
+
+
+class HRotation(Rotation3D):
+    """Rotation about the horizontal axis (width): kornia's yaw."""
+
+    axis = 0
+
+
+class DRotation(Rotation3D):
+    """Rotation about the depth axis, within slices: kornia's roll."""
+
+    axis = 2
+
+
+class Affine(Warp3D):
+    """Scales each volume about its centre, alike along all axes.
+
+    The factor is uniform in [left, right]; above 1 the content grows. Bounds in the wrong order
+    are swapped.
+
+    Attributes:
+        left: One bound of the factor.
+        right: The other.
+    """
+
+    left = magnitudes.AFFINE_LEFT
+    right = magnitudes.AFFINE_RIGHT
+
+    def draw(self, count: int, generator: torch.Generator, *, left: float, right: float) -> Tensor:
+        """Draw one factor for each volume."""
+        return uniform(count, left, right, generator)
+
+    def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
+        """Return the scaling as a matrix, `(count, 3, 4)`."""
+        scales = amount[:, None].expand(-1, 3)
+        return get_projective_transform(_centre(volumes), torch.zeros_like(scales), scales)
+
+
+def _centre(volumes: Tensor) -> Tensor:
+    """Return the centre of each volume in voxel coordinates (x, y, z), `(count, 3)`."""
+    depth, height, width = sizes(volumes)
+    centre = [(width - 1) / 2, (height - 1) / 2, (depth - 1) / 2]
+    return torch.tensor(centre, dtype=volumes.dtype, device=volumes.device).expand(len(volumes), 3)

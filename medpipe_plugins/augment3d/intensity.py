@@ -1,0 +1,124 @@
+"""Noise, blur, inversion and colour jitter: operations that change intensities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+
+from medpipe_plugins.augment3d import magnitudes
+from medpipe_plugins.augment3d.base import Augmentation3D, per_volume, uniform
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Noise(Augmentation3D):
+    """Adds Gaussian noise of mean 0, independent in every voxel; the sum is not clamped.
+
+    Args:
+        std: Standard deviation of the noise, in units of the intensity range.
+    """
+
+    def __init__(self, *, std: float = 0.05) -> None:
+        self.std = std
+
+    def draw_for(self, volumes: Tensor, generator: torch.Generator, **_: Any) -> Tensor:
+        """Draw the noise itself, of the volumes' shape and dtype."""
+        return self.std * torch.randn(
+            volumes.shape, generator=generator, device=generator.device, dtype=volumes.dtype
+        )
+
+    def apply(self, volumes: Tensor, noise: Tensor) -> Tensor:
+        """Add."""
+        return volumes + noise
+
+
+class Blur(Augmentation3D):
+    """Gaussian blur with a cubic kernel, edges repeated.
+
+    The standard deviation is uniform in `sigma` for each volume, in voxels. An even kernel has no
+    centre: it reaches one voxel further backwards than forwards, which moves the content by half a
+    voxel towards higher indices.
+
+    Attributes:
+        kernel: Edge length of the kernel, in voxels.
+
+    Args:
+        sigma: Bounds of the standard deviation, in voxels.
+    """
+
+    kernel = magnitudes.BLUR_KERNEL
+
+    def __init__(self, *, sigma: tuple[float, float] = (0.1, 2.0)) -> None:
+        self.sigma = sigma
+
+    def draw(self, count: int, generator: torch.Generator, *, kernel: int) -> Tensor:
+        """Draw the weights of each volume's kernel along one axis, `(count, kernel)`."""
+        sigma = uniform(count, *self.sigma, generator)
+        offsets = torch.arange(kernel, device=sigma.device) - (kernel - 1) / 2
+        return torch.softmax(-0.5 * (offsets / sigma[:, None]) ** 2, 1)
+
+    def apply(self, volumes: Tensor, weights: Tensor) -> Tensor:
+        """Convolve along depth, height and width in turn."""
+        count, channels = volumes.shape[:2]
+        kernel = weights.shape[1]
+        weights = weights.to(volumes.dtype).repeat_interleave(channels, 0)
+        before, after = kernel // 2, (kernel - 1) // 2
+        rows = volumes.reshape(1, count * channels, *volumes.shape[2:])
+        rows = F.pad(rows, (before, after) * 3, mode="replicate")
+        for axis in (2, 3, 4):
+            shape = [len(weights), 1, 1, 1, 1]
+            shape[axis] = kernel
+            rows = F.conv3d(rows, weights.view(shape), groups=len(weights))
+        return rows.reshape(volumes.shape)
+
+
+class Invert(Augmentation3D):
+    """Inverts intensities: v becomes max_value − v, as kornia's `invert`; nothing is clamped.
+
+    Attributes:
+        max_value: What 0 becomes.
+    """
+
+    max_value = magnitudes.INVERT_MAX_VALUE
+
+    def draw(self, count: int, generator: torch.Generator, *, max_value: float) -> Tensor:
+        """Draw nothing: return `max_value` for each volume."""
+        return torch.full((count,), float(max_value), device=generator.device)
+
+    def apply(self, volumes: Tensor, max_value: Tensor) -> Tensor:
+        """Invert."""
+        return per_volume(max_value.to(volumes.dtype)) - volumes
+
+
+class ColorJitter(Augmentation3D):
+    """Changes brightness, then contrast, clamping to [0, 1] after each.
+
+    v · b with b uniform in [1 − brightness, 1 + brightness], then m + c · (v − m) with m the mean
+    of the volume and c uniform in [1 − contrast, 1 + contrast]; lower bounds are at least 0.
+
+    Attributes:
+        brightness: Largest change of brightness, as a share.
+        contrast: Largest change of contrast, as a share.
+    """
+
+    brightness = magnitudes.JITTER_BRIGHTNESS
+    contrast = magnitudes.JITTER_CONTRAST
+
+    def draw(
+        self, count: int, generator: torch.Generator, *, brightness: float, contrast: float
+    ) -> tuple[Tensor, Tensor]:
+        """Draw one factor of brightness and one of contrast for each volume."""
+        return (
+            uniform(count, max(0.0, 1 - brightness), 1 + brightness, generator),
+            uniform(count, max(0.0, 1 - contrast), 1 + contrast, generator),
+        )
+
+    def apply(self, volumes: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+        """Scale brightness, then contrast about each volume's mean."""
+        brighter = (volumes * per_volume(brightness.to(volumes.dtype))).clamp(0, 1)
+        mean = brighter.mean((1, 2, 3, 4), keepdim=True)
+        contrasted = mean + per_volume(contrast.to(volumes.dtype)) * (brighter - mean)
+        return contrasted.clamp(0, 1)
