@@ -25,6 +25,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "evaluate.inherit": True,
                 "retrain.epochs": 6,
                 "retrain.lr": 2e-3,
+                "test.resamples": 500,
             }
         ),
         "laptop": MappingProxyType(

@@ -34,8 +34,8 @@ class StorageError(MedpipeError):
     """A file of the run could not be written: the disk is full, or the folder not writable."""
 
 
-class Interrupted(MedpipeError):  # noqa: N818  (it is an outcome, not a mistake)
-    """The run was asked to stop by a signal.
+class Interrupted(BaseException):
+    """The run was asked to stop by a signal; what catches errors of a candidate lets it pass.
 
     Attributes:
         exit_code: 130 after SIGINT, 143 after SIGTERM.

@@ -5,13 +5,15 @@ The defaults are the paper's (section IV-B); presets change them. Nothing here w
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from medpipe_core.search.settings import SearchSettings
+from medpipe_core.train.settings import FitSettings
 
 Count = Annotated[int, Ge(1)]
-Rate = Annotated[float, Gt(0), Le(1)]
 Seed = Annotated[int, Ge(0), Le(2**63 - 1)]
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -37,32 +39,39 @@ class DataKeys(Section):
     strict: bool = Field(False, description="refuse a dataset with unusable scans, not skip them")
 
 
-class SearchKeys(Section):
-    """Keys `search.*`."""
+class PluginKeys(Section):
+    """Keys `plugins.*`."""
 
-    epochs: Count = Field(50, description="passes over the half of the training set for weights")
-    batch_size: Count = Field(16, description="volumes in one batch")
-    weights_lr: Rate = Field(3e-4, description="learning rate of the shared weights (Adam)")
-    candidates: Count = Field(1, description="genotypes kept and scored after each epoch")
+    disable: tuple[str, ...] = Field((), description="entry points or distributions to leave out")
+    load: tuple[str, ...] = Field((), description="Python files to load as plugins besides")
 
 
-class EvaluateKeys(Section):
+class EvaluateKeys(FitSettings):
     """Keys `evaluate.*`."""
 
+    epochs: int = Field(10, ge=0, description="epochs that each candidate is trained")
     top_k: Count = Field(5, description="candidates of the search that are trained for comparison")
-    epochs: Annotated[int, Ge(0)] = Field(10, description="epochs that each of them is trained")
-    batch_size: Count = Field(16, description="volumes in one batch")
-    lr: Rate = Field(1e-3, description="first learning rate (Adam, cosine annealing)")
     inherit: bool = Field(False, description="start from the weights of the search")
 
+    @model_validator(mode="after")
+    def _something_to_compare(self) -> Self:
+        if not self.epochs and not self.inherit:
+            raise ValueError("with epochs=0 there is nothing to compare unless inherit=true")
+        return self
 
-class RetrainKeys(Section):
+
+class RetrainKeys(FitSettings):
     """Keys `retrain.*`."""
 
-    epochs: Count = Field(200, description="epochs on the whole training set")
-    batch_size: Count = Field(16, description="volumes in one batch")
-    lr: Rate = Field(1e-3, description="first learning rate (Adam, cosine annealing)")
     inherit: bool = Field(False, description="start from the weights of the search")
+
+
+class TestKeys(Section):
+    """Keys `test.*`."""
+
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+    resamples: Annotated[int, Ge(10)] = Field(1000, description="resamples of the intervals")
 
 
 class Keys(Section):
@@ -73,9 +82,11 @@ class Keys(Section):
     threads: Count | None = Field(None, description="threads on the CPU; null leaves them as is")
     run: FolderKeys = Field(FolderKeys(), description="the run folder")
     data: DataKeys = Field(DataKeys(), description="where data files are")
-    search: SearchKeys = Field(SearchKeys(), description="the search stage")
+    plugins: PluginKeys = Field(PluginKeys(), description="which plugins are loaded")
+    search: SearchSettings = Field(SearchSettings(), description="the search stage")
     evaluate: EvaluateKeys = Field(EvaluateKeys(), description="the evaluation of candidates")
     retrain: RetrainKeys = Field(RetrainKeys(), description="the training of the chosen one")
+    test: TestKeys = Field(TestKeys(), description="the one test")
 
     @field_validator("device")
     @classmethod

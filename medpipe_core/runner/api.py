@@ -1,0 +1,148 @@
+"""One run from its configuration: the same for the command line and for Python."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.plugins import load_plugins
+from medpipe_core.runner.config import GIVEN, Configuration, resolve
+from medpipe_core.runner.environment import environment, plugin_table
+from medpipe_core.runner.errors import Interrupted
+from medpipe_core.runner.folder import RunFolder, create_folder
+from medpipe_core.runner.pipeline import Pipeline, RunResult
+from medpipe_core.runner.report import write_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from medpipe_core.events import Emit
+    from medpipe_core.plugins import Registry
+
+
+def run(
+    *,
+    space: str = "medpipe-joint",
+    searcher: str = "gumbel",
+    dataset: str = "phantom3d",
+    seed: int = 0,
+    preset: str = "quick",
+    registry: Registry | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    listeners: Iterable[Emit] = (),
+    **keys: Any,
+) -> RunResult:
+    """Search, evaluate, retrain and test; return the result, which is on the disk as well.
+
+    Args:
+        space: Registered space.
+        searcher: Registered searcher.
+        dataset: Registered dataset.
+        seed: Seed of all the run's randomness.
+        preset: quick, laptop or paper.
+        registry: Loaded plugins; by default every installed one.
+        overrides: Other keys, dotted: `{"search.epochs": 3}`.
+        listeners: Told of every event, beside the journal.
+        keys: Other keys with `__` for the dot: `search__epochs=3`.
+
+    Raises:
+        ConfigurationError: Keys or values are wrong; the text tells all of it.
+        MedpipeError: The run failed.
+    """
+    given: dict[str, Any] = {
+        "space": space,
+        "searcher": searcher,
+        "dataset": dataset,
+        "seed": seed,
+        "preset": preset,
+        **{name.replace("__", "."): value for name, value in keys.items()},
+        **(overrides or {}),
+    }
+    plugins = registry if registry is not None else registry_for(given)
+    return execute(resolve(given, plugins), plugins, listeners=listeners)
+
+
+def registry_for(given: Mapping[str, Any]) -> Registry:
+    """Load the plugins that a configuration wants."""
+    return load_plugins(
+        disable=_texts(given.get("plugins.disable")), load=_texts(given.get("plugins.load"))
+    )
+
+
+def execute(
+    configuration: Configuration,
+    registry: Registry,
+    *,
+    listeners: Iterable[Emit] = (),
+    on_folder: Callable[[RunFolder], None] | None = None,
+    on_result: Callable[[RunResult, Any], None] | None = None,
+) -> RunResult:
+    """Execute a checked configuration.
+
+    Args:
+        configuration: What to run.
+        registry: Loaded plugins.
+        listeners: Told of every event, after the journal.
+        on_folder: Called with the folder as soon as there is one.
+        on_result: Called with the result and the space at the end.
+    """
+    folder = create_folder(configuration)
+    if on_folder is not None:
+        on_folder(folder)
+    folder.write_text(folder.CONFIG, configuration.to_yaml())
+    folder.write_json(folder.PLUGINS, plugin_table(registry))
+    journal = folder.journal()
+    listening = (journal, *listeners)
+
+    def emit(event: str, /, **fields: Any) -> None:
+        for listener in listening:
+            listener(event, **fields)
+
+    with contextlib.closing(journal), _told(journal):
+        # Only now, after everything that can be checked was checked, does torch load.
+        from medpipe_core.runner.final import TorchFinalTest
+        from medpipe_core.runner.stages import TorchStages
+
+        emit("run-started", configuration=configuration.flat())
+        dataset = _dataset(configuration, registry)
+        stages = TorchStages(configuration, registry, dataset.card)
+        folder.write_json(
+            folder.ENVIRONMENT, environment(device=stages.device_name, threads=stages.threads)
+        )
+        final_test = TorchFinalTest(configuration, dataset.card)
+        result = Pipeline(configuration, dataset, stages, final_test, folder, emit).run()
+        emit("run-finished", test=result.content["test"])
+    write_report(folder.path)
+    if on_result is not None:
+        on_result(result, stages.space)
+    return result
+
+
+@contextlib.contextmanager
+def _told(journal: Emit) -> Any:
+    """Note in the journal how a run ended that did not end well."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as stop:
+        with contextlib.suppress(Exception):
+            journal("interrupted", reason=str(stop) or type(stop).__name__)
+        raise
+    except BaseException as error:
+        # Where the disk failed, the journal cannot hold it either; the error itself goes on.
+        with contextlib.suppress(Exception):
+            journal("run-failed", error=type(error).__name__, message=str(error))
+        raise
+
+
+def _dataset(configuration: Configuration, registry: Registry) -> Any:
+    known = registry.entry("dataset", configuration.dataset).parameters().model_fields
+    data = configuration.keys.data.model_dump()
+    shared = {
+        name: data[name] for name in GIVEN["dataset"] if name in known and data[name] is not None
+    }
+    parameters = configuration.parameters["dataset"]
+    return registry.create("dataset", configuration.dataset, **parameters, **shared)
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(v) for v in value] if isinstance(value, list | tuple) else []

@@ -1,0 +1,115 @@
+"""What a run ends with on the screen: what was found and how good it is, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.runner.wording import Table, as_text, count, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from medpipe_core.runner.pipeline import RunResult
+    from medpipe_core.space import SearchSpace
+
+CAUTION = (
+    "This is a research result, not a medical device: do not use it for diagnosis or treatment."
+)
+MEASURES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auc": "area under the ROC curve",
+    "sensitivity": "sensitivity",
+    "precision": "precision",
+    "f1_weighted": "F1, weighted",
+    "f1_macro": "F1, macro",
+}
+
+
+def closing_text(result: RunResult, space: SearchSpace) -> str:
+    """Return the closing text of a run."""
+    content = result.content
+    found = "\n\n".join(as_text(table) for table in tables(space, result.genotype))
+    size = (
+        f"The network has {count(content['parameters'])} parameters and takes "
+        f"{count(content['multiply_adds'])} multiply-adds for one volume."
+    )
+    figures = as_text(figures_table(content))
+    parts = [found, size, figures, verdict(content), f"Everything is in {result.folder}", CAUTION]
+    return "\n\n".join(parts) + "\n"
+
+
+def figures_table(content: Mapping[str, Any]) -> Table:
+    """Return the figures of `result.json` beside those of always giving one answer."""
+    rows = tuple(
+        (
+            MEASURES.get(name, name.replace("_", " ")),
+            figure(content["test"].get(name)),
+            figure(content["validation"].get(name)),
+            figure(content["majority"].get(name)),
+        )
+        for name in _names(content)
+    )
+    headings = ("measure", "test (95 % interval)", "validation", "always the commonest answer")
+    return Table("How good it is", headings, rows)
+
+
+def verdict(content: Mapping[str, Any]) -> str:
+    """Say in words whether the test shows more than always giving the commonest answer does."""
+    test, majority = content["test"], content["majority"]
+    low, high = _bound(test.get("accuracy"), "low"), _bound(test.get("accuracy"), "high")
+    blind = _bound(majority.get("accuracy"), "value")
+    if low is None or high is None or blind is None:
+        return "The test figures carry no interval, so nothing can be said about chance."
+    rate = f"{100 * blind:.1f} %"
+    if low > blind:
+        return f"By accuracy it is better than always giving the commonest answer ({rate})."
+    if high < blind:
+        return f"By accuracy it is worse than always giving the commonest answer ({rate})."
+    return (
+        f"By accuracy it cannot be told from always giving the commonest answer ({rate}): that "
+        "lies within the interval." + _ranking(test)
+    )
+
+
+def figure(value: Any) -> str:
+    """Return a figure for people, with its interval where it has one."""
+    if isinstance(value, dict):
+        middle = figure(value.get("value"))
+        if value.get("low") is None or value.get("high") is None:
+            return middle
+        return f"{middle} ({value['low']:.3f} to {value['high']:.3f})"
+    return "–" if not _is_number(value) else f"{value:.3f}"
+
+
+def _ranking(test: Mapping[str, Any]) -> str:
+    low = _bound(test.get("auc"), "low")
+    if low is None or low <= 0.5:
+        return ""
+    return " Yet it does rank volumes better than chance: see the area under the ROC curve."
+
+
+def _names(content: Mapping[str, Any]) -> Iterator[str]:
+    test = content["test"]
+    yield from (name for name in MEASURES if name in test)
+    yield from (
+        name
+        for name, value in test.items()
+        if name not in MEASURES and (_is_number(value) or _is_interval(value))
+    )
+
+
+def _bound(value: Any, which: str) -> float | None:
+    if _is_interval(value):
+        value = value.get(which)
+    elif which != "value":
+        return None
+    return float(value) if _is_number(value) else None
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, dict) and "value" in value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,284 @@
+"""The configuration of a run: from keys and values to something checked, and back to text.
+
+A configuration file is a list of the same keys that a command line takes, one a line; so a run
+folder's `config.yaml` and the words that made it say the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from medpipe_core.errors import MedpipeError, did_you_mean
+from medpipe_core.plugins import MissingPluginError
+from medpipe_core.runner import keys as dotted
+from medpipe_core.runner import plain
+from medpipe_core.runner.errors import BROKEN_PLUGIN, WRONG_WORDS, ConfigurationError
+from medpipe_core.runner.presets import PRESETS
+from medpipe_core.runner.settings import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from medpipe_core.plugins import Registry
+    from medpipe_core.runner.keys import Key, Model
+
+GROUPS = ("space", "searcher", "dataset")
+DEFAULTS = {
+    "space": "medpipe-joint",
+    "searcher": "gumbel",
+    "dataset": "phantom3d",
+    "preset": "quick",
+}
+# Parameters that are the run's to give, not the user's; a stand-in for each while checking.
+GIVEN: Mapping[str, Mapping[str, Any]] = {
+    "space": {},
+    "searcher": {"seed": 0, "steps": 1, "admit": None},
+    "dataset": {"root": None, "download": False, "strict": False},
+}
+# So alike that a misspelling is likelier than a name of a plugin that failed to load.
+_MISSPELT = 0.8
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A run's configuration, checked.
+
+    Attributes:
+        space: Name of the space in the registry.
+        searcher: Name of the searcher.
+        dataset: Name of the dataset.
+        preset: Name of the preset that the values started from.
+        keys: Every other key of the run.
+        parameters: Group → the parameters of its member, as keyword arguments.
+        plain_parameters: The same as plain data with dotted keys.
+    """
+
+    space: str
+    searcher: str
+    dataset: str
+    preset: str
+    keys: Keys
+    parameters: Mapping[str, Mapping[str, Any]]
+    plain_parameters: Mapping[str, Mapping[str, Any]]
+
+    def flat(self) -> dict[str, Any]:
+        """Return every key with its value, as plain data."""
+        flat: dict[str, Any] = {
+            name: getattr(self, name) for name in (*GROUPS, "preset")
+        } | dotted.flatten(self.keys.model_dump(mode="json"))
+        for group in GROUPS:
+            flat |= {f"{group}.{key}": v for key, v in self.plain_parameters[group].items()}
+        return flat
+
+    def to_yaml(self) -> str:
+        """Return it as the text of a configuration file."""
+        return plain.write_lines(self.flat())
+
+
+def resolve(
+    given: Mapping[str, Any], registry: Registry, *, base: Mapping[str, Any] | None = None
+) -> Configuration:
+    """Check keys and values, and fill in all others.
+
+    Defaults come first, then the preset, then `base`, then `given`.
+
+    Args:
+        given: Dotted key → value; the user's own words.
+        registry: Who knows the groups' members and their parameters.
+        base: The same from a configuration file.
+
+    Raises:
+        ConfigurationError: Something is wrong; the text tells all of it.
+    """
+    return _Resolver(registry, given, base or {}).resolve()
+
+
+def read_file(text: str, name: str) -> dict[str, Any]:
+    """Read a configuration file: dotted keys, or the same nested.
+
+    Raises:
+        ConfigurationError: It is no such file.
+    """
+    try:
+        content = plain.read(text)
+    except ValueError as error:
+        raise ConfigurationError([f"{name}: {error}"]) from None
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigurationError([f"{name}: expected one `key: value` a line"])
+    return dotted.flatten(content)
+
+
+class _Resolver:
+    """Collects what is wrong while it puts a configuration together."""
+
+    def __init__(
+        self, registry: Registry, given: Mapping[str, Any], base: Mapping[str, Any]
+    ) -> None:
+        self.registry = registry
+        self.problems: list[str] = []
+        self.plugin_problems: list[str] = []
+        self.given = given
+        self.base = self._fitting(base)
+        self.names = {
+            group: str(given.get(group, self.base.get(group, default)))
+            for group, default in DEFAULTS.items()
+        }
+
+    def resolve(self) -> Configuration:
+        self._check_preset()
+        models = {group: self._model(group) for group in GROUPS}
+        user = {**self.base, **self.given}
+        own = {k: v for k, v in user.items() if k not in DEFAULTS and _group(k) not in GROUPS}
+        settings = self._validated(Keys, "", PRESETS.get(self.names["preset"], {}), own)
+        parameters: dict[str, BaseModel] = {}
+        for group, model in models.items():
+            asked = {k.removeprefix(f"{group}."): v for k, v in user.items() if _group(k) == group}
+            if model is not None:
+                checked = self._parameters(group, model, asked)
+                parameters |= {group: checked} if checked is not None else {}
+        self._refuse()
+        if not isinstance(settings, Keys):
+            raise AssertionError(settings)
+        return Configuration(
+            **self.names,
+            keys=settings,
+            parameters={g: _own(g, dict(m)) for g, m in parameters.items()},
+            plain_parameters={
+                g: dotted.flatten(_own(g, m.model_dump(mode="json"))) for g, m in parameters.items()
+            },
+        )
+
+    def _fitting(self, base: Mapping[str, Any]) -> dict[str, Any]:
+        """Drop the file's parameters of a member that the command line replaces."""
+        replaced = {
+            group
+            for group in GROUPS
+            if group in self.given and self.given[group] != base.get(group, DEFAULTS[group])
+        }
+        return {key: value for key, value in base.items() if _group(key) not in replaced}
+
+    def _check_preset(self) -> None:
+        preset = self.names["preset"]
+        if preset not in PRESETS:
+            self.problems.append(f"no preset {preset!r}.{did_you_mean(preset, PRESETS)}")
+        elif "preset" in self.base and self.base["preset"] != preset:
+            self.problems.append(
+                f"preset={preset} changes nothing: the configuration file, made with preset "
+                f"{self.base['preset']!r}, already gives every key; leave one of the two out"
+            )
+
+    def _model(self, group: str) -> Model | None:
+        name = self.names[group]
+        try:
+            entry = self.registry.entry(group, name)
+        except MedpipeError as error:
+            self._unknown_member(group, name, error)
+            return None
+        try:
+            return entry.parameters()
+        except MedpipeError as error:
+            self.plugin_problems.append(str(error))
+            return None
+
+    def _unknown_member(self, group: str, name: str, error: MedpipeError) -> None:
+        misspelt = difflib.get_close_matches(name, self.registry.names(group), 1, _MISSPELT)
+        if ":" in name or (isinstance(error, MissingPluginError) and not misspelt):
+            self.plugin_problems.append(f"{group}={name}: {error}")
+        else:
+            hint = did_you_mean(name, self.registry.names(group))
+            self.problems.append(f"{group}={name}: there is no such {group}.{hint}")
+
+    def _parameters(self, group: str, model: Model, asked: dict[str, Any]) -> BaseModel | None:
+        extra = getattr(model, "presets", {}).get(self.names["preset"], {})
+        for key in [key for key in asked if key in GIVEN[group]]:
+            instead = f"; give data.{key} instead" if group == "dataset" else ""
+            self.problems.append(f"{group}.{key} is the run's to give{instead}")
+            del asked[key]
+        stand_ins = {k: v for k, v in GIVEN[group].items() if k in model.model_fields}
+        return self._validated(model, f"{group}.", {**extra, **stand_ins}, asked)
+
+    def _validated(
+        self, model: Model, prefix: str, preset: Mapping[str, Any], asked: Mapping[str, Any]
+    ) -> BaseModel | None:
+        unknown = [key for key in asked if not dotted.knows(model, key)]
+        for key in unknown:
+            hint = did_you_mean(f"{prefix}{key}", self._all_keys())
+            self.problems.append(f"no key {prefix + key!r}.{hint}")
+        values = {key: value for key, value in asked.items() if key not in unknown}
+        laid = {k: v for k, v in preset.items() if not _shadowed(k, values)}
+        try:
+            return model.model_validate(dotted.nest({**laid, **values}))
+        except ValidationError as error:
+            self.problems.extend(_told(error, prefix, model))
+        except ValueError as error:
+            self.problems.append(f"{prefix}{error}")
+        return None
+
+    def _all_keys(self) -> Iterable[str]:
+        yield from DEFAULTS
+        yield from (key.name for key in dotted.walk(Keys))
+        for group in GROUPS:
+            yield from (key.name for key in group_keys(self.registry, group, self.names[group]))
+
+    def _refuse(self) -> None:
+        problems = list(dict.fromkeys([*self.problems, *self.plugin_problems]))
+        if problems:
+            code = WRONG_WORDS if self.problems else BROKEN_PLUGIN
+            raise ConfigurationError(problems, exit_code=code)
+
+
+def group_keys(registry: Registry, group: str, name: str) -> Iterator[Key]:
+    """Iterate over the keys of a group's member; none where the member cannot be loaded."""
+    try:
+        model = registry.entry(group, name).parameters()
+    except MedpipeError:
+        return
+    for key in dotted.walk(model, f"{group}."):
+        if key.name.removeprefix(f"{group}.") not in GIVEN[group]:
+            yield key
+
+
+def _group(key: str) -> str:
+    group, dot, _ = key.partition(".")
+    return group if dot else ""
+
+
+def _own(group: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if k not in GIVEN[group]}
+
+
+def _shadowed(key: str, values: Mapping[str, Any]) -> bool:
+    """Say whether the user's keys replace a preset's key, or the whole group it is in."""
+    return any(other == key or key.startswith(f"{other}.") for other in values)
+
+
+def _told(error: ValidationError, prefix: str, model: Model) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        where = _key_of(problem["loc"], model)
+        text = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "missing":
+            yield f"{prefix}{where}: must be given"
+        elif not where:
+            yield f"{prefix.removesuffix('.') or 'configuration'}: {text}"
+        else:
+            yield f"{prefix}{where}: {text} (given {_shown(problem['input'])})"
+
+
+def _key_of(location: tuple[int | str, ...], model: Model) -> str:
+    """Return the longest dotted key that a pydantic location starts with."""
+    key = ""
+    for part in location:
+        further = f"{key}.{part}" if key else str(part)
+        if not isinstance(part, str) or not dotted.knows(model, further):
+            break
+        key = further
+    return key
+
+
+def _shown(value: Any) -> str:
+    text = plain.write(value) if isinstance(value, str | int | float | list | None) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,147 @@
+"""Curves as inline SVG, and where their points come from in a journal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_WIDTH, _HEIGHT = 640, 260
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 34
+_COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce", "#a16207", "#be123c")
+_MOST_POINTS = 400
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points under one name, x increasing."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+
+
+def stage_curves(
+    events: Iterable[Mapping[str, Any]], stage: str, *, along: str
+) -> dict[str, tuple[Curve, ...]]:
+    """Collect a stage's numbers along `epoch` or `step`, losses and shares apart.
+
+    Every number that an event of the stage carries beside its position makes a point; several at
+    one position are averaged.
+
+    Returns:
+        `"loss"` and `"share"` (figures in [0, 1]) → curves; those without points are left out.
+    """
+    found: dict[str, dict[float, list[float]]] = {}
+    for event in events:
+        if event.get("stage") != stage or not _is_number(event.get(along)):
+            continue
+        for name, value in _numbers(event):
+            found.setdefault(name, {}).setdefault(float(event[along]), []).append(value)
+    curves = [
+        Curve(name, _thinned(sorted((x, sum(ys) / len(ys)) for x, ys in at.items())))
+        for name, at in found.items()
+    ]
+    losses = tuple(c for c in curves if "loss" in c.name)
+    shares = tuple(c for c in curves if c not in losses and all(0 <= y <= 1 for _, y in c.points))
+    return {kind: group for kind, group in (("loss", losses), ("share", shares)) if group}
+
+
+def svg(curves: Sequence[Curve], *, along: str, title: str) -> str:
+    """Draw curves with axes and a legend; the text is safe to put into HTML."""
+    xs = [x for curve in curves for x, _ in curve.points]
+    ys = [y for curve in curves for _, y in curve.points]
+    if not xs:
+        return ""
+    x_axis, y_axis = _Axis(min(xs), max(xs)), _Axis(min(ys), max(ys))
+    parts = [
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">',
+        *_grid(x_axis, y_axis, along),
+        *(_line(c, _COLOURS[i % len(_COLOURS)], x_axis, y_axis) for i, c in enumerate(curves)),
+        "</svg>",
+        _legend(curves),
+    ]
+    return "\n".join(parts)
+
+
+class _Axis:
+    """Where values lie between 0 and 1, and which round values get a line."""
+
+    def __init__(self, low: float, high: float) -> None:
+        spread = high - low or abs(high) or 1.0
+        step = 10.0 ** math.floor(math.log10(spread / 4))
+        step *= next(n for n in (1, 2, 5, 10) if spread / (step * n) <= 5)
+        self.low = math.floor(low / step) * step
+        self.high = max(math.ceil(high / step) * step, self.low + step)
+        count = round((self.high - self.low) / step)
+        self.ticks = [self.low + step * i for i in range(count + 1)]
+
+    def share(self, value: float) -> float:
+        return (value - self.low) / (self.high - self.low)
+
+
+def _grid(x_axis: _Axis, y_axis: _Axis, along: str) -> Iterable[str]:
+    for tick in y_axis.ticks:
+        y = _y(y_axis, tick)
+        yield (
+            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}" class="grid"/>'
+            f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{tick:.3g}</text>'
+        )
+    for tick in x_axis.ticks:
+        yield (
+            f'<text x="{_x(x_axis, tick)}" y="{_HEIGHT - _BOTTOM + 16}" '
+            f'text-anchor="middle">{tick:.6g}</text>'
+        )
+    yield (
+        f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 4}" text-anchor="end">{escape(along)}</text>'
+    )
+
+
+def _line(curve: Curve, colour: str, x_axis: _Axis, y_axis: _Axis) -> str:
+    places = [(_x(x_axis, x), _y(y_axis, y)) for x, y in curve.points]
+    if len(places) == 1:
+        return f'<circle cx="{places[0][0]}" cy="{places[0][1]}" r="3" fill="{colour}"/>'
+    text = " ".join(f"{x},{y}" for x, y in places)
+    return f'<polyline points="{text}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
+
+
+def _legend(curves: Sequence[Curve]) -> str:
+    names = (
+        f'<span><i style="background:{_COLOURS[i % len(_COLOURS)]}"></i>'
+        f"{escape(curve.name.replace('_', ' '))}</span>"
+        for i, curve in enumerate(curves)
+    )
+    return f'<p class="legend">{"".join(names)}</p>'
+
+
+def _x(axis: _Axis, value: float) -> float:
+    return round(_LEFT + axis.share(value) * (_WIDTH - _LEFT - _RIGHT), 1)
+
+
+def _y(axis: _Axis, value: float) -> float:
+    return round(_HEIGHT - _BOTTOM - axis.share(value) * (_HEIGHT - _TOP - _BOTTOM), 1)
+
+
+def _numbers(event: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
+    figures = event.get("figures")
+    inner = figures if isinstance(figures, dict) else {}
+    for name, value in {**event, **inner}.items():
+        if name not in ("epoch", "step", "seconds") and _is_number(value):
+            yield str(name), float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _thinned(points: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Average neighbours where there are more points than a drawing can show."""
+    size = math.ceil(len(points) / _MOST_POINTS)
+    groups = (points[i : i + size] for i in range(0, len(points), size))
+    return tuple(
+        (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
+        for group in groups
+    )

@@ -1,0 +1,266 @@
+"""The order of a run: search, evaluation, retraining, and the one test at the very end.
+
+The pipeline alone holds the dataset. Stages are handed its development part; the sealed test set
+is opened after the chosen network is on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from medpipe_core.runner.journal import plain_fields
+from medpipe_core.runner.wording import policy_text, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from medpipe_core.data import Dataset, Development, SealedTest
+    from medpipe_core.events import Emit
+    from medpipe_core.runner.config import Configuration
+    from medpipe_core.runner.folder import RunFolder
+    from medpipe_core.space import Genotype, SearchSpace
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A genotype with what is known of it; figures come from the development data only.
+
+    Attributes:
+        genotype: The genotype.
+        validation: Figures on the validation volumes, by name.
+        parameters: Trainable numbers of its network.
+        multiply_adds: Multiply-adds of its network for one volume.
+        epoch: Epoch of the search that proposed it.
+        failed: Why it could not be trained, or the empty text.
+    """
+
+    genotype: Genotype
+    validation: Mapping[str, Any]
+    parameters: int
+    multiply_adds: int
+    epoch: int
+    failed: str = ""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The network that a run ends with.
+
+    Attributes:
+        network: It, in evaluation mode.
+        validation: Its figures on the validation volumes.
+    """
+
+    network: Any
+    validation: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a stage is going to do, for the estimate of the time left.
+
+    Attributes:
+        event: The event that ends each of its parts.
+        count: How many parts.
+        work: All of them, in steps of training one network.
+    """
+
+    event: str
+    count: int
+    work: float
+
+
+class Stages(Protocol):
+    """The work of a run; each method sees development data and nothing else."""
+
+    space: SearchSpace
+
+    def plan(self, development: Development) -> Mapping[str, Planned]:
+        """Return what each stage is going to do."""
+
+    def search(self, development: Development, emit: Emit) -> Sequence[Candidate]:
+        """Search; return the scored candidates, the best first."""
+
+    def evaluate(
+        self, development: Development, candidates: Sequence[Candidate], emit: Emit
+    ) -> Sequence[Candidate]:
+        """Train the candidates briefly; return them with new figures, the best first."""
+
+    def retrain(self, development: Development, chosen: Candidate, emit: Emit) -> Trained:
+        """Train the chosen one on the whole training set."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run gives back.
+
+    Attributes:
+        folder: Its folder.
+        genotype: The genotype that was chosen, retrained and tested.
+        content: All that `result.json` holds.
+    """
+
+    folder: Path
+    genotype: Genotype
+    content: Mapping[str, Any]
+
+    @property
+    def test(self) -> Mapping[str, Any]:
+        """The figures on the test set, each with an interval."""
+        figures: Mapping[str, Any] = self.content["test"]
+        return figures
+
+    @property
+    def validation(self) -> Mapping[str, Any]:
+        """The figures on the validation set."""
+        figures: Mapping[str, Any] = self.content["validation"]
+        return figures
+
+
+class FinalTest(Protocol):
+    """Opens the sealed test set and tests the chosen network; no stage, and called last."""
+
+    def __call__(
+        self, trained: Trained, sealed: SealedTest, development: Development, *, after: str
+    ) -> Mapping[str, Any]:
+        """Return `test`, `majority` and whatever else `result.json` should say of the test."""
+
+
+class Pipeline:
+    """One run.
+
+    Args:
+        configuration: Its configuration.
+        dataset: The dataset, sealed test set included; it is not handed on.
+        stages: Who does the work on the development data.
+        final_test: Who does the one test.
+        folder: Where its files go.
+        emit: Who is told of its events.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        dataset: Dataset,
+        stages: Stages,
+        final_test: FinalTest,
+        folder: RunFolder,
+        emit: Emit,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._configuration = configuration
+        self._dataset = dataset
+        self._stages = stages
+        self._final_test = final_test
+        self._folder = folder
+        self._emit = emit
+        self._clock = clock
+        self._seconds: dict[str, float] = {}
+
+    def run(self) -> RunResult:
+        """Go through all stages and write the run's files."""
+        with self._stage("data"):
+            development = self._dataset.development()
+        self._emit("plan", stages={n: asdict(p) for n, p in self._stages.plan(development).items()})
+        with self._stage("search") as emit:
+            found = self._stages.search(development, emit)
+        with self._stage("evaluate") as emit:
+            top = distinct(found, self._stages.space)[: self._configuration.keys.evaluate.top_k]
+            candidates = self._stages.evaluate(development, top, emit)
+        chosen = candidates[0]
+        self._tell_chosen(chosen)
+        with self._stage("retrain") as emit:
+            trained = self._stages.retrain(development, chosen, emit)
+        self._write_chosen(chosen, trained)
+        with self._stage("test"):
+            digest = chosen.genotype.digest
+            self._emit("test-opened", after=digest)
+            tested = self._final_test(
+                trained, self._dataset.sealed_test(), development, after=digest
+            )
+        content = self._content(chosen, candidates, trained.validation, tested)
+        self._folder.write_json(self._folder.RESULT, content)
+        return RunResult(self._folder.path, chosen.genotype, content)
+
+    @contextlib.contextmanager
+    def _stage(self, name: str) -> Iterator[Emit]:
+        def emit(event: str, /, **fields: Any) -> None:
+            self._emit(event, **{**fields, "stage": name})
+
+        self._emit("stage-started", stage=name)
+        started = self._clock()
+        yield emit
+        self._seconds[name] = round(self._clock() - started, 3)
+        self._emit("stage-finished", stage=name, seconds=self._seconds[name])
+
+    def _tell_chosen(self, chosen: Candidate) -> None:
+        self._emit(
+            "chosen",
+            genotype=chosen.genotype.digest,
+            validation=dict(chosen.validation),
+            tables=[asdict(table) for table in tables(self._stages.space, chosen.genotype)],
+        )
+
+    def _write_chosen(self, chosen: Candidate, trained: Trained) -> None:
+        space, genotype = self._stages.space, chosen.genotype
+        self._folder.write_text(self._folder.GENOTYPE, genotype.to_json())
+        self._folder.write_text(self._folder.POLICY, policy_text(space, genotype))
+        metadata = {
+            "genotype_digest": genotype.digest,
+            "space": self._configuration.space,
+            "space_digest": space.digest,
+        }
+        self._folder.write_weights(trained.network.state_dict(), metadata)
+
+    def _content(
+        self,
+        chosen: Candidate,
+        candidates: Sequence[Candidate],
+        validation: Mapping[str, Any],
+        tested: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        configuration = self._configuration
+        content: dict[str, Any] = plain_fields(
+            {
+                **tested,
+                "validation": dict(validation),
+                "genotype": chosen.genotype.to_dict(),
+                "genotype_digest": chosen.genotype.digest,
+                "space": configuration.space,
+                "space_digest": self._stages.space.digest,
+                "searcher": configuration.searcher,
+                "dataset": configuration.dataset,
+                "preset": configuration.preset,
+                "seed": configuration.keys.seed,
+                "parameters": chosen.parameters,
+                "multiply_adds": chosen.multiply_adds,
+                "seconds": self._seconds,
+                "candidates": [_row(candidate) for candidate in candidates],
+            }
+        )
+        return content
+
+
+def distinct(found: Sequence[Candidate], space: SearchSpace) -> list[Candidate]:
+    """Keep the first of candidates that describe the same function."""
+    first: dict[Genotype, Candidate] = {}
+    for candidate in found:
+        first.setdefault(space.canonical(candidate.genotype), candidate)
+    return list(first.values())
+
+
+def _row(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "genotype_digest": candidate.genotype.digest,
+        "genotype": candidate.genotype.to_dict(),
+        "epoch": candidate.epoch,
+        "validation": dict(candidate.validation),
+        "failed": candidate.failed,
+        "parameters": candidate.parameters,
+        "multiply_adds": candidate.multiply_adds,
+    }

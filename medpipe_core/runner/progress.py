@@ -1,0 +1,177 @@
+"""How far a run is and how long it still takes, on a terminal or as plain lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_TITLES = {
+    "data": "reading data",
+    "search": "searching",
+    "evaluate": "comparing candidates",
+    "retrain": "training the chosen network",
+    "test": "testing",
+}
+# So much work in a stage, in steps of training, before its speed is believed.
+_LEAST_WORK = 5.0
+
+
+class Remaining:
+    """Estimates the seconds left over all stages.
+
+    A unit of work is timed in the stage that runs; stages still to come are reckoned from it by
+    the work that they planned.
+
+    Args:
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._planned: dict[str, Mapping[str, Any]] = {}
+        self._done: dict[str, int] = {}
+        self._stage = ""
+        self._started = 0.0
+        self._unit: float | None = None
+
+    def take(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Take an event of the run."""
+        match event:
+            case "plan":
+                self._planned = dict(fields["stages"])
+            case "stage-started":
+                self._stage, self._started = fields["stage"], self._clock()
+            case "stage-finished" if fields["stage"] in self._planned:
+                self._done[fields["stage"]] = self._planned[fields["stage"]]["count"]
+            case _ if event == self._planned.get(self._stage, {}).get("event"):
+                self._advance()
+
+    @property
+    def share(self) -> float:
+        """How much of the planned work is done, in [0, 1]."""
+        total = sum(plan["work"] for plan in self._planned.values())
+        return min(sum(map(self._worked, self._planned)) / total, 1.0) if total else 0.0
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds left, or None before anything could be timed."""
+        if self._unit is None:
+            return None
+        total = float(sum(plan["work"] for plan in self._planned.values()))
+        return self._unit * total * (1 - self.share)
+
+    def _advance(self) -> None:
+        self._done[self._stage] = self._done.get(self._stage, 0) + 1
+        worked = self._worked(self._stage)
+        if worked >= _LEAST_WORK:
+            self._unit = (self._clock() - self._started) / worked
+
+    def _worked(self, stage: str) -> float:
+        plan = self._planned[stage]
+        return float(plan["work"] * min(self._done.get(stage, 0) / max(plan["count"], 1), 1.0))
+
+
+class PlainProgress:
+    """One line for each stage and epoch; for logs and pipes. A listener of events."""
+
+    def __init__(
+        self, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._out = out or sys.stdout
+        self._remaining = Remaining(clock)
+
+    def __call__(self, event: str, /, **fields: Any) -> None:
+        """Take one event."""
+        self._remaining.take(event, fields)
+        text = line_of(event, fields)
+        if text:
+            left = self._remaining.seconds
+            tail = "" if left is None or event == "stage-finished" else f", {duration(left)} left"
+            self._out.write(f"{text}{tail}\n")
+            self._out.flush()
+
+    def close(self) -> None:
+        """End; there is nothing to put away."""
+
+
+class BarProgress:
+    """One bar over all stages with the time left; for a terminal. A listener of events."""
+
+    def __init__(
+        self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._remaining = Remaining(clock)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[left]}"),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID = self._bar.add_task("starting", total=1.0, left="")
+        self._bar.start()
+
+    def __call__(self, event: str, /, **fields: Any) -> None:
+        """Take one event."""
+        self._remaining.take(event, fields)
+        left = self._remaining.seconds
+        shown = "" if left is None else f"{duration(left)} left"
+        self._bar.update(self._task, completed=self._remaining.share, left=shown)
+        text = line_of(event, fields)
+        if text:
+            self._bar.update(self._task, description=text)
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        self._bar.stop()
+
+
+def progress_for(out: TextIO) -> PlainProgress | BarProgress:
+    """Return the progress that suits where it is written to."""
+    if out.isatty():
+        return BarProgress(Console(file=out))
+    return PlainProgress(out)
+
+
+def line_of(event: str, fields: Mapping[str, Any]) -> str:
+    """Return the line that an event is worth, or an empty text."""
+    title = _TITLES.get(fields.get("stage", ""), str(fields.get("stage", "")))
+    match event:
+        case "stage-started":
+            return title
+        case "stage-finished":
+            return f"{title}: done in {duration(fields['seconds'])}"
+        case _ if event.endswith("-epoch") and "epoch" in fields:
+            return f"{title}: epoch {fields['epoch']:g}{_figures(fields)}"
+        case "evaluate-candidate":
+            result = fields["failed"] or _figures(fields).removeprefix(", ")
+            return f"{title}: {fields['number']} of {fields['of']}: {result}"
+        case _ if event.endswith("warning"):
+            return f"note: {fields.get('message', '')}"
+    return ""
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: `40 s`, `3 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _figures(fields: Mapping[str, Any]) -> str:
+    shown = [
+        f"{name.replace('_', ' ')} {value:.3f}"
+        for name, value in {**fields, **fields.get("figures", {})}.items()
+        if isinstance(value, float) and ("loss" in name or "accuracy" in name or name == "auc")
+    ]
+    return "".join(f", {text}" for text in shown)

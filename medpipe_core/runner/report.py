@@ -1,0 +1,154 @@
+"""The report of a run: one HTML file that needs nothing else, made from the run's own files."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.runner import plain
+from medpipe_core.runner.closing import CAUTION, figure, figures_table, verdict
+from medpipe_core.runner.curves import stage_curves, svg
+from medpipe_core.runner.folder import open_folder
+from medpipe_core.runner.progress import duration
+from medpipe_core.runner.wording import Table, count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+Events = "Sequence[Mapping[str, Any]]"
+
+_STYLE = """
+:root { color-scheme: light dark }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid #8884 }
+svg { width: 100%; height: auto } svg text { font-size: 11px; fill: currentColor }
+svg .grid { stroke: #8884 } .legend span { margin-right: 1.2rem }
+.legend i { display: inline-block; width: .8rem; height: .8rem; margin-right: .35rem }
+.verdict { font-size: 1.1rem } .caution { border-left: 4px solid #c2410c; padding-left: .8rem }
+.scroll { overflow-x: auto }
+"""
+_TITLES = {"search": "Search", "evaluate": "Comparing candidates", "retrain": "Retraining"}
+
+
+def write_report(path: str | Path) -> Path:
+    """Write the report of a finished run into its folder again, and return where.
+
+    Raises:
+        RunFolderError: It is no run folder, the run did not finish, or a file is damaged.
+        StorageError: The report cannot be written.
+    """
+    folder = open_folder(path)
+    text = report_html(folder.result(), folder.events(), folder.configuration())
+    return folder.write_text(folder.REPORT, text)
+
+
+def report_html(
+    result: Mapping[str, Any],
+    events: Sequence[Mapping[str, Any]],
+    configuration: Mapping[str, Any],
+) -> str:
+    """Return the report as HTML.
+
+    Args:
+        result: What `result.json` holds.
+        events: The journal.
+        configuration: What `config.yaml` holds.
+    """
+    title = f"{result['space']} on {result['dataset']}, {result['searcher']}, seed {result['seed']}"
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="verdict">{escape(verdict(result))}</p>',
+        f'<p class="caution">{escape(CAUTION)}</p>',
+        _html(figures_table(result)),
+        *_confusion(result),
+        *_found(events),
+        _html(_candidates(result)),
+        *_stages(events),
+        _html(_times(result)),
+        _html(_keys(configuration)),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style></head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body></html>\n"
+    )
+
+
+def _html(table: Table) -> str:
+    head = "".join(f"<th>{escape(text)}</th>" for text in table.headings)
+    rows = (
+        "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in table.rows
+    )
+    return (
+        f'<h2>{escape(table.title)}</h2>\n<div class="scroll"><table>'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _found(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Show the tables of the chosen genotype, which the journal holds."""
+    for event in events:
+        if event["event"] == "chosen":
+            yield from (
+                _html(Table(t["title"], tuple(t["headings"]), tuple(map(tuple, t["rows"]))))
+                for t in event.get("tables", [])
+            )
+
+
+def _confusion(result: Mapping[str, Any]) -> Iterator[str]:
+    matrix = result.get("test_confusion")
+    if not matrix:
+        return
+    names = [str(name) for name in result.get("classes") or range(len(matrix))]
+    rows = [(name, *(str(cell) for cell in row)) for name, row in zip(names, matrix, strict=True)]
+    headings = ("is \\ was called", *names)
+    yield _html(Table("Confusion on the test set", headings, tuple(rows)))
+
+
+def _candidates(result: Mapping[str, Any]) -> Table:
+    chosen = result["genotype_digest"]
+    rows = [
+        (
+            f"{row['genotype_digest']}{' (chosen)' if row['genotype_digest'] == chosen else ''}",
+            str(row["epoch"]),
+            count(row["parameters"]),
+            count(row["multiply_adds"]),
+            ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in _shown(row)),
+        )
+        for row in result["candidates"]
+    ]
+    headings = ("genotype", "epoch", "parameters", "multiply-adds", "on the validation set")
+    return Table("Candidates that were compared", headings, tuple(rows))
+
+
+def _shown(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    figures = row["validation"].items()
+    return [(name, figure(v)) for name, v in figures if figure(v) != "–"][:4]
+
+
+def _stages(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for stage, title in _TITLES.items():
+        drawings = [
+            svg(curves, along=along, title=f"{title}: {kind} by {along}")
+            for along in ("epoch", "step")
+            for kind, curves in stage_curves(events, stage, along=along).items()
+        ]
+        if drawings:
+            yield f"<h2>{escape(title)}</h2>"
+            yield from drawings
+
+
+def _times(result: Mapping[str, Any]) -> Table:
+    rows = [(stage, duration(seconds)) for stage, seconds in result["seconds"].items()]
+    total = ("all", duration(sum(result["seconds"].values())))
+    return Table("Time", ("stage", "took"), (*rows, total))
+
+
+def _keys(configuration: Mapping[str, Any]) -> Table:
+    rows = tuple((key, plain.write(value)) for key, value in configuration.items())
+    return Table("Configuration", ("key", "value"), rows)

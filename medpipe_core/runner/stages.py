@@ -1,0 +1,245 @@
+"""The stages of a run: they are handed development data and never see the dataset itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+import torch
+
+from medpipe_core.data import Batches, halves
+from medpipe_core.runner.errors import ConfigurationError
+from medpipe_core.runner.pipeline import Candidate, Planned, Trained
+from medpipe_core.search import SearchState, search
+from medpipe_core.seeding import child_seed
+from medpipe_core.supernet import ResourceMeter, Supernet, build_network, build_policy
+from medpipe_core.train import (
+    ClassificationTask,
+    FitState,
+    contest,
+    fit,
+    predict,
+    recalibrate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import nn
+
+    from medpipe_core.data import DatasetCard, Development, LabelledVolumes
+    from medpipe_core.events import Emit
+    from medpipe_core.plugins import Registry
+    from medpipe_core.runner.config import Configuration
+    from medpipe_core.runner.settings import EvaluateKeys, RetrainKeys
+    from medpipe_core.search import Searcher
+    from medpipe_core.space import Genotype
+
+# A step of the search trains a path and shows it a validation batch.
+_SEARCH_STEP = 2.0
+
+
+class _Shape(TypedDict):
+    in_channels: int
+    num_classes: int
+
+
+class TorchStages:
+    """Search, evaluation and retraining of one run.
+
+    Each is a function of the configuration, the development data and what came before it.
+
+    Args:
+        configuration: The run's configuration.
+        registry: Who makes space, searcher and operations.
+        card: The dataset's card: channels, size and classes.
+
+    Raises:
+        ConfigurationError: The device is not there.
+    """
+
+    def __init__(self, configuration: Configuration, registry: Registry, card: DatasetCard) -> None:
+        self._configuration = configuration
+        self._keys = configuration.keys
+        self._registry = registry
+        self._card = card
+        self._shape: _Shape = {"in_channels": card.channels, "num_classes": len(card.classes)}
+        self._task = ClassificationTask(card.classes)
+        self._device = _device(self._keys.device)
+        if self._keys.threads is not None:
+            torch.set_num_threads(self._keys.threads)
+        self.space = registry.space(configuration.space, **configuration.parameters["space"])
+        self._meter = ResourceMeter(self.space, size=card.size, **self._shape)
+        self._inherited: Supernet | None = None
+
+    @property
+    def device_name(self) -> str:
+        """The device, and the model of a GPU."""
+        if self._device.type == "cuda":
+            return f"{self._device} ({torch.cuda.get_device_name(self._device)})"
+        return str(self._device)
+
+    @property
+    def threads(self) -> int:
+        """Threads that torch uses on the CPU."""
+        return torch.get_num_threads()
+
+    def plan(self, development: Development) -> dict[str, Planned]:
+        """Return what each stage is going to do."""
+        keys, count = self._keys, len(development.train)
+        searching = keys.search.epochs * _batches(count // 2, keys.search.batch_size)
+        trials = keys.evaluate.top_k * keys.evaluate.epochs
+        comparing = trials * _batches(count, keys.evaluate.batch_size)
+        training = keys.retrain.epochs * _batches(count, keys.retrain.batch_size)
+        return {
+            "search": Planned("search-step", searching, _SEARCH_STEP * searching),
+            "evaluate": Planned("evaluate-epoch", trials, comparing),
+            "retrain": Planned("retrain-epoch", keys.retrain.epochs, training),
+        }
+
+    def search(self, development: Development, emit: Emit) -> list[Candidate]:
+        """Search on two halves of the training set; return scored candidates, the best first.
+
+        One half trains the shared weights, the other informs the searcher; candidates are scored
+        on the validation set (paper, section IV-B1).
+        """
+        train = development.train
+        mine, theirs = halves(train.labels, train.groups, seed=self._seed("halves"))
+        training = self._batch_source(train.take(mine), "search", "weights")
+        supernet = Supernet(self.space, seed=self._seed("supernet"), **self._shape)
+        supernet.to(self._device)
+        settings = self._keys.search
+        state = SearchState.start(
+            supernet,
+            self._searcher(settings.epochs * len(training)),
+            training,
+            self._batch_source(train.take(theirs), "search", "searcher"),
+            settings=settings,
+            seed=self._keys.seed,
+        )
+        found = search(
+            state,
+            settings=settings,
+            loss=self._task.loss,
+            score=self._scorer(train.take(mine), development.validation),
+            emit=emit,
+        )
+        self._inherited = supernet
+        ranked = sorted(found, key=lambda candidate: -candidate.score)
+        return [self._candidate(c.genotype, c.figures, c.epoch) for c in ranked]
+
+    def evaluate(
+        self, development: Development, candidates: Sequence[Candidate], emit: Emit
+    ) -> list[Candidate]:
+        """Train the candidates briefly and rank them by their validation figures."""
+        keys = self._keys.evaluate
+
+        def trial(candidate: Candidate) -> dict[str, float]:
+            network = self._fit(candidate.genotype, development, keys, "evaluate", emit)
+            return self._figures(network, development.validation)
+
+        rows = contest(candidates, trial, emit=emit)
+        return [
+            self._candidate(
+                row.candidate.genotype, row.figures, row.candidate.epoch, failed=row.failed
+            )
+            for row in rows
+        ]
+
+    def retrain(self, development: Development, chosen: Candidate, emit: Emit) -> Trained:
+        """Train the chosen network on the whole training set."""
+        network = self._fit(chosen.genotype, development, self._keys.retrain, "retrain", emit)
+        return Trained(network, self._figures(network, development.validation))
+
+    def _searcher(self, steps: int) -> Searcher:
+        name = self._configuration.searcher
+        searcher: Searcher = self._registry.factory("searcher", name)(
+            self.space,
+            seed=self._keys.seed,
+            steps=steps,
+            admit=self._meter.admits,
+            **self._configuration.parameters["searcher"],
+        )
+        return searcher
+
+    def _fit(
+        self,
+        genotype: Genotype,
+        development: Development,
+        keys: EvaluateKeys | RetrainKeys,
+        stage: str,
+        emit: Emit,
+    ) -> nn.Module:
+        seed = self._seed(stage, genotype.digest)
+        network = self._network(genotype, development, inherit=keys.inherit, seed=seed)
+        state = FitState.start(
+            network, development.train, settings=keys, seed=seed, device=self._device
+        )
+        return fit(
+            state,
+            settings=keys,
+            task=ClassificationTask(self._card.classes, keys.label_smoothing),
+            augment=build_policy(self.space, genotype),
+            validation=development.validation,
+            emit=emit,
+            stage=stage,
+        )
+
+    def _network(
+        self, genotype: Genotype, development: Development, *, inherit: bool, seed: int
+    ) -> nn.Module:
+        if not inherit or self._inherited is None:
+            return build_network(self.space, genotype, seed=seed, **self._shape)
+        network = self._inherited.freeze(genotype)
+        self._recalibrate(network, development.train)
+        return network
+
+    def _scorer(
+        self, weights_half: LabelledVolumes, validation: LabelledVolumes
+    ) -> Callable[[Genotype, nn.Module], Mapping[str, float]]:
+        def score(_: Genotype, network: nn.Module) -> dict[str, float]:
+            self._recalibrate(network, weights_half)
+            return self._figures(network, validation)
+
+        return score
+
+    def _recalibrate(self, network: nn.Module, data: LabelledVolumes) -> None:
+        batches = self._batch_source(data, "recalibrate")
+        count = min(self._keys.search.recalibration_batches, len(batches))
+        recalibrate(network, (batches.next() for _ in range(count)))
+
+    def _figures(self, network: nn.Module, data: LabelledVolumes) -> dict[str, float]:
+        figures = self._task.figures(predict(network, data, task=self._task), data.labels)
+        return {**figures, "score": self._task.score(figures)}
+
+    def _candidate(
+        self, genotype: Genotype, figures: Mapping[str, float], epoch: int, failed: str = ""
+    ) -> Candidate:
+        cost = self._meter(genotype)
+        return Candidate(
+            genotype, dict(figures), cost.parameters, cost.multiply_adds, epoch, failed
+        )
+
+    def _batch_source(self, data: LabelledVolumes, *names: str) -> Batches:
+        size = self._keys.search.batch_size
+        return Batches(data, batch_size=size, seed=self._seed(*names), device=self._device)
+
+    def _seed(self, *names: str) -> int:
+        return child_seed(self._keys.seed, *names)
+
+
+def _batches(count: int, size: int) -> int:
+    return max(count // min(size, max(count, 1)), 1)
+
+
+def _device(asked: str) -> torch.device:
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(asked)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise ConfigurationError(
+            [f"device={asked}: torch {torch.__version__} finds {found} CUDA devices; try cpu"]
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigurationError([f"device={asked}: not available on this machine; try cpu"])
+    return device

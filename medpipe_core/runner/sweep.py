@@ -1,0 +1,60 @@
+"""A sweep: several runs, one after another, and a table of what came of each."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from medpipe_core.runner.closing import figure
+from medpipe_core.runner.command import run_one, tell
+from medpipe_core.runner.errors import DONE, FAILED
+from medpipe_core.runner.wording import Table, as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from medpipe_core.plugins import Registry
+    from medpipe_core.runner.config import Configuration
+    from medpipe_core.runner.pipeline import RunResult
+
+_MEASURES = ("accuracy", "balanced_accuracy", "auc")
+
+
+def sweep(
+    configurations: Sequence[Configuration],
+    registry: Registry,
+    swept: Sequence[str],
+    one: Callable[[Configuration, Registry], RunResult] = run_one,
+) -> int:
+    """Execute configurations in turn; one that fails does not stop the others.
+
+    Args:
+        configurations: What to run.
+        registry: Loaded plugins.
+        swept: The keys that differ between them.
+        one: Executes one.
+
+    Returns:
+        0, or 1 if any failed.
+    """
+    rows, failed = [], False
+    for number, configuration in enumerate(configurations, start=1):
+        flat = configuration.flat()
+        labels = tuple(str(flat[key]) for key in swept)
+        sys.stdout.write(f"run {number} of {len(configurations)}: {_named(swept, labels)}\n")
+        try:
+            result = one(configuration, registry)
+        except Exception as error:  # the others go on whatever one of them dies of
+            tell(error)
+            failed = True
+            rows.append((*labels, *("failed",) * len(_MEASURES), type(error).__name__))
+            continue
+        figures = tuple(figure(result.test.get(name)) for name in _MEASURES)
+        rows.append((*labels, *figures, str(result.folder)))
+    headings = (*swept, *(name.replace("_", " ") for name in _MEASURES), "folder")
+    sys.stdout.write(f"\n{as_text(Table('Sweep, on the test set', headings, tuple(rows)))}\n")
+    return FAILED if failed else DONE
+
+
+def _named(keys: Sequence[str], values: Sequence[str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
