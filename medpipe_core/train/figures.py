@@ -7,42 +7,64 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import rankdata
 
+from medpipe_core.errors import MedpipeError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+
+FIGURES = (
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "sensitivity",
+    "f1_weighted",
+    "f1_macro",
+    "auc",
+)
+
+
+class FiguresError(MedpipeError):
+    """Predictions and labels that do not belong together."""
 
 
 def metrics(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
     """Return the figures of merit of predictions.
 
     - `accuracy`: share of volumes whose most probable class is right.
-    - `balanced_accuracy`: mean over the classes present of the share of each that is found.
+    - `balanced_accuracy`: mean over classes of the share of each that is found.
     - `precision`, `sensitivity`: of label 1 for two classes; the mean over classes for more.
-    - `f1_weighted`, `f1_macro`: F1 of each class, averaged by its count in the labels, or evenly
-      over the classes that are in labels or predictions.
+    - `f1_weighted`, `f1_macro`: F1 of each class, averaged by its count in the labels, or evenly.
     - `auc`: area under the ROC curve of class 1's probability; for more than two classes the
       mean over classes of one against the rest. NaN where a class is absent.
 
-    A share of nothing, such as the precision of a class never predicted, counts as 0.
+    The precision of a class that volumes have and that is never predicted is 0. What cannot be
+    told is NaN, and left out of means over classes: the sensitivity of a class that no volume has,
+    any figure of a class that is in neither labels nor predictions, and all figures where a
+    probability is not finite, which `argmax` would take for an answer.
 
     Args:
-        probabilities: `(count, classes)`, rows summing to 1.
+        probabilities: `(count, classes)`, rows summing to 1; of equal ones the first class wins.
         labels: `(count,)`.
+
+    Raises:
+        FiguresError: Shapes do not fit, or a label is not a class.
     """
     matrix = confusion(probabilities, labels)
-    found, actual, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
-    recall, precision = _share(found, actual), _share(found, predicted)
-    f1 = _share(2 * found, actual + predicted)
-    present, seen = actual > 0, (actual + predicted) > 0
+    if not np.isfinite(probabilities).all():
+        return dict.fromkeys(FIGURES, float("nan"))
+    precision, sensitivity, f1 = _by_class(matrix)
+    actual = matrix.sum(1)
     binary = len(matrix) == 2
     return {
-        "accuracy": float(found.sum() / max(actual.sum(), 1)),
-        "balanced_accuracy": float(recall[present].mean()) if present.any() else float("nan"),
-        "precision": float(precision[1] if binary else precision[seen].mean()),
-        "sensitivity": float(recall[1] if binary else recall[present].mean()),
-        "f1_weighted": float((f1 * actual).sum() / max(actual.sum(), 1)),
-        "f1_macro": float(f1[seen].mean()),
+        "accuracy": float(np.trace(matrix) / len(labels)) if len(labels) else float("nan"),
+        "balanced_accuracy": _mean(sensitivity),
+        "precision": float(precision[1]) if binary else _mean(precision),
+        "sensitivity": float(sensitivity[1]) if binary else _mean(sensitivity),
+        "f1_weighted": _mean(f1, actual),
+        "f1_macro": _mean(f1),
         "auc": auc(probabilities, labels),
     }
 
@@ -50,18 +72,32 @@ def metrics(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> di
 def per_class(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> dict[str, list[float]]:
-    """Return precision, sensitivity and F1 of each class."""
-    matrix = confusion(probabilities, labels)
-    found, actual, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
+    """Return precision, sensitivity and F1 of each class; NaN as in `metrics`."""
+    by_class = _by_class(confusion(probabilities, labels))
     return {
-        "precision": _share(found, predicted).tolist(),
-        "sensitivity": _share(found, actual).tolist(),
-        "f1": _share(2 * found, actual + predicted).tolist(),
+        name: values.tolist()
+        for name, values in zip(("precision", "sensitivity", "f1"), by_class, strict=True)
     }
 
 
+def log_loss(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the mean of −ln of the probability of each volume's class.
+
+    Probabilities count as at least 2.2e-16, so that one hopeless volume does not decide alone.
+    """
+    if not len(labels):
+        return float("nan")
+    of_label = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(of_label, np.finfo(np.float64).eps)).mean())
+
+
 def confusion(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count volumes by actual (row) and predicted (column) class, `(classes, classes)`."""
+    """Count volumes by actual (row) and predicted (column) class, `(classes, classes)`.
+
+    Raises:
+        FiguresError: Shapes do not fit, or a label is not a class.
+    """
+    _check(probabilities, labels)
     classes = probabilities.shape[1]
     cells = labels * classes + probabilities.argmax(1)
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
@@ -103,30 +139,35 @@ def bootstrap(
     labels: NDArray[np.int64],
     *,
     seed: int,
+    groups: NDArray[Any] | None = None,
     resamples: int = 1000,
     level: float = 0.95,
     figures: Callable[..., dict[str, float]] = metrics,
 ) -> dict[str, dict[str, float]]:
-    """Return every figure with its percentile bootstrap interval over volumes.
+    """Return every figure with its percentile bootstrap interval.
 
     Volumes are drawn with replacement from all, not class by class, so the interval includes the
-    chance that the class shares vary. A resample in which a figure is undefined, such as the AUC
-    without a positive, is left out of that figure's interval.
+    chance that the class shares vary; volumes of one patient are drawn together. A resample in
+    which a figure is undefined, such as the AUC without a positive, is left out of that figure's
+    interval. Where every answer is right, so is every resample: an interval of no width then says
+    that the test set is too easy or too small to tell, not that nothing is uncertain.
 
     Args:
         probabilities: `(count, classes)`.
         labels: `(count,)`.
         seed: Seed of the resamples.
+        groups: `(count,)`, the patient of each volume; None where every volume is a patient.
         resamples: How many.
-        level: Coverage of the interval.
+        level: Coverage of the interval, in (0, 1).
         figures: What is computed of predictions and labels.
 
     Returns:
         Figure → `{"value", "low", "high"}`.
     """
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(0, len(labels), (resamples, len(labels)))
-    drawn = [figures(probabilities[row], labels[row]) for row in rows]
+    drawn = [
+        figures(probabilities[rows], labels[rows])
+        for rows in _resamples(len(labels), groups, resamples, np.random.default_rng(seed))
+    ]
     value = figures(probabilities, labels)
     tails = [(1 - level) / 2, (1 + level) / 2]
     intervals: dict[str, dict[str, float]] = {}
@@ -135,6 +176,18 @@ def bootstrap(
         low, high = np.quantile(defined, tails) if defined else (number, number)
         intervals[name] = {"value": number, "low": float(low), "high": float(high)}
     return intervals
+
+
+def _resamples(
+    count: int, groups: NDArray[Any] | None, resamples: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    if groups is None:
+        yield from rng.integers(0, count, (resamples, count))
+        return
+    _, patient = np.unique(groups, return_inverse=True)
+    volumes = [np.flatnonzero(patient == number) for number in range(patient.max() + 1)]
+    for row in rng.integers(0, len(volumes), (resamples, len(volumes))):
+        yield np.concatenate([volumes[number] for number in row])
 
 
 def _binary_auc(scores: NDArray[np.float64], positive: NDArray[Any]) -> float:
@@ -148,5 +201,37 @@ def _binary_auc(scores: NDArray[np.float64], positive: NDArray[Any]) -> float:
     )
 
 
+def _by_class(matrix: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
+    """Return precision, sensitivity and F1 of each class."""
+    found, actual, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
+    seen = actual + predicted > 0
+    # A class that volumes have and that is never answered earns a precision of 0: without it the
+    # mean over classes would reward leaving rare classes out.
+    precision = np.where(seen & (predicted == 0), 0.0, _share(found, predicted))
+    return precision, _share(found, actual), _share(2 * found, actual + predicted)
+
+
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def _mean(values: NDArray[np.float64], weights: NDArray[Any] | None = None) -> float:
+    """Return the mean over the classes where the figure is defined."""
+    defined = np.isfinite(values) if weights is None else weights > 0
+    if not defined.any():
+        return float("nan")
+    return float(np.average(values[defined], weights=None if weights is None else weights[defined]))
+
+
+def _check(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> None:
+    if probabilities.ndim != 2 or labels.shape != (len(probabilities),):
+        raise FiguresError(
+            "probabilities must be (count, classes) and labels (count,), but are "
+            f"{probabilities.shape} and {labels.shape}"
+        )
+    classes = probabilities.shape[1]
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise FiguresError(
+            f"labels must be in 0 … {classes - 1}, but are in {labels.min()} … {labels.max()}; "
+            "give as many class names as the data have classes"
+        )

@@ -28,7 +28,7 @@ class TestReport:
     """What the one test found.
 
     Attributes:
-        figures: Figure → `{"value", "low", "high"}`, 95 % intervals.
+        figures: Figure → `{"value", "low", "high"}`, 95 % intervals over patients.
         majority: The same of always answering the training set's most frequent class.
         medmnist: AUC and ACC as the MedMNIST evaluator defines them.
         per_class: Precision, sensitivity and F1 of each class.
@@ -74,14 +74,21 @@ def test_once(
     """
     data = sealed.open(after=after)
     probabilities = predict(network, data, task=task)
+
+    def with_intervals(answers: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+        return bootstrap(
+            answers,
+            data.labels,
+            seed=seed,
+            groups=data.groups,
+            resamples=resamples,
+            figures=task.figures,
+        )
+
     always = majority_probabilities(train_labels, len(data), len(task.classes))
     return TestReport(
-        figures=bootstrap(
-            probabilities, data.labels, seed=seed, resamples=resamples, figures=task.figures
-        ),
-        majority=bootstrap(
-            always, data.labels, seed=seed, resamples=resamples, figures=task.figures
-        ),
+        figures=with_intervals(probabilities),
+        majority=with_intervals(always),
         medmnist=medmnist_figures(probabilities, data.labels),
         per_class=per_class(probabilities, data.labels),
         confusion=confusion(probabilities, data.labels).tolist(),
