@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medpipe_core.errors import MedpipeError, did_you_mean
-    from medpipe_core.plugins import Registry, hookimpl, load_plugins
+    from medpipe_core.plugins import Registrar, Registry, hookimpl, load_plugins
     from medpipe_core.runner import RunResult, run
     from medpipe_core.search import Outcome, Searcher
     from medpipe_core.space import (
@@ -52,6 +52,7 @@ __all__ = [
     "OperationChoice",
     "Outcome",
     "Policy",
+    "Registrar",
     "Registry",
     "Repeat",
     "ResourceMeter",
@@ -73,7 +74,7 @@ __all__ = [
 
 _ROOMS = {
     "errors": ("MedpipeError", "did_you_mean"),
-    "plugins": ("Registry", "hookimpl", "load_plugins"),
+    "plugins": ("Registrar", "Registry", "hookimpl", "load_plugins"),
     "runner": ("RunResult", "run"),
     "search": ("Outcome", "Searcher"),
     "space": (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from medpipe_core import hookimpl
 
 if TYPE_CHECKING:
-    from medpipe_core import Registry
+    from medpipe_core import Registrar
 
 _AUGMENTATIONS = {
     "noise": "Noise",
@@ -33,7 +33,7 @@ _SPACES = {
 
 
 @hookimpl
-def medpipe_register(registry: Registry) -> None:
+def medpipe_register(registry: Registrar) -> None:
     """Register the bundle: operations, blocks, the paper's spaces and the datasets."""
     for name, attribute in _AUGMENTATIONS.items():
         registry.register("augmentation", name, f"medpipe_plugins.augment3d:{attribute}")

@@ -50,7 +50,7 @@ class Augmentation:
                     found[name] = value
         return found
 
-    def draw(self, count: int, generator: torch.Generator, **magnitudes: Any) -> Draw:
+    def draw(self, count: int, generator: torch.Generator, *_: Any, **magnitudes: Any) -> Draw:
         """Draw the parameters of `count` volumes, on the generator's device.
 
         Returns:
@@ -62,11 +62,13 @@ class Augmentation:
             "generator, *, <its magnitudes>) and return one row per volume"
         )
 
-    def draw_for(self, volumes: Tensor, generator: torch.Generator, **magnitudes: Any) -> Draw:
+    def draw_for(
+        self, volumes: Tensor, generator: torch.Generator, *_: Any, **magnitudes: Any
+    ) -> Draw:
         """Draw for these volumes; override it, instead of `draw`, where their shape matters."""
         return self.draw(len(volumes), generator, **magnitudes)
 
-    def apply(self, volumes: Tensor, *draw: Tensor) -> Tensor:
+    def apply(self, volumes: Tensor, *draw: Any, **_: Any) -> Tensor:
         """Return the transformed volumes, shape, dtype and device kept, the input unchanged.
 
         Args:

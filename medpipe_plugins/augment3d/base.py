@@ -26,7 +26,9 @@ class Augmentation3D(Augmentation):
     depth.
     """
 
-    def draw_for(self, volumes: Tensor, generator: torch.Generator, **magnitudes: Any) -> Draw:
+    def draw_for(
+        self, volumes: Tensor, generator: torch.Generator, *_: Any, **magnitudes: Any
+    ) -> Draw:
         """Draw for these volumes.
 
         Raises:
