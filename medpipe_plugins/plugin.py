@@ -31,6 +31,8 @@ _SPACES = {
     "medpipe-joint": ("joint", "joint_space", "JointSettings"),
 }
 
+_MEDMNIST3D = ("organ", "nodule", "fracture", "adrenal", "vessel", "synapse")
+
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
@@ -42,3 +44,14 @@ def medpipe_register(registry: Registrar) -> None:
     for name, (module, factory, settings) in _SPACES.items():
         room = f"medpipe_plugins.spaces.{module}"
         registry.register("space", name, f"{room}:{factory}", parameters=f"{room}:{settings}")
+    room = "medpipe_plugins.datasets"
+    registry.register(
+        "dataset", "phantom3d", f"{room}:Phantom3D", parameters=f"{room}:PhantomSettings"
+    )
+    for name in (f"{organ}mnist3d" for organ in _MEDMNIST3D):
+        registry.register(
+            "dataset",
+            name,
+            f"{room}.medmnist3d:{name}",
+            parameters=f"{room}.medmnist3d:MedMNISTSettings",
+        )

@@ -26,10 +26,12 @@ class Development:
     Attributes:
         train: The training set.
         validation: The validation set that the dataset comes with.
+        notes: What happened while it was read, such as volumes left out.
     """
 
     train: LabelledVolumes
     validation: LabelledVolumes
+    notes: tuple[str, ...] = ()
 
 
 class SealedTest:

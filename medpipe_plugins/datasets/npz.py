@@ -1,0 +1,64 @@
+"""Reading arrays from an npz file that anybody may have made.
+
+A member's header is checked against what is expected before memory is taken for it, so a small
+file cannot ask for a large array; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medpipe_core.data import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def read_member(path: Path, member: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read one uint8 array of a known shape.
+
+    Args:
+        path: The npz file.
+        member: Name of the array in it.
+        shape: What its shape must be.
+
+    Raises:
+        DataError: The file is no npz, lacks the array, or holds something else under its name.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{member}.npy") as stream:
+            found = _header(stream)
+            if found != (shape, np.dtype(np.uint8)):
+                raise DataError(
+                    f"{path}: {member!r} is {found[0]} of {found[1]}, expected {shape} of uint8; "
+                    "this is not the published file"
+                )
+            # The header fits, so the array is as large as expected and no larger.
+            data = stream.read(int(np.prod(shape)))
+    except KeyError:
+        raise DataError(f"{path}: there is no array {member!r} in it") from None
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError) as error:
+        raise DataError(f"{path}: not a readable npz file ({error})") from None
+    if len(data) != np.prod(shape):
+        raise DataError(f"{path}: {member!r} ends after {len(data)} of {np.prod(shape)} bytes")
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"array format {version} is not known")
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, fortran, dtype = read(stream)
+    if fortran:
+        raise ValueError("array is in Fortran order")
+    return shape, dtype

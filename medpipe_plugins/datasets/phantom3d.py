@@ -1,0 +1,170 @@
+"""phantom3d: a made-up dataset whose best possible accuracy is known.
+
+Every volume holds one soft ellipsoid on an uneven, textured, noisy background. A latent number t,
+the logarithm of its elongation, makes it a plate (t < 0), a ball (t near 0) or a rod (t > 0);
+t is normal about −1, 0 or 1, by class, with a standard deviation that makes the classes overlap.
+Place, size, orientation, contrast, background and noise vary and say nothing about the class. Who
+could read t without error would decide by it alone, so the accuracy of that decision is a ceiling
+for every classifier: `ceiling` computes it in closed form.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.ndimage import gaussian_filter
+from scipy.stats import norm
+
+from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
+from medpipe_core.seeding import child_seed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Count = Annotated[int, Ge(6)]
+
+CLASSES = ("plate", "ball", "rod")
+CENTRES = (-1.0, 0.0, 1.0)
+SHARES = (0.3, 0.45, 0.25)
+
+
+class PhantomSettings(BaseModel):
+    """Parameters of `phantom3d`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: Annotated[int, Ge(8), Le(256)] = Field(20, description="edge length, in voxels")
+    train: Count = Field(240, description="volumes in the training set")
+    validation: Count = Field(60, description="volumes in the validation set")
+    test: Count = Field(200, description="volumes in the test set")
+    overlap: Annotated[float, Gt(0), Le(3)] = Field(
+        0.3, description="standard deviation of the latent elongation within a class"
+    )
+    noise: Annotated[float, Ge(0), Le(1)] = Field(
+        0.05, description="standard deviation of the noise, in units of the intensity range"
+    )
+    seed: Annotated[int, Ge(0)] = Field(0, description="seed of the volumes, not of the run")
+
+
+class Phantom3D:
+    """The dataset, made in process.
+
+    Args:
+        settings: Fields of `PhantomSettings`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = PhantomSettings(**settings)
+
+    @property
+    def card(self) -> DatasetCard:
+        """What it says of itself, its ceiling included."""
+        size = self.settings.size
+        best = ceiling(self.settings.overlap)
+        return DatasetCard(
+            name="phantom3d",
+            title="Procedural phantoms: plates, balls and rods",
+            classes=CLASSES,
+            channels=1,
+            size=(size, size, size),
+            source="made in process from a seed",
+            licence="none needed",
+            notes=(
+                f"No classifier can be expected to exceed an accuracy of {best:.3f}: the classes "
+                "overlap by construction.",
+                f"Always answering {CLASSES[int(np.argmax(SHARES))]!r} scores {max(SHARES):.2f}.",
+            ),
+        )
+
+    def development(self) -> Development:
+        """Make the training and validation sets."""
+        return Development(
+            self._make("train", self.settings.train),
+            self._make("validation", self.settings.validation),
+        )
+
+    def sealed_test(self) -> SealedTest:
+        """Return the test set, made when it is opened."""
+        return SealedTest(lambda: self._make("test", self.settings.test))
+
+    def _make(self, part: str, count: int) -> LabelledVolumes:
+        rng = np.random.default_rng(child_seed(self.settings.seed, "phantom3d", part))
+        labels = rng.permutation(_labels(count))
+        elongation = rng.normal(np.take(CENTRES, labels), self.settings.overlap)
+        volumes = draw(elongation, self.settings.size, self.settings.noise, rng)
+        return LabelledVolumes(volumes[:, None], labels)
+
+
+def ceiling(overlap: float) -> float:
+    """Return the accuracy of the best decision on the latent elongation (Bayes' rule).
+
+    With priors π and normal densities of one standard deviation σ, neighbouring classes j < k part
+    at (μj + μk)/2 + σ² ln(πj/πk)/(μk − μj).
+    """
+    bounds = [-np.inf]
+    for j in range(len(CENTRES) - 1):
+        distance = CENTRES[j + 1] - CENTRES[j]
+        shift = overlap**2 * np.log(SHARES[j] / SHARES[j + 1]) / distance
+        bounds.append((CENTRES[j] + CENTRES[j + 1]) / 2 + shift)
+    bounds.append(np.inf)
+    right = [
+        share * (norm.cdf(high, centre, overlap) - norm.cdf(low, centre, overlap))
+        for share, centre, low, high in zip(SHARES, CENTRES, bounds, bounds[1:], strict=False)
+    ]
+    return float(sum(right))
+
+
+def draw(
+    elongation: NDArray[np.float64], size: int, noise: float, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Draw volumes with these elongations, `(count, size, size, size)`, uint8.
+
+    The semi-axes are r·e^(2t/3), r·e^(−t/3), r·e^(−t/3), so that elongation does not change the
+    volume of the ellipsoid.
+    """
+    count = len(elongation)
+    radius = rng.uniform(0.16, 0.24, count) * size
+    axes = radius[:, None] * np.exp(np.outer(elongation, (2 / 3, -1 / 3, -1 / 3)))
+    rotation = _rotations(count, rng)
+    centre = (size - 1) / 2 + rng.uniform(-0.12, 0.12, (count, 3)) * size
+    grid = np.stack(np.meshgrid(*[np.arange(size)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    volumes = np.empty((count, size, size, size), np.uint8)
+    for index in range(count):
+        offset = (grid - centre[index]) @ rotation[index] / axes[index]
+        # Distance to the surface in voxels, roughly; half a voxel of partial volume either side.
+        depth = (1 - np.linalg.norm(offset, axis=1)) * axes[index].min()
+        body = (1 / (1 + np.exp(-np.clip(4 * depth, -30, 30)))).reshape(size, size, size)
+        volumes[index] = _render(body, grid, size, noise, rng)
+    return volumes
+
+
+def _render(
+    body: NDArray[np.float64],
+    grid: NDArray[np.int64],
+    size: int,
+    noise: float,
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
+    slope = rng.uniform(-0.1, 0.1, 3)
+    bias = (grid / size - 0.5) @ slope
+    texture = gaussian_filter(rng.standard_normal(body.shape), 1.5)
+    texture *= 0.05 / texture.std()
+    base, contrast = rng.uniform(0.25, 0.4), rng.uniform(0.2, 0.4)
+    volume = base + bias.reshape(body.shape) + texture + contrast * body
+    volume += noise * rng.standard_normal(body.shape)
+    return (np.clip(volume, 0, 1) * 255).round().astype(np.uint8)
+
+
+def _labels(count: int) -> NDArray[np.int64]:
+    bounds = np.round(np.cumsum((0, *SHARES)) * count).astype(int)
+    return np.repeat(np.arange(len(SHARES)), np.diff(bounds)).astype(np.int64)
+
+
+def _rotations(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return random orthonormal frames, `(count, 3, 3)`, uniform over orientations."""
+    frames, upper = np.linalg.qr(rng.standard_normal((count, 3, 3)))
+    signs = np.sign(np.diagonal(upper, axis1=1, axis2=2))
+    return frames * signs[:, None, :]  # type: ignore[no-any-return]
