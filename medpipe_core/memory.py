@@ -8,9 +8,9 @@ import torch
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Say whether an error is torch's way of saying that memory is used up."""
+    """Say whether an error is a way of saying that memory is used up."""
     text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or any(
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
         sign in text for sign in ("out of memory", "not enough memory", "can't allocate memory")
     )
 

@@ -177,11 +177,14 @@ class TorchStages:
         return fit(
             state,
             settings=keys,
-            task=ClassificationTask(self._card.classes, keys.label_smoothing),
+            task=ClassificationTask.for_training(
+                self._card.classes, keys, development.train.labels
+            ),
             augment=build_policy(self.space, genotype),
             validation=development.validation,
             emit=emit,
             stage=stage,
+            name=genotype.digest,
         )
 
     def _network(

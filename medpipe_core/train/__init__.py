@@ -4,9 +4,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.train.figures import (
+    FiguresError,
     auc,
     bootstrap,
     confusion,
+    log_loss,
     majority_probabilities,
     medmnist_figures,
     metrics,
@@ -16,24 +18,30 @@ from medpipe_core.train.settings import FitSettings
 
 if TYPE_CHECKING:
     from medpipe_core.train.final_test import TestReport, test_once
-    from medpipe_core.train.fitting import FitState, TrainingDivergedError, fit
+    from medpipe_core.train.fitting import NothingToSelectError, TrainingDivergedError, fit
     from medpipe_core.train.prediction import predict, recalibrate
     from medpipe_core.train.selection import Contender, NoContenderError, contest
-    from medpipe_core.train.task import ClassificationTask
+    from medpipe_core.train.state import FitState
+    from medpipe_core.train.task import ClassificationTask, Task, balanced_weights
 
 __all__ = [
     "ClassificationTask",
     "Contender",
+    "FiguresError",
     "FitSettings",
     "FitState",
     "NoContenderError",
+    "NothingToSelectError",
+    "Task",
     "TestReport",
     "TrainingDivergedError",
     "auc",
+    "balanced_weights",
     "bootstrap",
     "confusion",
     "contest",
     "fit",
+    "log_loss",
     "majority_probabilities",
     "medmnist_figures",
     "metrics",
@@ -46,9 +54,10 @@ __all__ = [
 # What needs torch is imported on first use: settings are read before torch is wanted.
 _LATER = {
     "selection": ("Contender", "NoContenderError", "contest"),
-    "fitting": ("FitState", "TrainingDivergedError", "fit"),
+    "fitting": ("NothingToSelectError", "TrainingDivergedError", "fit"),
     "prediction": ("predict", "recalibrate"),
-    "task": ("ClassificationTask",),
+    "state": ("FitState",),
+    "task": ("ClassificationTask", "Task", "balanced_weights"),
     "final_test": ("TestReport", "test_once"),
 }
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names}

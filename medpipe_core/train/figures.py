@@ -105,10 +105,16 @@ def confusion(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> 
 
 def auc(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     """Return the area under the ROC curve, as `metrics` defines it."""
-    if probabilities.shape[1] == 2:
-        return _binary_auc(probabilities[:, 1], labels == 1)
-    areas = [_binary_auc(p, labels == k) for k, p in enumerate(probabilities.T)]
-    return float(np.mean(areas))
+    classes = probabilities.shape[1]
+    asked = np.array([1]) if classes == 2 else np.arange(classes)
+    positive = labels[:, None] == asked
+    positives = positive.sum(0)
+    pairs = positives * (len(labels) - positives)
+    if not pairs.all():
+        return float("nan")
+    # Of the (positive, negative) pairs of a class, the share in the right order, ties half.
+    ranks = np.where(positive, rankdata(probabilities[:, asked], axis=0), 0).sum(0)
+    return float(np.mean((ranks - positives * (positives + 1) / 2) / pairs))
 
 
 def medmnist_figures(
@@ -190,17 +196,6 @@ def _resamples(
         yield np.concatenate([volumes[number] for number in row])
 
 
-def _binary_auc(scores: NDArray[np.float64], positive: NDArray[Any]) -> float:
-    """Return the share of (positive, negative) pairs in the right order, ties counting half."""
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    if not positives or not negatives:
-        return float("nan")
-    ranks = rankdata(scores)
-    return float(
-        (ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives)
-    )
-
-
 def _by_class(matrix: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
     """Return precision, sensitivity and F1 of each class."""
     found, actual, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
@@ -212,7 +207,9 @@ def _by_class(matrix: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    share = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=share, where=whole > 0)
+    return share
 
 
 def _mean(values: NDArray[np.float64], weights: NDArray[Any] | None = None) -> float:

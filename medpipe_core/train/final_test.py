@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from medpipe_core.data import LabelledVolumes, SealedTest
-    from medpipe_core.train.task import ClassificationTask
+    from medpipe_core.train.task import Task
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def test_once(
     network: nn.Module,
     sealed: SealedTest,
     *,
-    task: ClassificationTask,
+    task: Task,
     train_labels: NDArray[np.int64],
     seed: int,
     after: str,

@@ -1,32 +1,31 @@
-"""Training a plain network: one explicit state, and a function that steps it to the end."""
+"""Training a plain network: a function that steps an explicit state to its end."""
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from medpipe_core.data.batches import Batch, Batches
 from medpipe_core.errors import MedpipeError
 from medpipe_core.events import Emit, silent
-from medpipe_core.seeding import child_seed
 from medpipe_core.train.prediction import predict
+from medpipe_core.train.state import Best, FitState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from medpipe_core.data import LabelledVolumes
+    from medpipe_core.data import Batch, LabelledVolumes
     from medpipe_core.train.settings import FitSettings
-    from medpipe_core.train.task import ClassificationTask
+    from medpipe_core.train.task import Task
 
 
 class TrainingDivergedError(MedpipeError):
-    """A loss that is not a finite number."""
+    """A loss, or weights, that are not finite numbers."""
+
+
+class NothingToSelectError(MedpipeError):
+    """The best epoch is asked for, but no validation volumes can tell which it is."""
 
 
 class Augment(Protocol):
@@ -36,147 +35,134 @@ class Augment(Protocol):
         """Return augmented volumes of the same shape."""
 
 
-@dataclass
-class FitState:
-    """Everything a training is, between two steps.
-
-    Attributes:
-        network: The weights being trained.
-        averaged: Running average of the weights, or None.
-        optimiser: Adam.
-        batches: Training batches.
-        generator: Source of the augmentations' draws.
-        step: Steps done.
-        history: One row an epoch.
-    """
-
-    network: nn.Module
-    averaged: nn.Module | None
-    optimiser: torch.optim.Optimizer
-    batches: Batches
-    generator: torch.Generator
-    step: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-
-    @classmethod
-    def start(
-        cls,
-        network: nn.Module,
-        data: LabelledVolumes,
-        *,
-        settings: FitSettings,
-        seed: int,
-        device: torch.device | str,
-    ) -> FitState:
-        """Return the state before the first step."""
-        network.to(device)
-        optimiser = torch.optim.AdamW(
-            network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
-        )
-        batches = Batches(
-            data,
-            batch_size=settings.batch_size,
-            seed=child_seed(seed, "fit", "order"),
-            device=device,
-        )
-        generator = torch.Generator(device=device)
-        generator.manual_seed(child_seed(seed, "fit", "augmentation"))
-        averaged = copy.deepcopy(network) if settings.average else None
-        return cls(network, averaged, optimiser, batches, generator)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state as plain values and tensors."""
-        return {
-            "network": self.network.state_dict(),
-            "averaged": None if self.averaged is None else self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "batches": self.batches.state_dict(),
-            "generator": self.generator.get_state(),
-            "step": self.step,
-            "history": self.history,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
-        self.network.load_state_dict(state["network"])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.batches.load_state_dict(state["batches"])
-        self.generator.set_state(state["generator"])
-        self.step, self.history = state["step"], list(state["history"])
-
-
 def fit(
     state: FitState,
     *,
     settings: FitSettings,
-    task: ClassificationTask,
+    task: Task,
     augment: Augment | None = None,
     validation: LabelledVolumes | None = None,
     emit: Emit = silent,
     stage: str = "fit",
+    name: str = "",
 ) -> nn.Module:
     """Train a network from its state to the end, and return it in evaluation mode.
 
-    Adam, cosine annealing of the learning rate to zero over all steps. The last weights count, or
-    their running average if `settings.average` asks for one: no epoch is picked by its validation
-    figures, so those stay an honest estimate.
+    Adam, cosine annealing of the learning rate to zero over all steps. By default the last weights
+    count, or their running average if `settings.average` asks for one: no epoch is picked by its
+    validation figures, so those stay an honest estimate. `settings.select` can ask for the epoch
+    with the best score instead; of equal ones the smaller loss, then the earlier one.
 
     Args:
         state: Where to begin; it is changed in place.
         settings: How long and how.
         task: Loss and figures.
         augment: Augments every training batch; None for no augmentation.
-        validation: Scored after each epoch, for the journal alone.
+        validation: Scored after every `settings.validate_every` epochs and after the last.
         emit: Told of every epoch (`<stage>-epoch`).
         stage: Name of the stage in events.
+        name: What is trained, such as a genotype's digest, for messages.
 
     Raises:
-        TrainingDivergedError: The loss was not finite; the text names epoch and step.
+        TrainingDivergedError: The loss or a weight was not finite; the text names epoch and step.
+        NothingToSelectError: The best epoch is asked for, without validation volumes.
     """
+    if settings.select == "best" and validation is None:
+        raise NothingToSelectError(
+            "select=best picks the epoch by validation figures, but there are no validation "
+            "volumes; hand some in, or use select=last"
+        )
     per_epoch = len(state.batches)
     total = settings.epochs * per_epoch
-    began, losses = time.perf_counter(), list[float]()
+    began = time.perf_counter()
     while state.step < total:
         _anneal(state, settings, total)
-        losses.append(_one_step(state, state.batches.next(), settings, task, augment))
+        _one_step(state, state.batches.next(), settings, task, augment, name)
         if state.step % per_epoch:
             continue
-        row = {"epoch": float(state.step // per_epoch), "loss": sum(losses) / len(losses)}
-        if validation is not None:
-            row |= _validation_figures(_result(state), validation, settings, task)
-        state.history.append(row)
+        row = _end_epoch(state, settings, task, validation, name)
         shown = {n: v for n, v in row.items() if math.isfinite(v)}
         emit(f"{stage}-epoch", **shown, seconds=time.perf_counter() - began)
-        began, losses = time.perf_counter(), []
-    return _result(state).eval()
+        began = time.perf_counter()
+    network = state.result
+    if state.best is not None:
+        network.load_state_dict(state.best.weights)
+    return network.eval()
 
 
 def _one_step(
     state: FitState,
     batch: Batch,
     settings: FitSettings,
-    task: ClassificationTask,
+    task: Task,
     augment: Augment | None,
-) -> float:
+    name: str,
+) -> None:
     state.network.train()
     volumes = augment(batch.volumes, state.generator) if augment else batch.volumes
     loss = task.loss(state.network(volumes), batch.labels)
     number = float(loss.detach())
     if not math.isfinite(number):
-        epoch, step = divmod(state.step, len(state.batches))
-        raise TrainingDivergedError(
-            f"the loss became {number} in epoch {epoch + 1}, step {step + 1}; lower the learning "
-            f"rate (now {settings.lr})"
-        )
+        raise _diverged(state, settings, state.step, f"the loss became {number}", name)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    if settings.grad_clip is not None:
+        nn.utils.clip_grad_norm_(state.network.parameters(), settings.grad_clip)
     state.optimiser.step()
     state.step += 1
+    state.losses.append(number)
     if state.averaged is not None:
         _average(state.averaged, state.network, settings.average, state.step)
-    return number
+
+
+def _end_epoch(
+    state: FitState,
+    settings: FitSettings,
+    task: Task,
+    validation: LabelledVolumes | None,
+    name: str,
+) -> dict[str, float]:
+    """Close the epoch's row; its last step may have spoilt weights that no loss has shown yet."""
+    network = state.result
+    if not _all_finite(network):
+        raise _diverged(state, settings, state.step - 1, "a weight is no longer finite", name)
+    epoch = state.step // len(state.batches)
+    row = {
+        "epoch": float(epoch),
+        "loss": sum(state.losses) / len(state.losses),
+        "lr": state.optimiser.param_groups[0]["lr"],
+    }
+    scored = epoch % settings.validate_every == 0 or epoch == settings.epochs
+    if validation is not None and scored:
+        probabilities = predict(network, validation, task=task, batch_size=settings.batch_size)
+        figures = task.figures(probabilities, validation.labels)
+        loss = task.validation_loss(probabilities, validation.labels)
+        row |= {f"validation_{shown}": figures[shown] for shown in task.shown}
+        row["validation_loss"] = loss
+        if settings.select == "best":
+            _keep_if_best(state, epoch, (task.score(figures), -loss), network)
+    state.history.append(row)
+    state.losses = []
+    return row
+
+
+def _keep_if_best(
+    state: FitState, epoch: int, rank: tuple[float, float], network: nn.Module
+) -> None:
+    if not math.isfinite(rank[0]) or (state.best is not None and rank <= state.best.rank):
+        return
+    weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    state.best = Best(epoch, rank, weights)
+
+
+def _diverged(
+    state: FitState, settings: FitSettings, step: int, what: str, name: str
+) -> TrainingDivergedError:
+    epoch, within = divmod(step, len(state.batches))
+    return TrainingDivergedError(
+        f"{f'{name}: ' if name else ''}{what} in epoch {epoch + 1}, step {within + 1}; lower the "
+        f"learning rate (now {settings.lr})"
+    )
 
 
 def _anneal(state: FitState, settings: FitSettings, total: int) -> None:
@@ -197,16 +183,6 @@ def _average(averaged: nn.Module, network: nn.Module, decay: float, step: int) -
             kept.copy_(given)
 
 
-def _result(state: FitState) -> nn.Module:
-    return state.network if state.averaged is None else state.averaged
-
-
-def _validation_figures(
-    network: nn.Module,
-    validation: LabelledVolumes,
-    settings: FitSettings,
-    task: ClassificationTask,
-) -> dict[str, float]:
-    probabilities = predict(network, validation, task=task, batch_size=settings.batch_size)
-    figures = task.figures(probabilities, validation.labels)
-    return {f"validation_{name}": figures[name] for name in ("accuracy", "auc")}
+def _all_finite(network: nn.Module) -> bool:
+    values = [v for v in network.state_dict().values() if v.is_floating_point()]
+    return bool(torch.stack([value.isfinite().all() for value in values]).all())

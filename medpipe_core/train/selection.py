@@ -55,8 +55,8 @@ def contest(
 ) -> list[Contender[Candidate]]:
     """Try every candidate and return the table, best first; equal scores keep their order.
 
-    A candidate whose loss is not finite, or that runs out of memory, fails alone: its row says so
-    and its memory is given back.
+    A candidate whose loss or score is not finite, or that runs out of memory, fails alone: its row
+    says so and its memory is given back.
 
     Args:
         candidates: What to try, the most promising first.
@@ -64,8 +64,10 @@ def contest(
         emit: Told of every candidate (`evaluate-candidate`).
 
     Raises:
-        NoContenderError: All of them failed.
+        NoContenderError: All of them failed, or there is none.
     """
+    if not candidates:
+        raise NoContenderError("there is no candidate to evaluate: the search scored none")
     rows = []
     for number, candidate in enumerate(candidates, start=1):
         row = _try(candidate, trial)
@@ -89,11 +91,17 @@ def _try(
         figures = trial(candidate)
     except TrainingDivergedError as error:
         failed = str(error)
-    except (torch.OutOfMemoryError, RuntimeError) as error:
+    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         failed = "out of memory"
     else:
-        return Contender(candidate, dict(figures), seconds=time.perf_counter() - began)
+        finite = math.isfinite(figures["score"])
+        return Contender(
+            candidate,
+            dict(figures),
+            failed="" if finite else "its predictions are not finite numbers",
+            seconds=time.perf_counter() - began,
+        )
     release_memory()
     return Contender(candidate, failed=failed, seconds=time.perf_counter() - began)

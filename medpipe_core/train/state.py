@@ -1,0 +1,120 @@
+"""All that a training is between two steps, as one object of plain values and tensors."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from medpipe_core.data.batches import Batches
+from medpipe_core.seeding import child_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from medpipe_core.data import LabelledVolumes
+    from medpipe_core.train.settings import FitSettings
+
+
+@dataclass(frozen=True)
+class Best:
+    """The epoch that did best on the validation volumes.
+
+    Attributes:
+        epoch: Which, from 1.
+        rank: Its score, and its negative validation loss for ties.
+        weights: The state of its network.
+    """
+
+    epoch: int
+    rank: tuple[float, float]
+    weights: dict[str, Tensor]
+
+
+@dataclass
+class FitState:
+    """Everything a training is, between two steps.
+
+    Attributes:
+        network: The weights being trained.
+        averaged: Running average of the weights, or None.
+        optimiser: Adam.
+        batches: Training batches.
+        generator: Source of the augmentations' draws.
+        step: Steps done; the learning rate follows from it.
+        losses: Losses of the epoch under way.
+        history: One row an epoch: `epoch`, `loss`, `lr`, and `validation_…` where it was scored.
+        best: The best epoch so far, where the settings select it.
+    """
+
+    network: nn.Module
+    averaged: nn.Module | None
+    optimiser: torch.optim.Optimizer
+    batches: Batches
+    generator: torch.Generator
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: Best | None = None
+
+    @classmethod
+    def start(
+        cls,
+        network: nn.Module,
+        data: LabelledVolumes,
+        *,
+        settings: FitSettings,
+        seed: int,
+        device: torch.device | str,
+    ) -> FitState:
+        """Return the state before the first step."""
+        network.to(device)
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
+        )
+        batches = Batches(
+            data,
+            batch_size=settings.batch_size,
+            seed=child_seed(seed, "fit", "order"),
+            device=device,
+        )
+        generator = torch.Generator(device=device)
+        generator.manual_seed(child_seed(seed, "fit", "augmentation"))
+        averaged = copy.deepcopy(network) if settings.average else None
+        return cls(network, averaged, optimiser, batches, generator)
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that counts: the averaged one, if there is one."""
+        return self.network if self.averaged is None else self.averaged
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as plain values and tensors."""
+        return {
+            "network": self.network.state_dict(),
+            "averaged": None if self.averaged is None else self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "batches": self.batches.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+            "losses": list(self.losses),
+            "history": [dict(row) for row in self.history],
+            "best": None if self.best is None else {**vars(self.best)},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.network.load_state_dict(state["network"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.batches.load_state_dict(state["batches"])
+        self.generator.set_state(state["generator"])
+        self.step, self.losses = state["step"], list(state["losses"])
+        self.history = [dict(row) for row in state["history"]]
+        best = state["best"]
+        self.best = None if best is None else Best(**{**best, "rank": tuple(best["rank"])})

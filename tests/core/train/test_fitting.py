@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from medpipe_core.data import LabelledVolumes
+from medpipe_core.seeding import seeded_init
+from medpipe_core.train import (
+    ClassificationTask,
+    FitSettings,
+    FitState,
+    NothingToSelectError,
+    TrainingDivergedError,
+    fit,
+    predict,
+)
+
+STEPS = 4  # an epoch: 24 volumes in batches of 6
+
+
+def noise(volumes, generator):
+    return volumes + 0.1 * torch.rand(volumes.shape, generator=generator)
+
+
+@pytest.fixture
+def settings():
+    return FitSettings(epochs=4, batch_size=6, lr=0.01)
+
+
+@pytest.fixture
+def start(data, network):
+    """Return a function that makes the state before the first step."""
+
+    def make(settings, seed=0, network=network, data=data):
+        return FitState.start(network, data, settings=settings, seed=seed, device="cpu")
+
+    return make
+
+
+def same_weights(one, other):
+    return all(
+        torch.equal(a, b)
+        for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+
+
+def fresh():
+    with seeded_init(0):
+        return nn.Sequential(
+            nn.Conv3d(1, 4, 3), nn.BatchNorm3d(4), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2)
+        )
+
+
+def test_training_lowers_the_loss_and_learns_the_classes(start, data, task):
+    settings = FitSettings(epochs=15, batch_size=6, lr=0.01)
+    state = start(settings)
+    trained = fit(state, settings=settings, task=task)
+    assert state.history[-1]["loss"] < 0.5 * state.history[0]["loss"]
+    figures = task.figures(predict(trained, data, task=task), data.labels)
+    assert figures["accuracy"] > 0.9
+    assert not trained.training
+
+
+def test_a_seed_gives_the_same_weights_bit_for_bit(start, validation, task, settings):
+    def train(seed):
+        state = start(settings, seed, network=fresh())
+        return fit(state, settings=settings, task=task, augment=noise, validation=validation)
+
+    assert same_weights(train(3), train(3))
+    assert not same_weights(train(3), train(4))
+
+
+def test_looking_at_the_validation_volumes_changes_no_weight(start, validation, task, settings):
+    blind = fit(start(settings, network=fresh()), settings=settings, task=task)
+    seeing = fit(
+        start(settings, network=fresh()), settings=settings, task=task, validation=validation
+    )
+    assert same_weights(blind, seeing)
+
+
+def test_training_leaves_the_global_generator_alone(start, task, settings):
+    before = torch.random.get_rng_state()
+    fit(start(settings, network=fresh()), settings=settings, task=task, augment=noise)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("stop", [0, 1, STEPS, STEPS + 3, 4 * STEPS])
+def test_going_on_from_a_saved_state_is_never_having_stopped(start, validation, task, stop):
+    settings = FitSettings(epochs=4, batch_size=6, lr=0.01, average=0.9, select="best")
+
+    def train(state):
+        return fit(state, settings=settings, task=task, augment=noise, validation=validation)
+
+    class Saving:
+        """Batches that save the whole state before the step at which the training stops."""
+
+        def __init__(self, state):
+            self.state, self.inner, self.saved = state, state.batches, None
+
+        def __len__(self):
+            return len(self.inner)
+
+        def next(self):
+            if self.state.step == stop:
+                self.saved = copy.deepcopy(self.state.state_dict())
+            return self.inner.next()
+
+        def state_dict(self):
+            return self.inner.state_dict()
+
+    never = start(settings, network=fresh())
+    never.batches = saving = Saving(never)
+    whole = train(never)
+    resumed = start(settings, seed=99, network=fresh())
+    resumed.load_state_dict(saving.saved or never.state_dict())
+    assert same_weights(train(resumed), whole)
+    assert resumed.history == never.history
+    assert resumed.best.epoch == never.best.epoch
+
+
+def test_a_saved_state_is_not_changed_by_training_on(start, validation, task, settings):
+    state = start(settings, network=fresh())
+    fit(state, settings=settings, task=task, validation=validation)
+    saved = state.state_dict()
+    rows = len(saved["history"])
+    longer = settings.model_copy(update={"epochs": 6})
+    fit(state, settings=longer, task=task, validation=validation)
+    assert len(saved["history"]) == rows
+
+
+def test_the_learning_rate_falls_along_half_a_cosine(start, task, settings):
+    state = start(settings)
+    rates = []
+
+    def watching(volumes, generator):
+        rates.append(state.optimiser.param_groups[0]["lr"])
+        return volumes
+
+    fit(state, settings=settings, task=task, augment=watching)
+    assert rates[0] == settings.lr
+    assert rates[8] == pytest.approx(settings.lr / 2)
+    assert rates == sorted(rates, reverse=True)
+    assert 0 < rates[-1] < 0.02 * settings.lr
+
+
+def test_every_epoch_is_told_with_its_figures(start, validation, task, settings, diary):
+    state = start(settings)
+    fit(state, settings=settings, task=task, validation=validation, emit=diary, stage="retrain")
+    assert [event for event, _ in diary] == ["retrain-epoch"] * 4
+    assert [fields["epoch"] for _, fields in diary] == [1, 2, 3, 4]
+    expected = {"epoch", "loss", "lr", "seconds", "validation_loss"}
+    expected |= {"validation_accuracy", "validation_auc"}
+    assert set(diary[0][1]) == expected
+    assert [row["loss"] for row in state.history] == [fields["loss"] for _, fields in diary]
+
+
+def test_the_last_epoch_is_always_validated(start, validation, task):
+    settings = FitSettings(epochs=5, batch_size=6, validate_every=3)
+    state = start(settings)
+    fit(state, settings=settings, task=task, validation=validation)
+    assert [row["epoch"] for row in state.history if "validation_auc" in row] == [3, 5]
+
+
+def test_the_best_epochs_weights_come_back(start, validation, task, settings):
+    """A learning rate that ruins what was learned, so that an early epoch is the best."""
+    settings = FitSettings(epochs=6, batch_size=6, lr=0.3, select="best")
+    state = start(settings)
+    trained = fit(state, settings=settings, task=task, validation=validation)
+    probabilities = predict(trained, validation, task=task)
+    figures = task.figures(probabilities, validation.labels)
+    loss = task.validation_loss(probabilities, validation.labels)
+    ranks = [(row["validation_accuracy"], -row["validation_loss"]) for row in state.history]
+    assert state.best.rank == pytest.approx((task.score(figures), -loss))
+    assert figures["accuracy"] == max(accuracy for accuracy, _ in ranks)
+    assert state.history[state.best.epoch - 1]["validation_loss"] == pytest.approx(loss)
+
+
+def test_the_best_epoch_needs_validation_volumes(start, task):
+    settings = FitSettings(epochs=1, select="best")
+    with pytest.raises(NothingToSelectError, match="select=last"):
+        fit(start(settings), settings=settings, task=task)
+
+
+def test_no_epochs_leave_the_network_as_it_was(start, task):
+    settings = FitSettings(epochs=0)
+    network = fresh()
+    assert same_weights(
+        fit(start(settings, network=network), settings=settings, task=task), fresh()
+    )
+
+
+def test_the_average_of_weights_is_the_running_mean_of_all_steps(start, task):
+    settings = FitSettings(epochs=2, batch_size=6, lr=0.01, average=0.8)
+    state = start(settings, network=fresh())
+    mean = [value.clone() for value in state.network.state_dict().values()]
+    step_of = []
+
+    def watching(volumes, generator):
+        if step_of:
+            follow(step_of[-1] + 1)
+        step_of.append(state.step)
+        return volumes
+
+    def follow(step):
+        decay = min(0.8, (1 + step) / (10 + step))
+        for i, now in enumerate(state.network.state_dict().values()):
+            mean[i] = mean[i].lerp(now, 1 - decay) if now.is_floating_point() else now.clone()
+
+    trained = fit(state, settings=settings, task=task, augment=watching)
+    follow(state.step)
+    for ours, theirs in zip(mean, trained.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert not same_weights(trained, state.network)
+
+
+def test_a_clipped_gradient_is_no_larger_than_asked(start, task):
+    settings = FitSettings(epochs=1, batch_size=6, grad_clip=1e-3)
+    state = start(settings)
+    fit(state, settings=settings, task=task)
+    squares = sum(p.grad.square().sum() for p in state.network.parameters())
+    assert float(squares) ** 0.5 <= 1e-3 * 1.001
+
+
+def test_a_loss_that_is_not_finite_names_epoch_step_and_what_was_trained(start, task, settings):
+    state = start(settings)
+
+    def poison(volumes, generator):
+        return volumes * (math.nan if state.step == STEPS + 2 else 1)
+
+    with pytest.raises(TrainingDivergedError, match=r"^abc123: .* nan in epoch 2, step 3; lower"):
+        fit(state, settings=settings, task=task, augment=poison, name="abc123")
+
+
+def test_weights_spoilt_by_the_last_step_do_not_pass_for_trained(start, data, settings):
+    """The loss is finite but its gradient is not, as at the square root of 0."""
+
+    class Rooted(ClassificationTask):
+        def loss(self, logits, labels):
+            return super().loss(logits, labels) + (logits.sum() * 0).clamp(min=0).sqrt()
+
+    settings = FitSettings(epochs=1, batch_size=24)
+    state = start(settings)
+    with pytest.raises(TrainingDivergedError, match=r"weight .* in epoch 1, step 1"):
+        fit(state, settings=settings, task=Rooted(("a", "b")))
+
+
+def test_another_task_trains_without_a_change(start, data, validation, settings):
+    """Nothing in training says classification: here a network learns to count brightness."""
+
+    class Brightness:
+        classes = ("brightness",)
+        shown = ("error",)
+
+        def loss(self, logits, labels):
+            return (logits[:, 0] - labels).square().mean()
+
+        def probabilities(self, logits):
+            return logits.double()
+
+        def figures(self, answers, labels):
+            return {"error": float(((answers[:, 0] - labels) ** 2).mean())}
+
+        def score(self, figures):
+            return -figures["error"]
+
+        def validation_loss(self, answers, labels):
+            return self.figures(answers, labels)["error"]
+
+    state = start(settings, data=LabelledVolumes(data.volumes, data.labels))
+    fit(state, settings=settings, task=Brightness(), validation=validation)
+    assert state.history[-1]["validation_error"] < state.history[0]["validation_error"]
