@@ -1,14 +1,10 @@
 """Searchers, and the loop that feeds them."""
 
-from medpipe_core.search.gumbel import GumbelSearcher
-from medpipe_core.search.loop import (
-    BatchSource,
-    Candidate,
-    Score,
-    SearchFailedError,
-    SearchState,
-    search,
-)
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from medpipe_core.search.protocol import (
     GATE_GRADIENTS,
     VALIDATION_LOSS,
@@ -16,7 +12,12 @@ from medpipe_core.search.protocol import (
     Outcome,
     Searcher,
 )
-from medpipe_core.search.random_search import RandomSearcher
+
+if TYPE_CHECKING:
+    from medpipe_core.search.gumbel import GumbelSearcher
+    from medpipe_core.search.loop import SearchFailedError, advance, search
+    from medpipe_core.search.random_search import RandomSearcher
+    from medpipe_core.search.state import BatchSource, Candidate, Score, SearchState
 
 __all__ = [
     "GATE_GRADIENTS",
@@ -31,5 +32,25 @@ __all__ = [
     "SearchFailedError",
     "SearchState",
     "Searcher",
+    "advance",
     "search",
 ]
+
+# These need torch; registering a searcher and reading its settings does not.
+_MODULES = {
+    "BatchSource": "state",
+    "Candidate": "state",
+    "GumbelSearcher": "gumbel",
+    "RandomSearcher": "random_search",
+    "Score": "state",
+    "SearchFailedError": "loop",
+    "SearchState": "state",
+    "advance": "loop",
+    "search": "loop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'medpipe_core.search' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"medpipe_core.search.{_MODULES[name]}"), name)

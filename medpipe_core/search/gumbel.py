@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from medpipe_core.search.protocol import GATE_GRADIENTS, Searcher
+from medpipe_core.search.climbing import climb
+from medpipe_core.search.estimators import Estimator, GateEstimator, Sample
+from medpipe_core.search.moments import named_moments, restore_moments
+from medpipe_core.search.protocol import Searcher
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
@@ -16,19 +20,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from medpipe_core.search.protocol import Outcome
-    from medpipe_core.space import Choice, Genotype
+    from medpipe_core.space import Genotype
 
+_DRAWS = 64
 _PROPOSAL_TRIES = 50
 
 
 class GumbelSearcher(Searcher):
     """Learns one categorical distribution for each choice by gradient.
 
-    With θ the logits of a choice, P = softmax(θ) (equation 2) and Gumbel noise G,
-    Z = softmax((log P + G) / τ) (equation 3). The largest entry names the key, and the gate is
-    one-hot(Z) − StopGrad(Z) + Z (equation 4), whose value at the sampled key is exactly 1.
     Every choice of values, such as a probability or a magnitude, has logits of its own, so an
-    operation's distribution is the product of its choices'.
+    operation's distribution is the product of its choices'. A step samples by equations 2 to 4
+    (`gumbel_noise`, `straight_through`); the estimator says which gradient θ follows.
 
     Choices that a step did not visit get no gradient, no decay and no momentum.
 
@@ -39,10 +42,9 @@ class GumbelSearcher(Searcher):
         temperature: τ at the first step.
         temperature_end: τ at the last step; None keeps it constant, as the paper does.
         schedule: How τ goes from one to the other.
+        estimator: What θ learns from: `"gate"` is the paper's.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
     """
-
-    needs: ClassVar[frozenset[str]] = frozenset({GATE_GRADIENTS})
 
     def __init__(
         self,
@@ -53,10 +55,13 @@ class GumbelSearcher(Searcher):
         temperature: float = 1.0,
         temperature_end: float | None = None,
         schedule: Literal["linear", "exponential"] = "exponential",
+        estimator: Literal["gate"] = "gate",
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
         self._temperature = (temperature, temperature_end or temperature, schedule)
+        self._estimator = _estimator(estimator)
+        self.needs = self._estimator.needs
         self._generator = torch.Generator().manual_seed(self._seed)
         self._theta = {
             path: torch.zeros(len(choice.keys), requires_grad=True)
@@ -64,7 +69,7 @@ class GumbelSearcher(Searcher):
         }
         # Adam skips tensors without a gradient whole, moments included.
         self._adam = torch.optim.Adam(list(self._theta.values()), lr=lr, betas=betas)
-        self._gates: dict[str, Tensor] = {}
+        self._sample: Sample | None = None
 
     def temperature(self, step: int) -> float:
         """Return τ at a step."""
@@ -75,50 +80,52 @@ class GumbelSearcher(Searcher):
         return float(start * (end / start) ** done)
 
     def decide(self, step: int) -> Decision:
-        """Sample a path that keeps the budget; its gates carry the gradient to θ."""
+        """Sample a path that keeps the budget; its gates are leaves that stand for equation 4's."""
+        genotype, noise = self._draw()
         temperature = self.temperature(step)
-        gates: dict[str, Tensor] = {}
-
-        def draw() -> Genotype:
-            gates.clear()
-            return self.space.decide(lambda choice: self._sample(choice, temperature, gates))
-
-        genotype = self.admitted(draw)
-        self._gates = dict(gates)
+        gates = {
+            path: straight_through(
+                self._theta[path], noise[path], temperature, self._index(path, key)
+            )
+            for path, key in genotype.choices.items()
+        }
+        self._sample = Sample(genotype, gates)
         leaves = {path: gate.detach().requires_grad_() for path, gate in gates.items()}
         return Decision(genotype, leaves)
 
     def observe(self, outcome: Outcome) -> None:
-        """Step θ along the gradient that reached the gates; scores are not used."""
-        reached = [
-            gradient * self._gates[path]
-            for path, gradient in outcome.gate_gradients.items()
-            if path in self._gates and math.isfinite(gradient)
-        ]
-        if not reached:
+        """Step θ along the estimator's gradient; scores are not used."""
+        sample, self._sample = self._sample, None
+        if sample is None or outcome.score is not None or sample.genotype != outcome.genotype:
+            return
+        surrogate = self._estimator.surrogate(sample, outcome)
+        if surrogate is None:
             return
         self._adam.zero_grad(set_to_none=True)
-        torch.stack(reached).sum().backward()  # type: ignore[no-untyped-call]
+        surrogate.backward()  # type: ignore[no-untyped-call]
         self._adam.step()
-        self._gates = {}
 
     def propose(self, count: int) -> list[Genotype]:
-        """Return the most probable genotype, then distinct samples."""
-        found = {self.best(): None}
+        """Return the most probable genotype, then samples; no two of them do the same."""
+        best = self.best()
+        found = {self.space.canonical(best): best}
         for _ in range(count * _PROPOSAL_TRIES):
             if len(found) >= count:
                 break
-            found.setdefault(self.admitted(self._sample_genotype))
-        return list(found)[:count]
+            genotype = self._draw()[0]
+            found.setdefault(self.space.canonical(genotype), genotype)
+        return list(found.values())[:count]
 
     def best(self) -> Genotype:
-        """Return the genotype of the most probable keys.
+        """Return the genotype of the most probable keys, as far as the budget allows them.
 
-        Where it exceeds the budget, keys are given up for the next most probable of their choice,
-        the smallest loss of log-probability first, until the budget is kept; then each key that
-        need not have been given up is taken back.
+        It follows from θ alone: asking draws nothing.
+
+        Raises:
+            BudgetError: Nothing was found that keeps the budget.
         """
-        return self._within_budget()
+        log_p = {path: self._log_p(path) for path in self._theta}
+        return self._likeliest(log_p, torch.Generator().manual_seed(self._seed))
 
     def probabilities(self) -> dict[str, dict[str, float]]:
         """Return softmax(θ) for each choice, path → key → probability."""
@@ -137,10 +144,10 @@ class GumbelSearcher(Searcher):
         return {"entropy": sum(shares) / max(len(shares), 1)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return θ, Adam's moments and the generator's state."""
+        """Return θ and Adam's moments by path, and the generator's state; all are copies."""
         return {
             "theta": {path: theta.detach().clone() for path, theta in self._theta.items()},
-            "adam": self._adam.state_dict(),
+            "moments": copy.deepcopy(named_moments(self._adam, list(self._theta))),
             "generator": self._generator.get_state(),
         }
 
@@ -149,52 +156,84 @@ class GumbelSearcher(Searcher):
         with torch.no_grad():
             for path, theta in self._theta.items():
                 theta.copy_(state["theta"][path])
-        self._adam.load_state_dict(state["adam"])
+        restore_moments(self._adam, list(self._theta), state["moments"])
         self._generator.set_state(state["generator"])
+        self._sample = None
 
-    def _sample(self, choice: Choice, temperature: float, gates: dict[str, Tensor]) -> str:
-        theta = self._theta[choice.path]
-        uniform = torch.rand(len(theta), generator=self._generator, dtype=torch.float64)
-        noise = -torch.log(-torch.log(uniform.clamp(1e-300, 1 - 1e-16))).float()
-        soft = torch.softmax((torch.log_softmax(theta, 0) + noise) / temperature, 0)
-        chosen = int(soft.argmax())
-        # In this order the value is exactly 1: (1 - s) + s need not be.
-        gates[choice.path] = 1.0 + (soft[chosen] - soft[chosen].detach())
-        return choice.keys[chosen]
+    def _draw(self) -> tuple[Genotype, dict[str, Tensor]]:
+        """Draw a path that keeps the budget, and the noise that made it.
 
-    def _sample_genotype(self) -> Genotype:
-        def pick(choice: Choice) -> str:
-            probabilities = self._log_p(choice.path).exp()
-            return choice.keys[int(torch.multinomial(probabilities, 1, generator=self._generator))]
+        Where the logits have come to favour what the budget forbids, drawing again and again
+        finds nothing; then the likeliest path under the noise of the last draw is climbed to.
+        """
+        noise: dict[str, Tensor] = {}
 
-        return self.space.decide(pick)
+        def perturbed(path: str) -> Tensor:
+            if path not in noise:
+                noise[path] = gumbel_noise(len(self._theta[path]), self._generator)
+            return self._theta[path].detach() + noise[path]
 
-    def _within_budget(self) -> Genotype:
-        order = {path: self._log_p(path).argsort(descending=True).tolist() for path in self._theta}
-        place = dict.fromkeys(order, 0)
+        def draw() -> Genotype:
+            noise.clear()
+            return self.space.decide(lambda c: c.keys[int(perturbed(c.path).argmax())])
 
-        def genotype() -> Genotype:
-            return self.space.decide(lambda c: c.keys[order[c.path][place[c.path]]])
+        genotype = self.admitted_within(_DRAWS, draw)
+        if genotype is None:
+            scores = {path: perturbed(path) for path in self._theta}
+            genotype = self._likeliest(scores, self._generator)
+        return genotype, noise
 
-        given_up: list[str] = []
-        while not self.admits(now := genotype()):
-            open_paths = [path for path in now if place[path] + 1 < len(order[path])]
-            if not open_paths:
-                return self.admitted(self._sample_genotype)
-            cheapest = min(open_paths, key=lambda path: self._regret(path, order, place[path] + 1))
-            place[cheapest] += 1
-            given_up.append(cheapest)
-        # Most of what was given up on the way made no difference to the budget: take it back.
-        for path in sorted(set(given_up), key=lambda p: -self._regret(p, order, place[p])):
-            kept, place[path] = place[path], 0
-            if not self.admits(genotype()):
-                place[path] = kept
-        return genotype()
+    def _likeliest(self, scores: Mapping[str, Tensor], generator: torch.Generator) -> Genotype:
+        """Return the genotype of the highest scores, as far as the budget allows them."""
+        favourite = self.space.decide(lambda c: c.keys[int(scores[c.path].argmax())])
+        if self.admits(favourite):
+            return favourite
+        regrets = {
+            path: dict(zip(choice.keys, (scores[path].max() - scores[path]).tolist(), strict=True))
+            for path, choice in self.space.choices.items()
+        }
+        start = self.admitted(lambda: self.space.decide(lambda c: _uniform(c.keys, generator)))
+        return climb(self.space, start, regrets, self.admits)
 
-    def _regret(self, path: str, order: dict[str, list[int]], place: int) -> float:
-        """Return the log-probability lost by taking a lower place instead of the first."""
-        log_p = self._log_p(path)
-        return float(log_p[order[path][0]] - log_p[order[path][place]])
+    def _index(self, path: str, key: str) -> int:
+        return self.space.choices[path].keys.index(key)
 
     def _log_p(self, path: str) -> Tensor:
         return torch.log_softmax(self._theta[path].detach(), 0)
+
+
+def gumbel_noise(count: int, generator: torch.Generator) -> Tensor:
+    """Draw G = −log(−log u), u uniform in (0, 1): float32, `(count,)`.
+
+    log P + G is largest at key j with probability P_j, whatever the temperature.
+    """
+    uniform = torch.rand(count, generator=generator, dtype=torch.float64)
+    return -torch.log(-torch.log(uniform.clamp(1e-300, 1 - 1e-16))).float()
+
+
+def straight_through(theta: Tensor, noise: Tensor, temperature: float, chosen: int) -> Tensor:
+    """Return the gate of the chosen key: a scalar of value exactly 1 that leads to θ.
+
+    With P = softmax(θ) (equation 2), Z = softmax((log P + G) / τ) (equation 3); the gate is
+    one-hot(Z) − StopGrad(Z) + Z (equation 4) at the chosen key, which is where Z is largest.
+
+    Args:
+        theta: Logits of the choice, `(keys,)`.
+        noise: Gumbel noise G, `(keys,)`.
+        temperature: τ, above 0.
+        chosen: Index of the chosen key.
+    """
+    soft = torch.softmax((torch.log_softmax(theta, 0) + noise) / temperature, 0)[chosen]
+    # In this order the value is exactly 1: (1 - s) + s need not be.
+    return 1.0 + (soft - soft.detach())
+
+
+def _uniform(keys: tuple[str, ...], generator: torch.Generator) -> str:
+    return keys[int(torch.randint(len(keys), (), generator=generator))]
+
+
+def _estimator(name: str) -> Estimator:
+    match name:
+        case "gate":
+            return GateEstimator()
+    raise ValueError(f"there is no estimator {name!r}; known: gate")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.seeding import child_seed
@@ -52,8 +52,8 @@ class Searcher(ABC):
 
     The loop calls, in this order: `decide` at the start of every step; `observe` after it, unless
     the step failed; at the end of every epoch `propose`, and `observe` with the score of each
-    proposed genotype that could be scored; `best` when all is done. `state_dict` may be called
-    between any two of these.
+    proposed genotype that could be scored; `best` when all is done. `state_dict` is called between
+    steps, never between a `decide` and its `observe`.
 
     Args:
         space: The space to search.
@@ -62,7 +62,7 @@ class Searcher(ABC):
         admit: Says whether a genotype keeps the space's budget; by default every one does.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: frozenset[str] = frozenset()
     """What `observe` wants to be told of each step: `"gate_gradients"`, `"validation_loss"`."""
 
     def __init__(
@@ -86,9 +86,9 @@ class Searcher(ABC):
     def observe(self, outcome: Outcome) -> None:
         """Learn from a step (no score) or from a scored genotype (with one)."""
 
-    @abstractmethod
     def propose(self, count: int) -> list[Genotype]:
-        """Name up to `count` distinct genotypes that are worth scoring now, the best first."""
+        """Name up to `count` distinct genotypes worth scoring now; by default the best one."""
+        return [self.best()]
 
     @abstractmethod
     def best(self) -> Genotype:
@@ -112,15 +112,18 @@ class Searcher(ABC):
         Raises:
             BudgetError: None of 2000 draws kept it.
         """
-        for _ in range(_MOST_TRIES):
-            genotype = draw()
-            if self.admits(genotype):
-                return genotype
-        raise BudgetError(
-            f"none of {_MOST_TRIES} genotypes drawn from space {self.space.name!r} keeps its "
-            f"budget ({self.space.budget}); raise the budget, or narrow the channels or the "
-            "resolution of the volumes"
-        )
+        genotype = self.admitted_within(_MOST_TRIES, draw)
+        if genotype is None:
+            raise BudgetError(
+                f"none of {_MOST_TRIES} genotypes drawn from space {self.space.name!r} keeps its "
+                f"budget ({self.space.budget}); raise the budget, or narrow the channels or the "
+                "resolution of the volumes"
+            )
+        return genotype
+
+    def admitted_within(self, tries: int, draw: Callable[[], Genotype]) -> Genotype | None:
+        """Draw until a genotype keeps the budget, at most so many times; None if none did."""
+        return next(filter(self.admits, (draw() for _ in range(tries))), None)
 
     def admits(self, genotype: Genotype) -> bool:
         """Say whether a genotype keeps the space's budget."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
 
+from annotated_types import Ge, Lt
 from pydantic import BaseModel, ConfigDict, Field
+
+Decay = Annotated[float, Ge(0), Lt(1)]
 
 
 class SearchSettings(BaseModel):
     """How long and how the search runs, whatever the searcher."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int = Field(50, ge=1, description="passes over the half that trains the weights")
     batch_size: int = Field(16, ge=2, description="volumes in a batch")
@@ -31,10 +36,18 @@ class SearchSettings(BaseModel):
 class GumbelSettings(BaseModel):
     """Settings of `gumbel`; the defaults are the paper's, which keeps the temperature constant."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    # Adam moves a logit by at most about lr a step: fewer steps need longer ones to get as far.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+        {
+            "quick": MappingProxyType({"lr": 0.05}),
+            "laptop": MappingProxyType({"lr": 3e-3}),
+        }
+    )
 
     lr: float = Field(1e-3, gt=0, description="Adam's learning rate of the logits")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's decay rates")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="Adam's decay rates")
     temperature: float = Field(1.0, gt=0, description="softmax temperature at the first step")
     temperature_end: float | None = Field(
         None, gt=0, description="temperature at the last step; constant by default"
@@ -42,9 +55,12 @@ class GumbelSettings(BaseModel):
     schedule: Literal["linear", "exponential"] = Field(
         "exponential", description="how the temperature goes from first to last"
     )
+    estimator: Literal["gate"] = Field(
+        "gate", description="what the logits learn from; gate is the paper's equations 3 and 4"
+    )
 
 
 class RandomSettings(BaseModel):
     """Settings of `random`: none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,0 +1,153 @@
+"""Everything a search is between two steps, and what it is handed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from medpipe_core.search.moments import named_moments, restore_moments
+from medpipe_core.seeding import child_seed
+from medpipe_core.space import Genotype
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from medpipe_core.search.protocol import Searcher
+    from medpipe_core.search.settings import SearchSettings
+    from medpipe_core.supernet import Supernet
+
+
+class BatchSource(Protocol):
+    """An endless source of batches that can be stopped and continued."""
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+
+    def next(self) -> Any:
+        """Return the next batch, with `volumes` and `labels`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where it is."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+
+
+class Score(Protocol):
+    """Scores a genotype as it would be exported."""
+
+    def __call__(self, genotype: Genotype, network: nn.Module, /) -> Mapping[str, float]:
+        """Return figures, among them `score`: larger is better."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A genotype that was scored during the search.
+
+    Attributes:
+        genotype: What was scored.
+        epoch: After which epoch, from 1.
+        figures: What the scoring found; `score` ranks.
+    """
+
+    genotype: Genotype
+    epoch: int
+    figures: Mapping[str, float]
+
+    @property
+    def score(self) -> float:
+        """The figure of merit, larger is better."""
+        return self.figures["score"]
+
+
+@dataclass
+class SearchState:
+    """Everything a search is, between two steps.
+
+    Attributes:
+        supernet: The shared weights.
+        searcher: The searcher.
+        optimiser: Adam on the weights.
+        training: Batches that train the weights.
+        validation: Batches that inform the searcher.
+        generator: Source of the augmentations' draws.
+        step: Steps done.
+        epoch: Epochs done, the scoring of their candidates included.
+        failures: Steps that failed in a row.
+        candidates: What was scored so far.
+    """
+
+    supernet: Supernet
+    searcher: Searcher
+    optimiser: torch.optim.Optimizer
+    training: BatchSource
+    validation: BatchSource
+    generator: torch.Generator
+    step: int = 0
+    epoch: int = 0
+    failures: int = 0
+    candidates: list[Candidate] = field(default_factory=list)
+
+    @classmethod
+    def start(
+        cls,
+        supernet: Supernet,
+        searcher: Searcher,
+        training: BatchSource,
+        validation: BatchSource,
+        *,
+        settings: SearchSettings,
+        seed: int,
+    ) -> SearchState:
+        """Return the state before the first step."""
+        device = next(supernet.parameters()).device
+        optimiser = torch.optim.Adam(
+            supernet.parameters(), lr=settings.weights_lr, weight_decay=settings.weight_decay
+        )
+        generator = torch.Generator(device=device)
+        generator.manual_seed(child_seed(seed, "search", "augmentation"))
+        return cls(supernet, searcher, optimiser, training, validation, generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as plain values and tensors, by names.
+
+        The tensors of weights and optimiser are those in use: write or copy them before the next
+        step.
+        """
+        return {
+            "supernet": self.supernet.state_dict(),
+            "searcher": self.searcher.state_dict(),
+            "optimiser": named_moments(self.optimiser, self._weights()),
+            "training": self.training.state_dict(),
+            "validation": self.validation.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+            "epoch": self.epoch,
+            "failures": self.failures,
+            "candidates": [
+                {"genotype": c.genotype.to_dict(), "epoch": c.epoch, "figures": dict(c.figures)}
+                for c in self.candidates
+            ],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.supernet.load_state_dict(state["supernet"])
+        self.searcher.load_state_dict(state["searcher"])
+        restore_moments(self.optimiser, self._weights(), state["optimiser"])
+        self.training.load_state_dict(state["training"])
+        self.validation.load_state_dict(state["validation"])
+        self.generator.set_state(state["generator"])
+        self.step, self.epoch = state["step"], state["epoch"]
+        self.failures = state["failures"]
+        self.candidates = [
+            Candidate(Genotype.from_dict(c["genotype"]), c["epoch"], c["figures"])
+            for c in state["candidates"]
+        ]
+
+    def _weights(self) -> list[str]:
+        return [name for name, _ in self.supernet.named_parameters()]

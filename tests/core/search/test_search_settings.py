@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from medpipe_core import load_plugins, search
+from medpipe_core.search import GumbelSearcher, RandomSearcher
+from medpipe_core.search.settings import GumbelSettings, RandomSettings, SearchSettings
+
+
+@pytest.mark.parametrize(
+    ("factory", "settings"), [(GumbelSearcher, GumbelSettings), (RandomSearcher, RandomSettings)]
+)
+def test_a_searcher_takes_its_settings_with_the_same_defaults(factory, settings):
+    accepted = {
+        name: parameter.default
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    assert settings().model_dump() == accepted
+
+
+def test_every_setting_is_described():
+    for model in (SearchSettings, GumbelSettings, RandomSettings):
+        assert all(field.description for field in model.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("model", "wrong"),
+    [
+        (SearchSettings, {"epochs": 0}),
+        (SearchSettings, {"weights_lr": float("nan")}),
+        (SearchSettings, {"batchsize": 4}),
+        (GumbelSettings, {"temperature": 0}),
+        (GumbelSettings, {"betas": (0.9, 1.0)}),
+        (GumbelSettings, {"estimator": "gates"}),
+        (RandomSettings, {"lr": 1}),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(model, wrong):
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        model(**wrong)
+
+
+def test_registering_searchers_and_reading_their_settings_waits_for_no_torch():
+    program = (
+        "import sys, medpipe_core.search.plugin, medpipe_core.search.settings\n"
+        "from medpipe_core import Outcome, Searcher\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+def test_both_searchers_are_registered_with_their_settings():
+    registry = load_plugins()
+    assert registry.entry("searcher", "gumbel").parameters() is GumbelSettings
+    assert registry.entry("searcher", "random").parameters() is RandomSettings
+    assert registry.factory("searcher", "gumbel") is GumbelSearcher
+
+
+def test_every_public_name_is_there():
+    assert all(getattr(search, name) for name in search.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'serach'"):
+        _ = search.serach
