@@ -28,7 +28,6 @@ def run(
     seed: int = 0,
     preset: str = "quick",
     registry: Registry | None = None,
-    overrides: Mapping[str, Any] | None = None,
     listeners: Iterable[Emit] = (),
     **keys: Any,
 ) -> RunResult:
@@ -41,9 +40,9 @@ def run(
         seed: Seed of all the run's randomness.
         preset: quick, laptop or paper.
         registry: Loaded plugins; by default every installed one.
-        overrides: Other keys, dotted: `{"search.epochs": 3}`.
         listeners: Told of every event, beside the journal.
-        keys: Other keys with `__` for the dot: `search__epochs=3`.
+        keys: Other keys, dotted or with `__` for the dot: `**{"search.epochs": 3}` or
+            `search__epochs=3`.
 
     Raises:
         ConfigurationError: Keys or values are wrong; the text tells all of it.
@@ -56,7 +55,6 @@ def run(
         "seed": seed,
         "preset": preset,
         **{name.replace("__", "."): value for name, value in keys.items()},
-        **(overrides or {}),
     }
     plugins = registry if registry is not None else registry_for(given)
     return execute(resolve(given, plugins), plugins, listeners=listeners)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,8 +90,9 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
         progress.close()
         _write(sys.stdout, f"\n{closing_text(result, space)}")
 
-    def stopped(number: int) -> None:
-        _write(sys.stderr, f"signal {number}: stopping at the next step; again to stop at once")
+    def stopped(_: int) -> None:
+        # Nothing that buffers may be used here: the signal may have come while it was writing.
+        os.write(2, b"stopping at the next step; press again, or signal again, to stop at once\n")
 
     usable_root(configuration.keys.run.root)
     with stopping(stopped) as stop:
@@ -103,13 +105,12 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
                 on_folder=arrived,
                 on_result=close,
             )
-        except (Interrupted, KeyboardInterrupt):
+        except BaseException as end:
             progress.close()
-            where = f"; what there is of it is in {place[0].path}" if place else ""
-            _write(sys.stderr, f"interrupted{where}")
+            how = "interrupted" if isinstance(end, Interrupted | KeyboardInterrupt) else "failed"
+            if place:
+                _write(sys.stderr, f"{how}; what there is of the run is in {place[0].path}")
             raise
-        finally:
-            progress.close()
 
 
 def _obey(words: Words) -> int:

@@ -76,7 +76,6 @@ def write(value: Any) -> str:
         default_flow_style=True,
         width=2**31,
         sort_keys=False,
-        allow_unicode=True,
     )
     return text.removesuffix("\n").removesuffix("\n...")
 

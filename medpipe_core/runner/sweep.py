@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from medpipe_core.runner import plain
 from medpipe_core.runner.closing import figure
 from medpipe_core.runner.command import run_one, tell
 from medpipe_core.runner.errors import DONE, FAILED
@@ -37,23 +38,30 @@ def sweep(
     Returns:
         0, or 1 if any failed.
     """
-    rows, failed = [], False
-    for number, configuration in enumerate(configurations, start=1):
-        flat = configuration.flat()
-        labels = tuple(str(flat[key]) for key in swept)
-        sys.stdout.write(f"run {number} of {len(configurations)}: {_named(swept, labels)}\n")
-        try:
-            result = one(configuration, registry)
-        except Exception as error:  # the others go on whatever one of them dies of
-            tell(error)
-            failed = True
-            rows.append((*labels, *("failed",) * len(_MEASURES), type(error).__name__))
-            continue
-        figures = tuple(figure(result.test.get(name)) for name in _MEASURES)
-        rows.append((*labels, *figures, str(result.folder)))
-    headings = (*swept, *(name.replace("_", " ") for name in _MEASURES), "folder")
-    sys.stdout.write(f"\n{as_text(Table('Sweep, on the test set', headings, tuple(rows)))}\n")
-    return FAILED if failed else DONE
+    rows: list[tuple[str, ...]] = []
+    code = DONE
+    try:
+        for number, configuration in enumerate(configurations, start=1):
+            flat = configuration.flat()
+            labels = tuple(plain.write(flat[key]) for key in swept)
+            sys.stdout.write(f"run {number} of {len(configurations)}: {_named(swept, labels)}\n")
+            try:
+                figures = _figures(one(configuration, registry))
+            except Exception as error:  # the others go on whatever one of them dies of
+                tell(error)
+                code = FAILED
+                figures = ("failed", *("–",) * len(_MEASURES[1:]), type(error).__name__)
+            rows.append((*labels, *figures))
+    finally:  # an interrupted sweep still tells of the runs that are done
+        headings = (*swept, *(name.replace("_", " ") for name in _MEASURES), "folder")
+        table = Table("Sweep, on the test set", headings, tuple(rows))
+        sys.stdout.write(f"\n{as_text(table)}\n")
+        sys.stdout.flush()
+    return code
+
+
+def _figures(result: RunResult) -> tuple[str, ...]:
+    return (*(figure(result.test.get(name)) for name in _MEASURES), str(result.folder))
 
 
 def _named(keys: Sequence[str], values: Sequence[str]) -> str:
