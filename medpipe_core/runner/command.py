@@ -117,7 +117,7 @@ def _obey(words: Words) -> int:
     problems = list(words.problems)
     base = _base(words, problems)
     if "--help" in words.options and not problems:
-        _write(sys.stdout, help_text(_registry(words, base), _first(words)))
+        _write(sys.stdout, help_text(_registry(words, base), next(words.runs())))
         return DONE
     configurations, registry = _resolve_all(words, base, problems)
     if "--cfg" in words.options:
@@ -137,7 +137,7 @@ def _resolve_all(
     """Check every run of a command line; all that is wrong with any is told at once."""
     registry = _registry(words, base)
     configurations, code = [], WRONG_WORDS if problems else DONE
-    for given in _runs(words):
+    for given in words.runs():
         try:
             configurations.append(resolve(given, registry, base=base))
         except ConfigurationError as error:
@@ -148,19 +148,8 @@ def _resolve_all(
     return configurations, registry
 
 
-def _runs(words: Words) -> list[dict[str, Any]]:
-    try:
-        return list(words.runs())
-    except ValueError:  # its own problem was told by the words
-        return []
-
-
 def _registry(words: Words, base: dict[str, Any]) -> Registry:
-    return registry_for({**base, **_first(words)})
-
-
-def _first(words: Words) -> dict[str, Any]:
-    return next(iter(_runs(words)), {})
+    return registry_for({**base, **next(words.runs())})
 
 
 def _base(words: Words, problems: list[str]) -> dict[str, Any]:

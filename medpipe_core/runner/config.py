@@ -265,7 +265,12 @@ def _told(error: ValidationError, prefix: str, model: Model) -> Iterator[str]:
         elif not where:
             yield f"{prefix.removesuffix('.') or 'configuration'}: {text}"
         else:
-            yield f"{prefix}{where}: {text} (given {_shown(problem['input'])})"
+            yield f"{prefix}{where}: {text} (given {_shown(problem['input'])}){_hint(problem)}"
+
+
+def _hint(problem: Any) -> str:
+    several = isinstance(problem["input"], str) and "," in problem["input"]
+    return "; several values make a sweep, with -m, or a list, in brackets" if several else ""
 
 
 def _key_of(location: tuple[int | str, ...], model: Model) -> str:

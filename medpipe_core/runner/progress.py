@@ -149,7 +149,8 @@ def line_of(event: str, fields: Mapping[str, Any]) -> str:
         case "stage-finished":
             return f"{title}: done in {duration(fields['seconds'])}"
         case _ if event.endswith("-epoch") and "epoch" in fields:
-            return f"{title}: epoch {fields['epoch']:g}{_figures(fields)}"
+            figures = f", {fields['failed']}" if fields.get("failed") else _figures(fields)
+            return f"{title}: epoch {fields['epoch']:g}{figures}"
         case "evaluate-candidate":
             result = fields["failed"] or _figures(fields).removeprefix(", ")
             return f"{title}: {fields['number']} of {fields['of']}: {result}"

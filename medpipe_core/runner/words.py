@@ -30,7 +30,8 @@ class Words:
     Attributes:
         options: The options that stand in it.
         file: The configuration file to start from, or None.
-        values: Dotted key → texts of the values; more than one in a sweep.
+        values: Dotted key → texts of the values; more than one in a sweep. Keys whose values
+            cannot be read are left out.
         problems: What is wrong with the words themselves.
     """
 
@@ -66,7 +67,7 @@ def read_words(argv: Sequence[str]) -> Words:
             _file(words, word)
         else:
             words.problems.append(_unplaced(word))
-    for key, texts in words.values.items():
+    for key, texts in list(words.values.items()):
         _check_texts(words, key, texts)
     return words
 
@@ -137,6 +138,7 @@ def _check_texts(words: Words, key: str, texts: list[str]) -> None:
             plain.read(text)
         except ValueError as error:
             words.problems.append(f"{key}: {text!r} cannot be read: {error}")
+            words.values.pop(key, None)
 
 
 def _unplaced(word: str) -> str:

@@ -128,6 +128,7 @@ def test_a_full_disk_stops_the_journal_with_a_clear_error(tmp_path):
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
     journal = Journal(tmp_path / "events.jsonl")
+    journal.close()
     journal._file = open("/dev/full", "a")  # noqa: SIM115
     with pytest.raises(StorageError, match="the disk is full"):
         journal("started")

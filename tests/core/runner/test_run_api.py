@@ -1,0 +1,94 @@
+"""Runs from Python: the real stages on a toy."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import medpipe_core as mp
+from medpipe_core.runner import ConfigurationError, open_folder
+from medpipe_core.supernet import build_network
+
+
+@pytest.fixture
+def toy(registry, tmp_path):
+    keys = {
+        "space": "toy", "dataset": "toy", "registry": registry, "search__epochs": 2,
+        "search__batch_size": 4, "evaluate__batch_size": 4, "retrain__batch_size": 4,
+        "retrain__epochs": 2, "test__resamples": 20,
+    }  # fmt: skip
+
+    def run(name="runs", **more):
+        return mp.run(**{**keys, "run__root": str(tmp_path / name), **more})
+
+    return run
+
+
+def test_a_run_gives_back_what_is_on_the_disk(toy):
+    result = toy(searcher="random", seed=3)
+    assert json.loads((result.folder / "result.json").read_text()) == result.content
+    assert result.content["seed"] == 3
+    assert set(result.test["accuracy"]) == {"value", "low", "high"}
+    text = (result.folder / "genotype.json").read_text()
+    assert mp.Genotype.from_json(text) == result.genotype
+
+
+@pytest.mark.parametrize("searcher", ["random", "gumbel"])
+def test_the_same_seed_gives_the_same_run(toy, searcher):
+    one, other = (toy(name, searcher=searcher) for name in ("one", "other"))
+    assert one.folder != other.folder
+    assert {**one.content, "seconds": 0} == {**other.content, "seconds": 0}
+    weights = [load_file(r.folder / "weights.safetensors") for r in (one, other)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_the_exported_weights_are_those_of_the_chosen_network(toy, registry):
+    result = toy(searcher="random")
+    network = build_network(
+        registry.space("toy", width=3), result.genotype, in_channels=1, num_classes=2
+    )
+    network.load_state_dict(load_file(result.folder / "weights.safetensors"))
+
+
+def test_the_test_set_is_opened_after_everything_is_chosen(toy):
+    events = open_folder(toy(searcher="random").folder).events()
+    names = [event["event"] for event in events]
+    assert names.count("test-opened") == 1
+    after = names[names.index("test-opened") :]
+    assert after == ["test-opened", "stage-finished", "run-finished"]
+
+
+def test_candidates_are_ranked_by_validation_figures(toy):
+    rows = toy(searcher="random", evaluate__top_k=3).content["candidates"]
+    scores = [row["validation"]["score"] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_dotted_keys_may_be_given_as_they_are(toy):
+    result = toy(searcher="random", **{"space.width": 5})
+    configuration = open_folder(result.folder).configuration()
+    assert configuration["space.width"] == 5
+
+
+def test_inherited_weights_are_compared_without_training(toy):
+    content = toy(searcher="random", evaluate__epochs=0, evaluate__inherit=True).content
+    assert content["candidates"][0]["failed"] == ""
+
+
+def test_wrong_keys_are_refused_in_python_too(toy):
+    with pytest.raises(ConfigurationError, match=r"search\.epohcs"):
+        toy(search__epohcs=3)
+
+
+def test_a_device_that_is_not_there_is_refused(toy):
+    with pytest.raises(ConfigurationError, match="device=cuda:77"):
+        toy(device="cuda:77")
+
+
+def test_a_run_goes_by_its_function_after_its_room_was_imported(toy):
+    import medpipe_core.runner  # noqa: F401
+
+    assert callable(mp.run)
