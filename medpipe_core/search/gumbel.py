@@ -215,7 +215,8 @@ def straight_through(theta: Tensor, noise: Tensor, temperature: float, chosen: i
     """Return the gate of the chosen key: a scalar of value exactly 1 that leads to θ.
 
     With P = softmax(θ) (equation 2), Z = softmax((log P + G) / τ) (equation 3); the gate is
-    one-hot(Z) − StopGrad(Z) + Z (equation 4) at the chosen key, which is where Z is largest.
+    one-hot(Z) − StopGrad(Z) + Z (equation 4) at the chosen key. That is where Z is largest, unless
+    a budget asked for another key.
 
     Args:
         theta: Logits of the choice, `(keys,)`.
@@ -224,7 +225,7 @@ def straight_through(theta: Tensor, noise: Tensor, temperature: float, chosen: i
         chosen: Index of the chosen key.
     """
     soft = torch.softmax((torch.log_softmax(theta, 0) + noise) / temperature, 0)[chosen]
-    # In this order the value is exactly 1: (1 - s) + s need not be.
+    # In this order the value is exactly 1, whatever the rounding: s − s is exactly 0.
     return 1.0 + (soft - soft.detach())
 
 

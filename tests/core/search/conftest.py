@@ -113,7 +113,8 @@ class Batches:
         generator = torch.Generator().manual_seed(self.seed * 1000 + self.number)
         self.number += 1
         labels = torch.arange(self.size) % 2
-        volumes = torch.rand(self.size, 1, 3, 3, 3, generator=generator)
+        # Centred, so that a larger scale alone makes a right classifier surer.
+        volumes = torch.rand(self.size, 1, 3, 3, 3, generator=generator) - 1
         return Batch(volumes + labels.view(-1, 1, 1, 1, 1), labels)
 
     def state_dict(self):

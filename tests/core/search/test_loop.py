@@ -37,7 +37,8 @@ class Fixed(Searcher):
 
     def decide(self, step):
         genotype = self.turns[step % len(self.turns)]
-        return Decision(genotype, {p: torch.ones((), requires_grad=True) for p in genotype})
+        self.gates = {path: torch.ones((), requires_grad=True) for path in genotype}
+        return Decision(genotype, self.gates)
 
     def observe(self, outcome):
         self.outcomes.append(outcome)
@@ -63,14 +64,16 @@ def changed(before, module):
     }
 
 
-def test_the_gate_finds_the_candidate_that_sees(make_space, start, loss):
-    space = make_space(layer=one_of("blind", "sees"), other=one_of("sees", "blind"))
-    settings = SearchSettings(epochs=25, weights_lr=0.05)
-    state = start(space, GumbelSearcher, settings=settings, lr=0.1)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("names", [("blind", "sees"), ("sees", "blind")])
+def test_the_gate_finds_the_candidate_that_sees(make_space, start, loss, names, seed):
+    space = make_space(layer=one_of(*names))
+    # Weights first: while the classifier is wrong, seeing makes it worse.
+    settings = SearchSettings(epochs=20, warmup_epochs=8, weights_lr=0.1)
+    state = start(space, GumbelSearcher, settings=settings, lr=0.1, seed=seed)
     search(state, settings=settings, loss=loss, score=score)
     assert state.searcher.probabilities()["layer"]["sees"] > 0.8
-    assert state.searcher.probabilities()["other"]["sees"] > 0.8
-    assert dict(state.searcher.best().choices) == {"layer": "sees", "other": "sees"}
+    assert state.searcher.best()["layer"] == "sees"
 
 
 def test_weights_that_a_step_did_not_sample_get_no_gradient_no_decay_and_no_momentum(
@@ -113,6 +116,7 @@ def test_the_searchers_pass_changes_no_weight_gradient_and_no_statistic(space, s
     assert informed.validation.number == 8
     assert blind.validation.number == 0
     assert not changed(informed.supernet.state_dict(), blind.supernet)
+    assert all(gate.grad is None for gate in informed.searcher.gates.values())
 
 
 def test_gradients_are_those_of_the_validation_loss_on_batch_statistics(space, start, loss):
