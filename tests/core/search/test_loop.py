@@ -191,6 +191,20 @@ def test_an_infinite_gradient_steps_no_weight(space, start):
     assert [outcome.score is None for outcome in state.searcher.outcomes] == [False]
 
 
+def test_a_gate_gradient_that_is_not_finite_never_reaches_the_searcher(space, start, loss, journal):
+    calls = []
+
+    def steep_in_validation(logits, labels):
+        calls.append(None)
+        return loss(logits, labels) if len(calls) % 2 else (logits.sum() * 0).sqrt()
+
+    settings = SearchSettings(epochs=1)
+    state = start(space, Fixed, settings=settings, turns=[member(space)], needs=["gate_gradients"])
+    search(state, settings=settings, loss=steep_in_validation, score=score, emit=journal)
+    assert all("not finite" in step["failed"] for step in journal.of("search-step"))
+    assert [outcome.score is None for outcome in state.searcher.outcomes] == [False]
+
+
 def test_a_path_that_needs_too_much_memory_fails_alone(make_space, start, loss, journal):
     space = make_space(layer=one_of("sees", "hungry"))
     settings = SearchSettings(epochs=1)
