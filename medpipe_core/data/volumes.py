@@ -90,6 +90,17 @@ class LabelledVolumes:
         groups = None if self.groups is None else self.groups[indices]
         return LabelledVolumes(self.volumes[indices], self.labels[indices], groups)
 
+    def join(self, other: LabelledVolumes) -> LabelledVolumes:
+        """Return these volumes followed by others; patients are kept where both sides name them."""
+        groups = None
+        if self.groups is not None and other.groups is not None:
+            groups = np.concatenate((self.groups, other.groups))
+        return LabelledVolumes(
+            np.concatenate((self.volumes, other.volumes)),
+            np.concatenate((self.labels, other.labels)),
+            groups,
+        )
+
 
 def describe(data: LabelledVolumes, classes: Sequence[str]) -> dict[str, Any]:
     """Return counts worth knowing: per class, majority share, blank volumes, doubles."""

@@ -95,6 +95,9 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
         os.write(2, b"stopping at the next step; press again, or signal again, to stop at once\n")
 
     usable_root(configuration.keys.run.root)
+    # Torch's threads wait for each other by spinning, which on a machine shared with other work
+    # costs several times the run. It has to be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with stopping(stopped) as stop:
         progress = progress_for(sys.stdout)
         try:

@@ -30,12 +30,15 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         ),
         "laptop": MappingProxyType(
             {
-                "search.epochs": 15,
+                "search.epochs": 12,
+                "search.candidates": 3,
                 "search.weights_lr": 1e-3,
-                "evaluate.top_k": 3,
-                "evaluate.epochs": 3,
+                "evaluate.top_k": 4,
+                "evaluate.epochs": 5,
                 "evaluate.inherit": True,
-                "retrain.epochs": 30,
+                "retrain.epochs": 50,
+                "retrain.weight_decay": 0.01,
+                "retrain.average": 0.99,
             }
         ),
         "paper": MappingProxyType(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import torch
 
-from medpipe_core.data import Batches, halves
+from medpipe_core.data import Batches, Development, halves
 from medpipe_core.runner.errors import ConfigurationError
 from medpipe_core.runner.pipeline import Candidate, Planned, Trained
 from medpipe_core.search import SearchState, search
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from medpipe_core.data import DatasetCard, Development, LabelledVolumes
+    from medpipe_core.data import DatasetCard, LabelledVolumes
     from medpipe_core.events import Emit
     from medpipe_core.plugins import Registry
     from medpipe_core.runner.config import Configuration
@@ -88,7 +88,7 @@ class TorchStages:
         keys, count = self._keys, len(development.train)
         searching = keys.search.epochs * _batches(count // 2, keys.search.batch_size)
         trials = keys.evaluate.top_k * keys.evaluate.epochs
-        comparing = trials * _batches(count, keys.evaluate.batch_size)
+        comparing = trials * _batches(count // 2, keys.evaluate.batch_size)
         training = keys.retrain.epochs * _batches(count, keys.retrain.batch_size)
         return {
             "search": Planned("search-step", searching, _SEARCH_STEP * searching),
@@ -99,12 +99,12 @@ class TorchStages:
     def search(self, development: Development, emit: Emit) -> list[Candidate]:
         """Search on two halves of the training set; return scored candidates, the best first.
 
-        One half trains the shared weights, the other informs the searcher; candidates are scored
-        on the validation set (paper, section IV-B1).
+        One half trains the shared weights, the other informs the searcher (paper, section IV-C1).
+        Candidates are scored on all that no weight was trained on: the other half and the
+        validation set. A validation set alone is often too small to rank by.
         """
-        train = development.train
-        mine, theirs = halves(train.labels, train.groups, seed=self._seed("halves"))
-        training = self._batch_source(train.take(mine), "search", "weights")
+        weights_half, other_half = self._halves(development)
+        training = self._batch_source(weights_half, "search", "weights")
         supernet = Supernet(self.space, seed=self._seed("supernet"), **self._shape)
         supernet.to(self._device)
         settings = self._keys.search
@@ -112,7 +112,7 @@ class TorchStages:
             supernet,
             self._searcher(settings.epochs * len(training)),
             training,
-            self._batch_source(train.take(theirs), "search", "searcher"),
+            self._batch_source(other_half, "search", "searcher"),
             settings=settings,
             seed=self._keys.seed,
         )
@@ -120,7 +120,7 @@ class TorchStages:
             state,
             settings=settings,
             loss=self._task.loss,
-            score=self._scorer(train.take(mine), development.validation),
+            score=self._scorer(weights_half, other_half.join(development.validation)),
             emit=emit,
         )
         self._inherited = supernet
@@ -130,12 +130,19 @@ class TorchStages:
     def evaluate(
         self, development: Development, candidates: Sequence[Candidate], emit: Emit
     ) -> list[Candidate]:
-        """Train the candidates briefly and rank them by their validation figures."""
+        """Train the candidates briefly and rank them by figures on volumes they did not see.
+
+        They are trained on the half that trained the search's weights, so that the ranking rests
+        on the other half as well as on the validation set.
+        """
         keys = self._keys.evaluate
+        weights_half, other_half = self._halves(development)
+        unseen = other_half.join(development.validation)
+        part = Development(weights_half, unseen)
 
         def trial(candidate: Candidate) -> dict[str, float]:
-            network = self._fit(candidate.genotype, development, keys, "evaluate", emit)
-            return self._figures(network, development.validation)
+            network = self._fit(candidate.genotype, part, keys, "evaluate", emit)
+            return self._figures(network, unseen)
 
         rows = contest(candidates, trial, emit=emit)
         return [
@@ -149,6 +156,11 @@ class TorchStages:
         """Train the chosen network on the whole training set."""
         network = self._fit(chosen.genotype, development, self._keys.retrain, "retrain", emit)
         return Trained(network, self._figures(network, development.validation))
+
+    def _halves(self, development: Development) -> tuple[LabelledVolumes, LabelledVolumes]:
+        train = development.train
+        mine, theirs = halves(train.labels, train.groups, seed=self._seed("halves"))
+        return train.take(mine), train.take(theirs)
 
     def _searcher(self, steps: int) -> Searcher:
         name = self._configuration.searcher
