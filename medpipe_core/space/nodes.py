@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Value = bool | int | float | str | None | tuple[Any, ...]
 
+_MOST_REPEATS = 10_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
@@ -141,7 +142,7 @@ class Repeat(Mutable):
 
     Attributes:
         template: What is repeated, as `item1`, `item2`, ….
-        counts: The numbers of repetitions to choose from, each at least 0.
+        counts: The numbers of repetitions to choose from, each in [0, 10000].
     """
 
     template: Mutable
@@ -152,8 +153,10 @@ class Repeat(Mutable):
         object.__setattr__(self, "counts", counts)
         if not counts or len(set(counts)) < len(counts):
             raise SpaceError(f"Repeat needs distinct counts, but got {counts}")
-        if any(type(count) is not int or count < 0 for count in counts):
-            raise SpaceError(f"Repeat counts must be integers of at least 0, but are {counts}")
+        if any(type(count) is not int or not 0 <= count <= _MOST_REPEATS for count in counts):
+            raise SpaceError(
+                f"Repeat counts must be integers in [0, {_MOST_REPEATS}], but are {counts}"
+            )
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
