@@ -7,8 +7,8 @@ from medpipe_core.plugins.errors import (
     UnknownNameError,
 )
 from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP, hookimpl
+from medpipe_core.plugins.listing import Parameter, list_parameters
 from medpipe_core.plugins.loader import load_plugins
-from medpipe_core.plugins.parameters import problems
 from medpipe_core.plugins.registry import KINDS, Entry, PluginRecord, Registrar, Registry
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "KINDS",
     "Entry",
     "MissingPluginError",
+    "Parameter",
     "ParameterError",
     "PluginError",
     "PluginRecord",
@@ -23,6 +24,6 @@ __all__ = [
     "Registry",
     "UnknownNameError",
     "hookimpl",
+    "list_parameters",
     "load_plugins",
-    "problems",
 ]

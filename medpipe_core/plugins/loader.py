@@ -7,27 +7,39 @@ plugin is imported, checked and called alone, and what it registers counts only 
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import inspect
+import sys
+import traceback
+import zlib
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from medpipe_core.plugins.discovery import Candidate, installed, normal
 from medpipe_core.plugins.errors import PluginError
-from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP, PROJECT, Hooks
+from medpipe_core.plugins.hooks import PROJECT, Hooks
 from medpipe_core.plugins.registry import Entry, PluginRecord, Registrar, Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable
+
+# Frames of these modules are how a plugin was reached, not where it failed.
+_MACHINERY = ("importlib", "pluggy", "medpipe_core.plugins")
 
 
 def load_plugins(
-    *, disable: Iterable[str] = (), load: Iterable[str | Path] = (), strict: bool = False
+    *,
+    disable: str | Iterable[str] = (),
+    load: str | Path | Iterable[str | Path] = (),
+    strict: bool = False,
 ) -> Registry:
     """Load every installed plugin and return what they registered.
+
+    The installed ones come in the order of their distributions' names, then of their own; files
+    come last, so that none of them takes a name from an installed plugin.
 
     Args:
         disable: Names of entry points or distributions to leave out.
@@ -37,16 +49,18 @@ def load_plugins(
     Raises:
         PluginError: With `strict`, if a plugin failed; the text has every failure.
     """
-    off = set(disable)
-    found = sorted([*_installed(), *map(_from_file, load)], key=lambda f: (f.distribution, f.name))
-    names = Counter(candidate.name for candidate in found)
+    off = [disable] if isinstance(disable, str) else list(disable)
+    files = [load] if isinstance(load, str | Path) else load
+    found = [*installed(), *map(_from_file, files)]
+    awake = [candidate for candidate in found if not _is_off(candidate, off)]
+    names = Counter(candidate.name for candidate in awake)
     entries: dict[tuple[str, str], Entry] = {}
     records: list[PluginRecord] = []
     for candidate in found:
-        if off & {candidate.name, candidate.distribution}:
+        if candidate not in awake:
             records.append(_record(candidate, status="disabled"))
         elif names[candidate.name] > 1:
-            records.append(_record(candidate, status="failed", error=_twice(candidate, found)))
+            records.append(_record(candidate, status="failed", error=_twice(candidate, awake)))
         else:
             records.append(_load_one(candidate, entries, records))
     failures = [record.error for record in records if record.status == "failed"]
@@ -55,61 +69,58 @@ def load_plugins(
     return Registry(entries, records)
 
 
-class _Candidate(NamedTuple):
-    name: str
-    distribution: str
-    version: str
-    target: str
-    load: Callable[[], Any]
-
-
-def _installed() -> Iterator[_Candidate]:
-    seen = set()
-    for distribution in importlib.metadata.distributions():
-        name = distribution.metadata["Name"] or "unknown"
-        if name in seen:  # a shadowed copy further down sys.path
-            continue
-        seen.add(name)
-        for point in distribution.entry_points.select(group=ENTRY_POINT_GROUP):
-            yield _Candidate(point.name, name, distribution.version, point.value, point.load)
-
-
-def _from_file(path: str | Path) -> _Candidate:
-    path = Path(path)
+def _from_file(path: str | Path) -> Candidate:
+    path = Path(path).expanduser()
 
     def load() -> Any:
-        spec = importlib.util.spec_from_file_location(f"medpipe_plugin_{path.stem}", path)
+        name = f"medpipe_file_{path.stem}_{zlib.crc32(bytes(path.resolve())):08x}"
+        spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
-            raise ImportError(f"{path} is no Python file")
+            raise PluginError(f"{path} is no Python file")
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        # Dataclasses and the like look their module up while it is being executed.
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
         return module
 
-    return _Candidate(path.stem, f"file:{path.name}", "-", str(path), load)
+    return Candidate(path.stem, f"file:{path.name}", "-", str(path), load)
+
+
+def _is_off(candidate: Candidate, off: list[str]) -> bool:
+    return any(
+        name == candidate.name or normal(name) == normal(candidate.distribution) for name in off
+    )
 
 
 def _load_one(
-    candidate: _Candidate, entries: dict[tuple[str, str], Entry], records: list[PluginRecord]
+    candidate: Candidate, entries: dict[tuple[str, str], Entry], records: list[PluginRecord]
 ) -> PluginRecord:
     record = _record(candidate, status="loaded")
     registrar = Registrar(record, Registry(entries, records))
     try:
         _call_hook(candidate, registrar)
-    except Exception as error:  # a plugin may raise anything; it is quarantined whole
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; it stays out whole
         return _record(candidate, status="failed", error=_failure(candidate, error))
     entries.update(registrar.entries)
     registered = tuple(f"{kind}/{name}" for kind, name in registrar.entries)
     return _record(candidate, status="loaded", registered=registered)
 
 
-def _call_hook(candidate: _Candidate, registrar: Registrar) -> None:
+def _call_hook(candidate: Candidate, registrar: Registrar) -> None:
     plugin = candidate.load()
-    if inspect.isclass(plugin):
+    if inspect.isclass(plugin) and not _hook_needs_no_instance(plugin):
         plugin = plugin()
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(Hooks)
-    manager.register(plugin, candidate.name)
-    manager.check_pending()
+    try:
+        manager.register(plugin, candidate.name)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(" ".join(str(error).split())) from error
     if not manager.hook.medpipe_register.get_hookimpls():
         raise PluginError(
             f"{candidate.target!r} has no function medpipe_register marked with "
@@ -118,26 +129,56 @@ def _call_hook(candidate: _Candidate, registrar: Registrar) -> None:
     manager.hook.medpipe_register(registry=registrar)
 
 
-def _failure(candidate: _Candidate, error: Exception) -> str:
-    what = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+def _hook_needs_no_instance(plugin: type) -> bool:
+    """Say whether a class has the hook as a plain function of the registry, without `self`."""
+    hook = inspect.getattr_static(plugin, "medpipe_register", None)
+    return inspect.isfunction(hook) and next(iter(inspect.signature(hook).parameters), "") != "self"
+
+
+def _failure(candidate: Candidate, error: BaseException) -> str:
+    if isinstance(error, PluginError):
+        what = str(error)
+    else:
+        what = f"{type(error).__name__}: {error}{_place(error)}"
     return (
         f"plugin {candidate.name!r} ({candidate.target}) of {candidate.distribution} "
-        f"{candidate.version} was left out: {what}. Update or uninstall {candidate.distribution}, "
-        f"or disable it with plugins.disable=[{candidate.name}]"
+        f"{candidate.version} was left out: {what}. {_remedy(candidate)}"
     )
 
 
-def _twice(candidate: _Candidate, found: list[_Candidate]) -> str:
+def _place(error: BaseException) -> str:
+    """Return where in the plugin an error came up, or an empty text if it never began to run."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+        if not any(f"{module}.".startswith(f"{name}.") for name in _MACHINERY):
+            place = f" (at {frame.f_code.co_filename}:{line})"
+    return place
+
+
+def _remedy(candidate: Candidate) -> str:
+    if candidate.is_file:
+        return "Mend the file, or leave it out of plugins.load"
+    return (
+        f"Update or uninstall {candidate.distribution}, or disable it with "
+        f"plugins.disable=[{candidate.name}]"
+    )
+
+
+def _twice(candidate: Candidate, found: list[Candidate]) -> str:
     owners = " and ".join(
-        f"{other.distribution} {other.version}" for other in found if other.name == candidate.name
+        f"{other.distribution} {other.version} ({other.target})"
+        for other in found
+        if other.name == candidate.name
     )
     return (
         f"plugin {candidate.name!r} was left out: {owners} both have an entry point of that name. "
-        f"Uninstall one of them, or disable one distribution with plugins.disable=[...]"
+        "Rename one, uninstall it, or disable its distribution with "
+        f"plugins.disable=[{candidate.distribution}]"
     )
 
 
-def _record(candidate: _Candidate, **fields: Any) -> PluginRecord:
+def _record(candidate: Candidate, **fields: Any) -> PluginRecord:
     return PluginRecord(
         candidate.name, candidate.distribution, candidate.version, candidate.target, **fields
     )

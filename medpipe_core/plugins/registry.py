@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
+import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
-from medpipe_core.errors import did_you_mean
+from medpipe_core.errors import MedpipeError, did_you_mean
+from medpipe_core.plugins.discovery import normal
 from medpipe_core.plugins.errors import MissingPluginError, PluginError, UnknownNameError
 from medpipe_core.plugins.parameters import check, model_of
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 KINDS = ("augmentation", "block", "space", "searcher", "dataset", "model")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -62,22 +66,48 @@ class Entry:
         """Return the model of its parameters: the registered one, or one from its signature.
 
         Raises:
-            PluginError: The model or the factory cannot be imported.
+            PluginError: The model or the factory cannot be imported, or its signature not read.
         """
+        return self._model
+
+    def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return checked parameters as the keyword arguments of the factory.
+
+        Raises:
+            ParameterError: They do not fit; it lists every mistake.
+        """
+        checked = check(self.parameters(), parameters, f"{self.kind} {self.name!r}")
+        if self._parameters is not None:
+            return dict(checked)
+        # The factory knows its own defaults; a copy of one may not be the same object.
+        return {k: value for k, value in checked if k in checked.model_fields_set}
+
+    @cached_property
+    def _model(self) -> type[BaseModel]:
         if self._parameters is None:
-            return model_of(self.load(), f"Parameters of {self.name}")
+            return self._model_of_signature()
         model = self._resolve(self._parameters)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             raise PluginError(f"{self.who}: its parameters are {model!r}, not a pydantic model")
         return model
 
+    def _model_of_signature(self) -> type[BaseModel]:
+        factory = self.load()
+        try:
+            return model_of(factory, f"Parameters of {self.name}")
+        except Exception as error:
+            raise PluginError(
+                f"{self.who}: parameters cannot be read from the signature of its factory "
+                f"({type(error).__name__}: {error}); its author has to register a pydantic model "
+                "with parameters="
+            ) from error
+
     def _resolve(self, target: Any) -> Any:
         if not isinstance(target, str):
             return target
-        module, _, attribute = target.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
-        except Exception as error:
+            return pkgutil.resolve_name(target)
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.who}: {target!r} cannot be imported ({type(error).__name__}: {error}); "
                 f"reinstall or update {self.distribution}, or disable it "
@@ -143,9 +173,10 @@ class Registrar:
         who = f"{self._record.distribution} {self._record.version}"
         if kind not in KINDS:
             raise PluginError(f"{who} registers unknown kind {kind!r}.{did_you_mean(kind, KINDS)}")
-        if not isinstance(name, str) or not name or any(c in name for c in ":/ \t\n="):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise PluginError(
-                f"{who}: {name!r} cannot name a {kind}; use letters, digits, '-', '_'"
+                f"{who}: {name!r} cannot name a {kind}; use letters, digits, '_', '-' and '.', "
+                "beginning with a letter or digit"
             )
         _check_target(who, name, "factory", factory)
         if parameters is not None:
@@ -186,7 +217,7 @@ class Registry:
         """Return the entry under `name` or `distribution:name`, or None."""
         distribution, _, short = name.rpartition(":")
         entry = self._entries.get((kind, short))
-        if entry is None or (distribution and entry.distribution != distribution):
+        if entry is None or (distribution and normal(entry.distribution) != normal(distribution)):
             return None
         return entry
 
@@ -201,7 +232,7 @@ class Registry:
         entry = self.find(kind, name)
         if entry is not None:
             return entry
-        text = f"there is no {kind} {name!r}.{did_you_mean(name, self.names(kind))}"
+        text = f"there is no {kind} {name!r}.{self._hint(kind, name)}"
         absent = [plugin for plugin in self.plugins if plugin.status != "loaded"]
         if not absent:
             raise UnknownNameError(text)
@@ -222,22 +253,41 @@ class Registry:
 
         Raises:
             ParameterError: Parameters do not fit; it lists every mistake.
+            PluginError: The factory cannot be imported, or raised an error of its own.
         """
         entry = self.entry(kind, name)
-        checked = check(entry.parameters(), parameters, f"{kind} {name!r}")
-        return entry.load()(*args, **{field: getattr(checked, field) for field in _fields(checked)})
+        factory, arguments = entry.load(), entry.arguments(parameters)
+        try:
+            return factory(*args, **arguments)
+        except MedpipeError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{entry.who} could not be made: {type(error).__name__}: {error}"
+            ) from error
 
     def space(self, name: str, **parameters: Any) -> Any:
-        """Return a registered search space, its operations made by this registry."""
-        return self.create("space", name, **parameters).with_catalogue(self)
+        """Return a registered search space, its operations made by this registry.
+
+        Raises:
+            PluginError: What the plugin makes is no search space.
+        """
+        space = self.create("space", name, **parameters)
+        if not hasattr(space, "with_catalogue"):
+            who = self.entry("space", name).who
+            raise PluginError(f"{who} made a {type(space).__name__}, not a SearchSpace")
+        return space.with_catalogue(self)
+
+    def _hint(self, kind: str, name: str) -> str:
+        distribution, _, short = name.rpartition(":")
+        entry = self.find(kind, short)
+        if distribution and entry is not None:
+            return f" {short!r} is of {entry.distribution} {entry.version}."
+        return did_you_mean(short, self.names(kind))
 
     def _check_kind(self, kind: str) -> None:
         if kind not in KINDS:
             raise UnknownNameError(f"there is no kind {kind!r}.{did_you_mean(kind, KINDS)}")
-
-
-def _fields(model: BaseModel) -> list[str]:
-    return list(type(model).model_fields)
 
 
 def _check_target(who: str, name: str, what: str, target: object) -> None:

@@ -1,0 +1,83 @@
+"""Finding the plugins that are installed, without importing any."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from medpipe_core.plugins.errors import PluginError
+from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Candidate(NamedTuple):
+    """A plugin that was found and not yet imported.
+
+    Attributes:
+        name: Name of its entry point.
+        distribution: The distribution that has it.
+        version: Its version.
+        target: The object that the entry point names, or a file.
+        load: Imports that object.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+    load: Callable[[], Any]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file that was asked for, not an installed plugin."""
+        return self.distribution.startswith("file:")
+
+
+def installed() -> list[Candidate]:
+    """Return the entry points of every installed distribution, by distribution, then by name.
+
+    Of a distribution that lies on the path twice, as beside its own source, the first copy counts,
+    as it does for an import.
+    """
+    found: dict[str, list[Candidate]] = {}
+    for distribution in importlib.metadata.distributions():
+        points = _read(distribution)
+        if points:
+            found.setdefault(normal(points[0].distribution), points)
+    return [point for name in sorted(found) for point in sorted(found[name], key=lambda p: p.name)]
+
+
+def normal(distribution: str) -> str:
+    """Return a distribution's name in the one spelling that all its spellings stand for."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _read(distribution: importlib.metadata.Distribution) -> list[Candidate]:
+    name = version = ""
+    try:
+        # Most distributions have no plugin, and reading their whole metadata would take long.
+        if ENTRY_POINT_GROUP not in (distribution.read_text("entry_points.txt") or ""):
+            return []
+        name = distribution.metadata["Name"] or ""
+        version = distribution.metadata["Version"] or "?"
+        if not name:
+            raise ValueError("METADATA has no Name")
+        points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
+        return [Candidate(p.name, name, version, p.value, p.load) for p in points]
+    except Exception as error:  # damaged metadata of one distribution hides no other
+        return [_damaged(distribution, name, version, error)]
+
+
+def _damaged(
+    distribution: importlib.metadata.Distribution, name: str, version: str, error: Exception
+) -> Candidate:
+    folder = str(getattr(distribution, "_path", distribution.locate_file("")))
+    reason = f"{folder} cannot be read ({type(error).__name__}: {error})"
+
+    def load() -> Any:
+        raise PluginError(reason)
+
+    return Candidate(name or folder, name or folder, version or "?", "entry_points.txt", load)
