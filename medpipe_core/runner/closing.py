@@ -35,8 +35,10 @@ def closing_text(result: RunResult, space: SearchSpace) -> str:
         f"{count(content['multiply_adds'])} multiply-adds for one volume."
     )
     figures = as_text(figures_table(content))
-    parts = [found, size, figures, verdict(content), f"Everything is in {result.folder}", CAUTION]
-    return "\n\n".join(parts) + "\n"
+    notes = "\n".join(f"Note: {note}" for note in data_notes(content))
+    where = f"Everything is in {result.folder}"
+    parts = [found, size, figures, verdict(content), notes, where, CAUTION]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def figures_table(content: Mapping[str, Any]) -> Table:
@@ -50,7 +52,7 @@ def figures_table(content: Mapping[str, Any]) -> Table:
         )
         for name in _names(content)
     )
-    headings = ("measure", "test (95 % interval)", "validation", "always the commonest answer")
+    headings = ("measure", "test (95 % interval)", "validation", f"always {_commonest(content)}")
     return Table("How good it is", headings, rows)
 
 
@@ -61,15 +63,29 @@ def verdict(content: Mapping[str, Any]) -> str:
     blind = _bound(majority.get("accuracy"), "value")
     if low is None or high is None or blind is None:
         return "The test figures carry no interval, so nothing can be said about chance."
-    rate = f"{100 * blind:.1f} %"
+    always = f"always answering {_commonest(content)} ({100 * blind:.1f} %)"
     if low > blind:
-        return f"By accuracy it is better than always giving the commonest answer ({rate})."
+        return f"By accuracy it is better than {always}."
     if high < blind:
-        return f"By accuracy it is worse than always giving the commonest answer ({rate})."
+        return f"By accuracy it is worse than {always}."
     return (
-        f"By accuracy it cannot be told from always giving the commonest answer ({rate}): that "
-        "lies within the interval." + _ranking(test)
+        f"By accuracy it cannot be told from {always}, which lies within the interval."
+        f"{_ranking(test)}"
     )
+
+
+def data_notes(content: Mapping[str, Any]) -> list[str]:
+    """Return what a reader of the figures should know of the data."""
+    notes = [str(note) for note in content.get("card", {}).get("notes", [])]
+    data = content.get("data", {})
+    for name, described in data.items():
+        if isinstance(described, dict) and described.get("blank"):
+            notes.append(f"{described['blank']} volumes of the {name} set have one value only.")
+    for name in ("train", "validation"):
+        shared = data.get(f"test_in_{name}")
+        if shared:
+            notes.append(f"{shared} volumes of the test set are in the {name} set as well.")
+    return notes
 
 
 def figure(value: Any) -> str:
@@ -80,6 +96,11 @@ def figure(value: Any) -> str:
             return middle
         return f"{middle} ({value['low']:.3f} to {value['high']:.3f})"
     return "–" if not _is_number(value) else f"{value:.3f}"
+
+
+def _commonest(content: Mapping[str, Any]) -> str:
+    counts = content.get("data", {}).get("train", {}).get("per_class", {})
+    return repr(max(counts, key=counts.get)) if counts else "the commonest class"
 
 
 def _ranking(test: Mapping[str, Any]) -> str:

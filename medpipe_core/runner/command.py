@@ -126,6 +126,9 @@ def _obey(words: Words) -> int:
     if "--cfg" in words.options:
         _write(sys.stdout, "---\n".join(c.to_yaml() for c in configurations).rstrip("\n"))
         return DONE
+    for record in registry.plugins:
+        if record.status == "failed":
+            _write(sys.stderr, f"note: {record.error}")
     if "-m" in words.options:
         from medpipe_core.runner.sweep import sweep
 

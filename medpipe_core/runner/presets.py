@@ -23,7 +23,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "evaluate.top_k": 2,
                 "evaluate.epochs": 1,
                 "evaluate.inherit": True,
-                "retrain.epochs": 6,
+                "retrain.epochs": 20,
                 "retrain.lr": 2e-3,
                 "test.resamples": 500,
             }

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.runner import plain
-from medpipe_core.runner.closing import CAUTION, figure, figures_table, verdict
+from medpipe_core.runner.closing import CAUTION, data_notes, figure, figures_table, verdict
 from medpipe_core.runner.curves import stage_curves, svg
 from medpipe_core.runner.errors import DONE
 from medpipe_core.runner.folder import open_folder
@@ -69,8 +69,10 @@ def report_html(
         f"<h1>{escape(title)}</h1>",
         f'<p class="verdict">{escape(verdict(result))}</p>',
         f'<p class="caution">{escape(CAUTION)}</p>',
+        *(f"<p>{escape(note)}</p>" for note in data_notes(result)),
         _html(figures_table(result)),
         *_confusion(result),
+        *_data(result),
         *_found(events),
         _html(_candidates(result)),
         *_stages(events),
@@ -122,6 +124,26 @@ def _confusion(result: Mapping[str, Any]) -> Iterator[str]:
     yield _html(Table("Confusion on the test set", headings, tuple(rows)))
 
 
+def _data(result: Mapping[str, Any]) -> Iterator[str]:
+    sets = {name: d for name, d in result.get("data", {}).items() if isinstance(d, dict)}
+    classes = [str(name) for name in result.get("classes", [])]
+    rows = [
+        (
+            name,
+            str(described.get("count", "–")),
+            *(str(described.get("per_class", {}).get(c, "–")) for c in classes),
+            str(described.get("blank", "–")),
+            str(described.get("doubles", "–")),
+        )
+        for name, described in sets.items()
+    ]
+    card = result.get("card", {})
+    if rows:
+        title = f"Data: {card.get('title', result['dataset'])}"
+        yield _html(Table(title, ("set", "volumes", *classes, "blank", "doubles"), tuple(rows)))
+        yield f"<p>{escape(str(card.get('source', '')))} {escape(str(card.get('licence', '')))}</p>"
+
+
 def _candidates(result: Mapping[str, Any]) -> Table:
     chosen = result["genotype_digest"]
     rows = [
@@ -130,7 +152,8 @@ def _candidates(result: Mapping[str, Any]) -> Table:
             str(row["epoch"]),
             count(row["parameters"]),
             count(row["multiply_adds"]),
-            ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in _shown(row)),
+            row.get("failed")
+            or ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in _shown(row)),
         )
         for row in result["candidates"]
     ]

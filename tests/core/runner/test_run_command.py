@@ -160,7 +160,7 @@ def test_a_run_from_words_to_report(command, toy_words, tmp_path):
         "config.yaml", "plugins.json", "environment.json", "events.jsonl", "genotype.json",
         "policy.txt", "result.json", "weights.safetensors", "report.html", "checkpoints",
     }  # fmt: skip
-    assert "always giving the commonest answer" in out
+    assert "always answering 'dark'" in out
     assert str(folder) in out
     plugins = json.loads((folder / "plugins.json").read_text())
     assert any(p["name"] == "toy_plugin" and p["status"] == "loaded" for p in plugins)

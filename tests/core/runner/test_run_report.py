@@ -29,6 +29,8 @@ def result():
         "test_confusion": [[3, 1], [0, 4]], "classes": [EVIL, "dark"], "seconds": {"search": 61.0},
         "candidates": [row, {**row, "genotype_digest": "def", "failed": EVIL}],
         "parameters": 10, "multiply_adds": 20,
+        "card": {"title": EVIL, "source": EVIL, "licence": EVIL, "notes": [EVIL]},
+        "data": {"train": {"count": 9, "per_class": {EVIL: 5}, "blank": 1, "doubles": 0}},
     }  # fmt: skip
 
 

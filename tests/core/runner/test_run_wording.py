@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medpipe_core import Group, Operation, OperationChoice, SearchSpace, ValueChoice
-from medpipe_core.runner.closing import CAUTION, closing_text, verdict
+from medpipe_core.runner.closing import CAUTION, closing_text, data_notes, verdict
 from medpipe_core.runner.pipeline import RunResult
 from medpipe_core.runner.wording import count, label, number, policy_text
 
@@ -21,6 +21,13 @@ def content(low, high, auc=None):
         "majority": {"accuracy": interval(0.7685, 0.72, 0.81)},
         "parameters": 286_000,
         "multiply_adds": 11_200_000,
+        "data": {
+            "train": {"per_class": {"normal": 9, "ill": 3}, "blank": 0},
+            "test": {"blank": 150},
+            "test_in_train": 2,
+            "test_in_validation": 0,
+        },
+        "card": {"notes": ["withdrawn since"]},
     }
 
 
@@ -88,7 +95,7 @@ def test_crossed_bounds_are_told_in_order():
 @pytest.mark.parametrize(
     ("low", "high", "told"),
     [
-        (0.77, 0.85, "better than always giving the commonest answer (76.8 %"),
+        (0.77, 0.85, "better than always answering 'normal' (76.8 %"),
         (0.70, 0.76, "worse than always"),
         (0.75, 0.85, "cannot be told from always"),
     ],
@@ -100,6 +107,14 @@ def test_the_verdict_follows_the_interval(low, high, told):
 def test_a_network_that_only_ranks_is_given_its_due():
     assert "rank volumes better" in verdict(content(0.75, 0.85, interval(0.9, 0.8, 0.95)))
     assert "rank volumes" not in verdict(content(0.75, 0.85, interval(0.6, 0.45, 0.7)))
+
+
+def test_what_is_odd_about_the_data_is_said():
+    assert data_notes(content(0, 1)) == [
+        "withdrawn since",
+        "150 volumes of the test set have one value only.",
+        "2 volumes of the test set are in the train set as well.",
+    ]
 
 
 def test_without_an_interval_nothing_is_claimed():
