@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from medpipe_core.search import Searcher
     from medpipe_core.space import Genotype
 
-# A step of the search trains a path and shows it a validation batch.
-_SEARCH_STEP = 2.0
+# A step of the search trains a path and shows it a validation batch; measured beside training.
+_SEARCH_STEP = 3.0
 
 
 class _Shape(TypedDict):
