@@ -58,5 +58,6 @@ def conditional():
     """Three members under `plain`, twelve under `deep`."""
     deep = Group({"one": ValueChoice(1, 2, 3), "two": ValueChoice("x", "y", "z", "w")})
     return SearchSpace(
-        "conditional", Group({"net": OperationChoice({"plain": ValueChoice(1, 2, 3), "deep": deep})})
+        "conditional",
+        Group({"net": OperationChoice({"plain": ValueChoice(1, 2, 3), "deep": deep})}),
     )

@@ -158,9 +158,10 @@ def test_a_changed_fixed_parameter_changes_the_digest_and_a_name_does_not():
 
     assert space("a", 8).digest == space("b", 8).digest
     assert space("a", 8).digest != space("a", 16).digest
-    assert SearchSpace("a", space("a", 8).root, budget=Budget(parameters=5)).digest != space(
-        "a", 8
-    ).digest
+    assert (
+        SearchSpace("a", space("a", 8).root, budget=Budget(parameters=5)).digest
+        != space("a", 8).digest
+    )
 
 
 def test_digests_and_samples_are_the_same_in_another_process(conditional):

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medpipe_core.data import DataError, halves, split
+
+LABELS = st.lists(st.integers(0, 3), min_size=2, max_size=60).map(np.array)
+SEEDS = st.integers(0, 2**31)
+
+
+@given(LABELS, SEEDS)
+@settings(deadline=None)
+def test_halves_are_equal_stratified_and_complete(labels, seed):
+    one, other = halves(labels, seed=seed)
+    assert sorted([*one, *other]) == list(range(len(labels)))
+    assert abs(len(one) - len(other)) <= 1
+    for label in np.unique(labels):
+        assert abs((labels[one] == label).sum() - (labels[other] == label).sum()) <= 1
+
+
+@given(LABELS, st.data(), SEEDS)
+@settings(deadline=None)
+def test_no_patient_is_on_both_sides(labels, data, seed):
+    patients = data.draw(
+        st.lists(st.integers(0, 9), min_size=len(labels), max_size=len(labels)).map(np.array)
+    )
+    if len(np.unique(patients)) < 2:
+        with pytest.raises(DataError, match="of 1 patient"):
+            halves(labels, patients, seed=seed)
+        return
+    one, other = halves(labels, patients, seed=seed)
+    assert sorted([*one, *other]) == list(range(len(labels)))
+    assert not set(patients[one]) & set(patients[other])
+
+
+def test_the_seed_decides():
+    labels = np.repeat([0, 1], 20)
+    assert np.array_equal(halves(labels, seed=1)[0], halves(labels, seed=1)[0])
+    assert not np.array_equal(halves(labels, seed=1)[0], halves(labels, seed=2)[0])
+
+
+def test_a_share_is_kept_in_every_class():
+    labels = np.repeat([0, 1], [400, 100])
+    part, _ = split(labels, share=0.2, seed=0)
+    assert np.bincount(labels[part]).tolist() == [80, 20]
