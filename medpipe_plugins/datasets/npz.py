@@ -39,14 +39,23 @@ def read_member(path: Path, member: str, shape: tuple[int, ...]) -> NDArray[np.u
                     "this is not the published file"
                 )
             # The header fits, so the array is as large as expected and no larger.
-            data = stream.read(int(np.prod(shape)))
+            array = np.empty(shape, np.uint8)
+            found_bytes = _fill(array, stream)
     except KeyError:
         raise DataError(f"{path}: there is no array {member!r} in it") from None
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError) as error:
         raise DataError(f"{path}: not a readable npz file ({error})") from None
-    if len(data) != np.prod(shape):
-        raise DataError(f"{path}: {member!r} ends after {len(data)} of {np.prod(shape)} bytes")
-    return np.frombuffer(data, np.uint8).reshape(shape)
+    if found_bytes != array.nbytes:
+        raise DataError(f"{path}: {member!r} ends after {found_bytes} of {array.nbytes} bytes")
+    return array
+
+
+def _fill(array: NDArray[np.uint8], stream: Any) -> int:
+    """Read into an array until it is full or the stream ends; return the bytes read."""
+    view, done = memoryview(array).cast("B"), 0
+    while done < len(view) and (read := stream.readinto(view[done:])):
+        done += read
+    return done
 
 
 def _header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
