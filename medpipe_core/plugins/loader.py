@@ -7,10 +7,10 @@ plugin is imported, checked and called alone, and what it registers counts only 
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import sys
 import traceback
+import types
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -73,15 +73,15 @@ def _from_file(path: str | Path) -> Candidate:
     path = Path(path).expanduser()
 
     def load() -> Any:
+        # Compiled here, not by an import: no stale bytecode, and none left beside the file.
+        code = compile(path.read_bytes(), str(path), "exec")
         name = f"medpipe_file_{path.stem}_{zlib.crc32(bytes(path.resolve())):08x}"
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise PluginError(f"{path} is no Python file")
-        module = importlib.util.module_from_spec(spec)
+        module = types.ModuleType(name)
+        module.__file__ = str(path)
         # Dataclasses and the like look their module up while it is being executed.
         sys.modules[name] = module
         try:
-            spec.loader.exec_module(module)
+            exec(code, vars(module))  # noqa: S102  (a file that the user asked to load)
         except BaseException:
             del sys.modules[name]
             raise
@@ -166,15 +166,12 @@ def _remedy(candidate: Candidate) -> str:
 
 
 def _twice(candidate: Candidate, found: list[Candidate]) -> str:
-    owners = " and ".join(
-        f"{other.distribution} {other.version} ({other.target})"
-        for other in found
-        if other.name == candidate.name
-    )
+    alike = [other for other in found if other.name == candidate.name]
+    owners = " and ".join(f"{other.distribution} {other.version}" for other in alike)
     return (
-        f"plugin {candidate.name!r} was left out: {owners} both have an entry point of that name. "
-        "Rename one, uninstall it, or disable its distribution with "
-        f"plugins.disable=[{candidate.distribution}]"
+        f"plugin {candidate.name!r} was left out: {owners} both have an entry point of that name "
+        f"({', '.join(other.target for other in alike)}). Rename or uninstall one, or disable a "
+        f"distribution, as with plugins.disable=[{candidate.distribution}]"
     )
 
 

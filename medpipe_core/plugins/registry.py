@@ -261,7 +261,7 @@ class Registry:
             return factory(*args, **arguments)
         except MedpipeError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{entry.who} could not be made: {type(error).__name__}: {error}"
             ) from error
