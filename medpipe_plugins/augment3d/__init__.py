@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medpipe_plugins.augment3d.base import (
         Augmentation3D,
+        MagnitudeError,
         VolumeShapeError,
         per_volume,
         uniform,
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
         HRotation,
         VFlip,
         VRotation,
+        Warp3D,
     )
     from medpipe_plugins.augment3d.intensity import Blur, ColorJitter, Invert, Noise
+    from medpipe_plugins.augment3d.resampling import resample
 
 __all__ = [
     "Affine",
@@ -35,20 +38,33 @@ __all__ = [
     "HFlip",
     "HRotation",
     "Invert",
+    "MagnitudeError",
     "Noise",
     "VFlip",
     "VRotation",
     "VolumeShapeError",
+    "Warp3D",
     "per_volume",
+    "resample",
     "uniform",
 ]
 
 # The grids of magnitudes lie in this package and are read without torch; operations need it.
 _MODULES = {
-    "base": ("Augmentation3D", "VolumeShapeError", "per_volume", "uniform"),
+    "base": ("Augmentation3D", "MagnitudeError", "VolumeShapeError", "per_volume", "uniform"),
     "erase": ("Erase",),
-    "geometric": ("Affine", "DFlip", "DRotation", "HFlip", "HRotation", "VFlip", "VRotation"),
+    "geometric": (
+        "Affine",
+        "DFlip",
+        "DRotation",
+        "HFlip",
+        "HRotation",
+        "VFlip",
+        "VRotation",
+        "Warp3D",
+    ),
     "intensity": ("Blur", "ColorJitter", "Invert", "Noise"),
+    "resampling": ("resample",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

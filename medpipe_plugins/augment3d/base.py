@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class VolumeShapeError(MedpipeError):
-    """Volumes that are not `(batch, channel, depth, height, width)`."""
+    """Volumes that are not floating-point `(batch, channel, depth, height, width)`."""
+
+
+class MagnitudeError(MedpipeError):
+    """A magnitude, or a fixed parameter, that an operation has no meaning for."""
 
 
 class Augmentation3D(Augmentation):
@@ -32,14 +36,27 @@ class Augmentation3D(Augmentation):
         """Draw for these volumes.
 
         Raises:
-            VolumeShapeError: They do not have five axes.
+            VolumeShapeError: They do not have five axes, or are not floating-point.
+        """
+        self.check(volumes)
+        return super().draw_for(volumes, generator, **magnitudes)
+
+    def check(self, volumes: Tensor) -> None:
+        """Refuse what is not a batch of volumes; an operation with its own `draw_for` calls it.
+
+        Raises:
+            VolumeShapeError: They do not have five axes, or are not floating-point.
         """
         if volumes.ndim != 5:
             raise VolumeShapeError(
                 f"{type(self).__name__} needs (batch, channel, depth, height, width), but got "
                 f"{tuple(volumes.shape)}"
             )
-        return super().draw_for(volumes, generator, **magnitudes)
+        if not volumes.is_floating_point():
+            raise VolumeShapeError(
+                f"{type(self).__name__} needs floating-point intensities in [0, 1], but got "
+                f"{volumes.dtype}; convert the volumes first, such as uint8 ones by / 255"
+            )
 
 
 def uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -52,6 +69,17 @@ def uniform(count: int, low: float, high: float, generator: torch.Generator) -> 
 def per_volume(values: Tensor) -> Tensor:
     """Reshape `(count,)` to `(count, 1, 1, 1, 1)`, so that it broadcasts over volumes."""
     return values.view(-1, 1, 1, 1, 1)
+
+
+def require(holds: bool, operation: Augmentation, needs: str, **found: Any) -> None:
+    """Refuse values that an operation cannot use.
+
+    Raises:
+        MagnitudeError: `holds` is false; it says what the operation needs and what it found.
+    """
+    if not holds:
+        values = ", ".join(f"{name}={value!r}" for name, value in found.items())
+        raise MagnitudeError(f"{type(operation).__name__} needs {needs}, but got {values}")
 
 
 def sizes(volumes: Tensor) -> Sequence[int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import Augmentation3D, per_volume, sizes, uniform
+from medpipe_plugins.augment3d.base import Augmentation3D, per_volume, require, sizes, uniform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,8 +18,10 @@ class Erase(Augmentation3D):
 
     The box takes a share `scale` of the volume, uniform between its bounds, and its height is
     `ratio` times its width (both as shares of their axes), uniform between its bounds. Depth takes
-    the cube root of the share. An edge is at least one voxel and at most the whole axis. Bounds in
-    the wrong order are swapped.
+    the cube root of the share. A ratio that would push an edge past its whole axis is brought back
+    to the nearest that does not, so the share is kept; a share above 1 is the whole volume. Edges
+    are rounded to whole voxels, at least one. All channels lose the same box. Bounds in the wrong
+    order are swapped.
 
     Attributes:
         scale_left: One bound of the share of the volume.
@@ -43,9 +45,16 @@ class Erase(Augmentation3D):
         ratio_left: float,
         ratio_right: float,
     ) -> tuple[Tensor, Tensor]:
-        """Draw each box: its edges and its place, as shares of the axes, both `(count, 3)`."""
-        edge = uniform(count, scale_left, scale_right, generator) ** (1 / 3)
-        stretch = uniform(count, ratio_left, ratio_right, generator).sqrt()
+        """Draw each box: its edges and its place, as shares of the axes, both `(count, 3)`.
+
+        Raises:
+            MagnitudeError: A share or a ratio is not above 0.
+        """
+        scale, ratio = (scale_left, scale_right), (ratio_left, ratio_right)
+        require(min(scale) > 0, self, "shares of the volume above 0", scale=scale)
+        require(min(ratio) > 0, self, "ratios above 0", ratio=ratio)
+        edge = uniform(count, scale_left, scale_right, generator).clamp(max=1) ** (1 / 3)
+        stretch = uniform(count, ratio_left, ratio_right, generator).sqrt().clamp(edge, 1 / edge)
         edges = torch.stack((edge, edge * stretch, edge / stretch), 1)
         place = torch.rand(count, 3, generator=generator, device=generator.device)
         return edges, place
@@ -55,7 +64,7 @@ class Erase(Augmentation3D):
         inside = torch.ones(len(volumes), 1, 1, 1, 1, dtype=torch.bool, device=volumes.device)
         for axis, size in enumerate(sizes(volumes)):
             length = (edges[:, axis] * size).round().clamp(1, size)
-            start = ((size - length + 1) * place[:, axis]).floor().clamp(max=size - 1)
+            start = ((size - length + 1) * place[:, axis]).floor().minimum(size - length)
             index = torch.arange(size, device=volumes.device).view(
                 [-1 if a == axis + 2 else 1 for a in range(5)]
             )

@@ -1,8 +1,9 @@
 """Flips, rotations and scaling: operations that move voxels.
 
 Each can state itself as a matrix, `(count, 3, 4)` from source to destination in voxel coordinates
-(x, y, z) = (width, height, depth), kornia's convention. What comes from outside the field of view
-is 0. Interpolation is trilinear.
+(x, y, z) = (width, height, depth), kornia's convention, so a chain of them is the product of their
+matrices and one `resample`. What comes from outside the field of view is 0. Interpolation is
+trilinear.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from kornia.geometry.transform import get_projective_transform, warp_affine3d
+from kornia.geometry.transform import get_projective_transform
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import Augmentation3D, sizes, uniform
+from medpipe_plugins.augment3d.base import Augmentation3D, require, sizes, uniform
+from medpipe_plugins.augment3d.resampling import resample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,18 +69,16 @@ class Warp3D(Augmentation3D):
 
     def apply(self, volumes: Tensor, amount: Tensor) -> Tensor:
         """Resample: trilinear, zeros from outside the field of view."""
-        matrix = self.matrix(volumes, amount.to(volumes.dtype))
-        depth, height, width = sizes(volumes)
-        warped: Tensor = warp_affine3d(volumes, matrix, (depth, height, width), align_corners=True)
-        return warped
+        working = torch.promote_types(volumes.dtype, amount.dtype)
+        return resample(volumes, self.matrix(volumes, amount.to(working)))
 
 
 class Rotation3D(Warp3D):
     """Turns each volume about one axis through its centre.
 
     The angle is uniform in [left, right], in degrees. A positive angle follows the right-hand rule
-    about the axis in (x, y, z) = (width, height, depth) coordinates, as kornia's yaw, pitch and
-    roll do.
+    about the axis in (x, y, z) = (width, height, depth) coordinates, as the yaw, pitch and roll of
+    kornia's `RandomRotation3D` do. Bounds in the wrong order are swapped.
 
     Attributes:
         left: Lower bound, degrees.
@@ -97,23 +97,23 @@ class Rotation3D(Warp3D):
         """Return the rotation as a matrix, `(count, 3, 4)`."""
         angles = torch.zeros(len(amount), 3, dtype=amount.dtype, device=amount.device)
         angles[:, self.axis] = amount
-        return get_projective_transform(_centre(volumes), angles, torch.ones_like(angles))
+        return get_projective_transform(_centre(volumes, amount), angles, torch.ones_like(angles))
 
 
 class VRotation(Rotation3D):
-    """Rotation about the vertical axis (height): kornia's pitch."""
+    """Rotation about the vertical axis, kornia's pitch: depth turns towards width."""
 
     axis = 1
 
 
 class HRotation(Rotation3D):
-    """Rotation about the horizontal axis (width): kornia's yaw."""
+    """Rotation about the horizontal axis, kornia's yaw: height turns towards depth."""
 
     axis = 0
 
 
 class DRotation(Rotation3D):
-    """Rotation about the depth axis, within slices: kornia's roll."""
+    """Rotation about the depth axis, in the slice, kornia's roll: width turns towards height."""
 
     axis = 2
 
@@ -133,17 +133,22 @@ class Affine(Warp3D):
     right = magnitudes.AFFINE_RIGHT
 
     def draw(self, count: int, generator: torch.Generator, *, left: float, right: float) -> Tensor:
-        """Draw one factor for each volume."""
+        """Draw one factor for each volume.
+
+        Raises:
+            MagnitudeError: A bound is not above 0.
+        """
+        require(min(left, right) > 0, self, "factors above 0", left=left, right=right)
         return uniform(count, left, right, generator)
 
     def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
         """Return the scaling as a matrix, `(count, 3, 4)`."""
         scales = amount[:, None].expand(-1, 3)
-        return get_projective_transform(_centre(volumes), torch.zeros_like(scales), scales)
+        return get_projective_transform(_centre(volumes, amount), torch.zeros_like(scales), scales)
 
 
-def _centre(volumes: Tensor) -> Tensor:
+def _centre(volumes: Tensor, amount: Tensor) -> Tensor:
     """Return the centre of each volume in voxel coordinates (x, y, z), `(count, 3)`."""
     depth, height, width = sizes(volumes)
     centre = [(width - 1) / 2, (height - 1) / 2, (depth - 1) / 2]
-    return torch.tensor(centre, dtype=volumes.dtype, device=volumes.device).expand(len(volumes), 3)
+    return torch.tensor(centre, dtype=amount.dtype, device=amount.device).expand(len(amount), 3)

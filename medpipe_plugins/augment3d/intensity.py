@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import Augmentation3D, per_volume, uniform
+from medpipe_plugins.augment3d.base import Augmentation3D, per_volume, require, uniform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,13 +19,18 @@ class Noise(Augmentation3D):
 
     Args:
         std: Standard deviation of the noise, in units of the intensity range.
+
+    Raises:
+        MagnitudeError: `std` is negative.
     """
 
     def __init__(self, *, std: float = 0.05) -> None:
+        require(std >= 0, self, "a standard deviation of at least 0", std=std)
         self.std = std
 
     def draw_for(self, volumes: Tensor, generator: torch.Generator, **_: Any) -> Tensor:
         """Draw the noise itself, of the volumes' shape and dtype."""
+        self.check(volumes)
         return self.std * torch.randn(
             volumes.shape, generator=generator, device=generator.device, dtype=volumes.dtype
         )
@@ -38,24 +43,34 @@ class Noise(Augmentation3D):
 class Blur(Augmentation3D):
     """Gaussian blur with a cubic kernel, edges repeated.
 
-    The standard deviation is uniform in `sigma` for each volume, in voxels. An even kernel has no
-    centre: it reaches one voxel further backwards than forwards, which moves the content by half a
-    voxel towards higher indices.
+    The standard deviation is uniform in `sigma` for each volume, in voxels. The shape is kept. An
+    odd kernel keeps the content's place. An even one has no centre voxel: it reaches one voxel
+    further backwards than forwards, as scipy's `correlate1d` does, and so moves the content by
+    half a voxel towards higher indices along each axis, whatever its length.
 
     Attributes:
         kernel: Edge length of the kernel, in voxels.
 
     Args:
         sigma: Bounds of the standard deviation, in voxels.
+
+    Raises:
+        MagnitudeError: A bound of `sigma` is not above 0.
     """
 
     kernel = magnitudes.BLUR_KERNEL
 
     def __init__(self, *, sigma: tuple[float, float] = (0.1, 2.0)) -> None:
+        require(min(sigma) > 0, self, "standard deviations above 0", sigma=sigma)
         self.sigma = sigma
 
     def draw(self, count: int, generator: torch.Generator, *, kernel: int) -> Tensor:
-        """Draw the weights of each volume's kernel along one axis, `(count, kernel)`."""
+        """Draw the weights of each volume's kernel along one axis, `(count, kernel)`.
+
+        Raises:
+            MagnitudeError: `kernel` is not a whole number of at least 1.
+        """
+        require(kernel >= 1 and kernel % 1 == 0, self, "a whole kernel edge", kernel=kernel)
         sigma = uniform(count, *self.sigma, generator)
         offsets = torch.arange(kernel, device=sigma.device) - (kernel - 1) / 2
         return torch.softmax(-0.5 * (offsets / sigma[:, None]) ** 2, 1)
@@ -76,7 +91,10 @@ class Blur(Augmentation3D):
 
 
 class Invert(Augmentation3D):
-    """Inverts intensities: v becomes max_value − v, as kornia's `invert`; nothing is clamped.
+    """Inverts intensities: v becomes max_value − v, as kornia's `invert`.
+
+    Nothing is clamped, so what was brighter than `max_value` becomes negative, and inverting twice
+    gives the volume back.
 
     Attributes:
         max_value: What 0 becomes.
@@ -97,7 +115,8 @@ class ColorJitter(Augmentation3D):
     """Changes brightness, then contrast, clamping to [0, 1] after each.
 
     v · b with b uniform in [1 − brightness, 1 + brightness], then m + c · (v − m) with m the mean
-    of the volume and c uniform in [1 − contrast, 1 + contrast]; lower bounds are at least 0.
+    of the volume and c uniform in [1 − contrast, 1 + contrast]; lower bounds are at least 0. Both
+    are torchvision's definitions; the order is always this one.
 
     Attributes:
         brightness: Largest change of brightness, as a share.
