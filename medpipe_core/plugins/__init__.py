@@ -1,5 +1,6 @@
 """The plugin platform: the hook, the loader and the registry."""
 
+from medpipe_core.plugins.entry import Entry
 from medpipe_core.plugins.errors import (
     MissingPluginError,
     ParameterError,
@@ -9,7 +10,7 @@ from medpipe_core.plugins.errors import (
 from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP, hookimpl
 from medpipe_core.plugins.listing import Parameter, list_parameters
 from medpipe_core.plugins.loader import load_plugins
-from medpipe_core.plugins.registry import KINDS, Entry, PluginRecord, Registrar, Registry
+from medpipe_core.plugins.registry import KINDS, PluginRecord, Registrar, Registry
 
 __all__ = [
     "ENTRY_POINT_GROUP",

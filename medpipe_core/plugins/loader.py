@@ -21,10 +21,12 @@ import pluggy
 from medpipe_core.plugins.discovery import Candidate, installed, normal
 from medpipe_core.plugins.errors import PluginError
 from medpipe_core.plugins.hooks import PROJECT, Hooks
-from medpipe_core.plugins.registry import Entry, PluginRecord, Registrar, Registry
+from medpipe_core.plugins.registry import PluginRecord, Registrar, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from medpipe_core.plugins.entry import Entry
 
 # Frames of these modules are how a plugin was reached, not where it failed.
 _MACHINERY = ("importlib", "pluggy", "medpipe_core.plugins")

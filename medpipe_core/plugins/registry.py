@@ -2,117 +2,22 @@
 
 from __future__ import annotations
 
-import pkgutil
 import re
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import BaseModel
 
 from medpipe_core.errors import MedpipeError, did_you_mean
 from medpipe_core.plugins.discovery import normal
+from medpipe_core.plugins.entry import Entry
 from medpipe_core.plugins.errors import MissingPluginError, PluginError, UnknownNameError
-from medpipe_core.plugins.parameters import check, model_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pydantic import BaseModel
+
 KINDS = ("augmentation", "block", "space", "searcher", "dataset", "model")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered name.
-
-    Attributes:
-        kind: One of `KINDS`.
-        name: The name, unique within its kind.
-        distribution: The installed distribution that registered it.
-        version: Its version.
-        entry_point: Name of the entry point.
-        summary: One line about it.
-    """
-
-    kind: str
-    name: str
-    distribution: str
-    version: str
-    entry_point: str
-    summary: str = ""
-    _factory: Callable[..., Any] | str = field(default="", repr=False)
-    _parameters: type[BaseModel] | str | None = field(default=None, repr=False)
-
-    @property
-    def who(self) -> str:
-        """The entry with its origin, for messages."""
-        return f"{self.kind} {self.name!r} of {self.distribution} {self.version}"
-
-    def load(self) -> Callable[..., Any]:
-        """Return the factory, imported now if it was given as a string.
-
-        Raises:
-            PluginError: It cannot be imported or called.
-        """
-        factory = self._resolve(self._factory)
-        if not callable(factory):
-            raise PluginError(
-                f"{self.who}: its factory is a {type(factory).__name__}, not callable"
-            )
-        return factory  # type: ignore[no-any-return]
-
-    def parameters(self) -> type[BaseModel]:
-        """Return the model of its parameters: the registered one, or one from its signature.
-
-        Raises:
-            PluginError: The model or the factory cannot be imported, or its signature not read.
-        """
-        return self._model
-
-    def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return checked parameters as the keyword arguments of the factory.
-
-        Raises:
-            ParameterError: They do not fit; it lists every mistake.
-        """
-        checked = check(self.parameters(), parameters, f"{self.kind} {self.name!r}")
-        if self._parameters is not None:
-            return dict(checked)
-        # The factory knows its own defaults; a copy of one may not be the same object.
-        return {k: value for k, value in checked if k in checked.model_fields_set}
-
-    @cached_property
-    def _model(self) -> type[BaseModel]:
-        if self._parameters is None:
-            return self._model_of_signature()
-        model = self._resolve(self._parameters)
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise PluginError(f"{self.who}: its parameters are {model!r}, not a pydantic model")
-        return model
-
-    def _model_of_signature(self) -> type[BaseModel]:
-        factory = self.load()
-        try:
-            return model_of(factory, f"Parameters of {self.name}")
-        except Exception as error:
-            raise PluginError(
-                f"{self.who}: parameters cannot be read from the signature of its factory "
-                f"({type(error).__name__}: {error}); its author has to register a pydantic model "
-                "with parameters="
-            ) from error
-
-    def _resolve(self, target: Any) -> Any:
-        if not isinstance(target, str):
-            return target
-        try:
-            return pkgutil.resolve_name(target)
-        except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"{self.who}: {target!r} cannot be imported ({type(error).__name__}: {error}); "
-                f"reinstall or update {self.distribution}, or disable it "
-                f"(plugins.disable=[{self.entry_point}])"
-            ) from error
 
 
 @dataclass(frozen=True)
