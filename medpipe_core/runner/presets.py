@@ -17,26 +17,30 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "quick": MappingProxyType(
             {
-                "search.epochs": 3,
+                "search.epochs": 6,
                 "search.candidates": 2,
-                "search.weights_lr": 2e-3,
-                "evaluate.top_k": 2,
-                "evaluate.epochs": 1,
+                "search.weights_lr": 6e-3,
+                "evaluate.top_k": 4,
+                "evaluate.epochs": 3,
+                "evaluate.lr": 6e-3,
                 "evaluate.inherit": True,
                 "retrain.epochs": 20,
-                "retrain.lr": 2e-3,
+                "retrain.lr": 6e-3,
                 "test.resamples": 500,
             }
         ),
         "laptop": MappingProxyType(
             {
-                "search.epochs": 12,
+                "search.epochs": 10,
                 "search.candidates": 3,
-                "search.weights_lr": 1e-3,
-                "evaluate.top_k": 4,
-                "evaluate.epochs": 5,
+                "search.weights_lr": 3e-3,
+                "evaluate.top_k": 5,
+                "evaluate.epochs": 4,
+                "evaluate.validate_every": 4,
+                "evaluate.lr": 3e-3,
                 "evaluate.inherit": True,
-                "retrain.epochs": 50,
+                "retrain.epochs": 60,
+                "retrain.lr": 3e-3,
                 "retrain.weight_decay": 0.01,
                 "retrain.average": 0.99,
             }

@@ -10,8 +10,8 @@ from medpipe_plugins.blocks3d.depthwise import DepthwiseConv3d
 class MBConv3D(nn.Module):
     """MBConv k-e: 1³ conv → BN → ReLU6 → depthwise k³ conv → BN → ReLU6 → 1³ conv → BN.
 
-    The last normalisation has no activation after it, and there is no skip connection (paper,
-    section III-A and figure 1). At stride 1 it maps `(batch, in_channels, D, H, W)` to
+    The last normalisation has no activation after it, and by default there is no skip connection
+    (paper, section III-A and figure 1). At stride 1 it maps `(batch, in_channels, D, H, W)` to
     `(batch, channels, D, H, W)`.
 
     Args:
@@ -20,6 +20,8 @@ class MBConv3D(nn.Module):
         expansion: e, ratio of inner channels to incoming channels.
         channels: Channels that go out; as many as come in by default.
         stride: Step of the depthwise kernel.
+        residual: Add the input to the output where their shapes agree, as MobileNetV2 does. A deep
+            stack without it hardly trains in a short time.
     """
 
     def __init__(
@@ -30,10 +32,12 @@ class MBConv3D(nn.Module):
         expansion: int,
         channels: int | None = None,
         stride: int = 1,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         inner = in_channels * expansion
         self.out_channels = in_channels if channels is None else channels
+        self.residual = residual and stride == 1 and self.out_channels == in_channels
         self.expand = nn.Sequential(
             nn.Conv3d(in_channels, inner, 1, bias=False), nn.BatchNorm3d(inner), nn.ReLU6()
         )
@@ -47,7 +51,7 @@ class MBConv3D(nn.Module):
     def forward(self, volumes: Tensor) -> Tensor:
         """Apply the three stages."""
         output: Tensor = self.project(self.depthwise(self.expand(volumes)))
-        return output
+        return volumes + output if self.residual else output
 
 
 class IdentityBlock(nn.Identity):

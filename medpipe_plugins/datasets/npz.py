@@ -52,7 +52,7 @@ def read_member(path: Path, member: str, shape: tuple[int, ...]) -> NDArray[np.u
 
 def _fill(array: NDArray[np.uint8], stream: Any) -> int:
     """Read into an array until it is full or the stream ends; return the bytes read."""
-    view, done = memoryview(array).cast("B"), 0
+    view, done = array.reshape(-1).data, 0
     while done < len(view) and (read := stream.readinto(view[done:])):
         done += read
     return done

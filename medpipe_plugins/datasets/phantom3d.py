@@ -3,9 +3,9 @@
 Every volume holds one soft ellipsoid on an uneven, textured, noisy background. A latent number t,
 the logarithm of its elongation, makes it a plate (t < 0), a ball (t near 0) or a rod (t > 0);
 t is normal about −1, 0 or 1, by class, with a standard deviation that makes the classes overlap.
-Place, size, orientation, contrast, background and noise vary and say nothing about the class. Who
-could read t without error would decide by it alone, so the accuracy of that decision is a ceiling
-for every classifier: `ceiling` computes it in closed form.
+Its axis is near the vertical; tilt, place, size, contrast, background and noise vary and say
+nothing about the class. Who could read t without error would decide by it alone, so the accuracy
+of that decision is a ceiling for every classifier: `ceiling` computes it in closed form.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
 from scipy.stats import norm
 
 from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
@@ -29,6 +30,7 @@ Count = Annotated[int, Ge(6)]
 CLASSES = ("plate", "ball", "rod")
 CENTRES = (-1.0, 0.0, 1.0)
 SHARES = (0.3, 0.45, 0.25)
+_LARGEST_TILT_DEGREES = 30.0
 
 
 class PhantomSettings(BaseModel):
@@ -122,13 +124,14 @@ def draw(
 ) -> NDArray[np.uint8]:
     """Draw volumes with these elongations, `(count, size, size, size)`, uint8.
 
-    The semi-axes are r·e^(2t/3), r·e^(−t/3), r·e^(−t/3), so that elongation does not change the
-    volume of the ellipsoid.
+    The semi-axes are r·e^(2t/3) along the ellipsoid's own axis and r·e^(−t/3) across it, so that
+    elongation does not change its volume. Its axis is tilted from the vertical by up to 30 degrees
+    in a random direction.
     """
     count = len(elongation)
     radius = rng.uniform(0.16, 0.24, count) * size
-    axes = radius[:, None] * np.exp(np.outer(elongation, (2 / 3, -1 / 3, -1 / 3)))
-    rotation = _rotations(count, rng)
+    axes = radius[:, None] * np.exp(np.outer(elongation, (-1 / 3, 2 / 3, -1 / 3)))
+    rotation = _tilts(count, rng)
     centre = (size - 1) / 2 + rng.uniform(-0.12, 0.12, (count, 3)) * size
     grid = np.stack(np.meshgrid(*[np.arange(size)] * 3, indexing="ij"), -1).reshape(-1, 3)
     volumes = np.empty((count, size, size, size), np.uint8)
@@ -163,8 +166,10 @@ def _labels(count: int) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(SHARES)), np.diff(bounds)).astype(np.int64)
 
 
-def _rotations(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return random orthonormal frames, `(count, 3, 3)`, uniform over orientations."""
-    frames, upper = np.linalg.qr(rng.standard_normal((count, 3, 3)))
-    signs = np.sign(np.diagonal(upper, axis1=1, axis2=2))
-    return frames * signs[:, None, :]  # type: ignore[no-any-return]
+def _tilts(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return rotations that tilt the height axis, `(count, 3, 3)`, axes in order D, H, W."""
+    angle = np.deg2rad(rng.uniform(0, _LARGEST_TILT_DEGREES, count))
+    direction = rng.uniform(0, 2 * np.pi, count)
+    about = np.stack((np.cos(direction), np.zeros(count), np.sin(direction)), 1)
+    rotations: NDArray[np.float64] = Rotation.from_rotvec(angle[:, None] * about).as_matrix()
+    return rotations

@@ -65,6 +65,9 @@ class MBConv3DSettings(BaseModel):
         description="candidates of a normal layer: mbconv_k<kernel>_e<expansion>, or any "
         "registered block that takes no parameters",
     )
+    residual: bool = Field(
+        False, description="whether MBConv layers add their input to their output; the paper's not"
+    )
     strides: tuple[Positive, ...] = Field(
         (1, 2), min_length=1, description="strides offered to the stem and the calibration layers"
     )
@@ -76,12 +79,14 @@ class MBConv3DSettings(BaseModel):
         "quick": {
             "stem_channels": 8,
             "channels": [8, 12, 16, 24, 32, 48],
+            "residual": True,
             "budget.multiply_adds": 12_000_000,
         },
         "laptop": {
             "stem_channels": 16,
             "channels": [16, 24, 32, 48, 80, 160],
-            "budget.multiply_adds": 150_000_000,
+            "residual": True,
+            "budget.multiply_adds": 40_000_000,
         },
     }
 
@@ -143,15 +148,19 @@ def _convolution(settings: MBConv3DSettings, channels: int) -> Operation:
 
 
 def _normal_layer(settings: MBConv3DSettings) -> OperationChoice:
-    return OperationChoice({key: _candidate(key) for key in settings.candidates})
+    return OperationChoice({key: _candidate(key, settings.residual) for key in settings.candidates})
 
 
-def _candidate(key: str) -> Operation:
+def _candidate(key: str, residual: bool) -> Operation:
     mbconv = _MBCONV.fullmatch(key)
     if mbconv is None:
         return Operation("block", key)
     return Operation(
         "block",
         "mbconv3d",
-        {"kernel": int(mbconv["kernel"]), "expansion": int(mbconv["expansion"])},
+        {
+            "kernel": int(mbconv["kernel"]),
+            "expansion": int(mbconv["expansion"]),
+            "residual": residual,
+        },
     )

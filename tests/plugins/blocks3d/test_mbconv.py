@@ -45,3 +45,12 @@ def test_mbconv_adds_no_skip_connection():
     block = MBConv3D(3, kernel=3, expansion=2).eval()
     nn.init.zeros_(block.project[0].weight)
     assert torch.equal(block(torch.rand(1, 3, 4, 4, 4)), torch.zeros(1, 3, 4, 4, 4))
+
+
+def test_a_residual_mbconv_adds_its_input_where_shapes_agree():
+    volumes = torch.rand(1, 3, 4, 4, 4)
+    block = MBConv3D(3, kernel=3, expansion=2, residual=True).eval()
+    nn.init.zeros_(block.project[0].weight)
+    assert torch.equal(block(volumes), volumes)
+    assert not MBConv3D(3, kernel=3, expansion=2, channels=5, residual=True).residual
+    assert not MBConv3D(3, kernel=3, expansion=2, stride=2, residual=True).residual
