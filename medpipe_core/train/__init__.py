@@ -3,20 +3,20 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.train.figures import (
-    FiguresError,
-    auc,
-    bootstrap,
-    confusion,
-    log_loss,
-    majority_probabilities,
-    medmnist_figures,
-    metrics,
-    per_class,
-)
 from medpipe_core.train.settings import FitSettings
 
 if TYPE_CHECKING:
+    from medpipe_core.train.figures import (
+        FiguresError,
+        auc,
+        bootstrap,
+        confusion,
+        log_loss,
+        majority_probabilities,
+        medmnist_figures,
+        metrics,
+        per_class,
+    )
     from medpipe_core.train.final_test import TestReport, test_once
     from medpipe_core.train.fitting import NothingToSelectError, TrainingDivergedError, fit
     from medpipe_core.train.prediction import predict, recalibrate
@@ -51,8 +51,19 @@ __all__ = [
     "test_once",
 ]
 
-# What needs torch is imported on first use: settings are read before torch is wanted.
+# What needs torch or scipy is imported on first use: settings are read before these are wanted.
 _LATER = {
+    "figures": (
+        "FiguresError",
+        "auc",
+        "bootstrap",
+        "confusion",
+        "log_loss",
+        "majority_probabilities",
+        "medmnist_figures",
+        "metrics",
+        "per_class",
+    ),
     "selection": ("Contender", "NoContenderError", "contest"),
     "fitting": ("NothingToSelectError", "TrainingDivergedError", "fit"),
     "prediction": ("predict", "recalibrate"),

@@ -79,5 +79,5 @@ def test_a_magnitude_without_value_and_a_probability_out_of_range_are_refused(sh
 
 
 def test_what_is_no_augmentation_is_refused_with_its_origin(shelf):
-    with pytest.raises(BindingError, match="'odd' of shelf 1.0 made a dict"):
+    with pytest.raises(BindingError, match=r"'odd' of shelf 1\.0 made a dict"):
         policy_of(shelf, "odd", {}, dict)
