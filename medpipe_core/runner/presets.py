@@ -17,11 +17,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "quick": MappingProxyType(
             {
-                "search.epochs": 6,
-                "search.candidates": 2,
+                "search.epochs": 4,
+                "search.candidates": 3,
                 "search.weights_lr": 6e-3,
-                "evaluate.top_k": 4,
-                "evaluate.epochs": 3,
+                "evaluate.top_k": 3,
+                "evaluate.epochs": 8,
                 "evaluate.lr": 6e-3,
                 "evaluate.inherit": True,
                 "retrain.epochs": 20,
