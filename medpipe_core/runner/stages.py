@@ -63,7 +63,7 @@ class TorchStages:
         self._registry = registry
         self._card = card
         self._shape: _Shape = {"in_channels": card.channels, "num_classes": len(card.classes)}
-        self._task = ClassificationTask(card.classes)
+        self._task = ClassificationTask(card.classes, rank_by=self._keys.evaluate.rank_by)
         self._device = _device(self._keys.device)
         if self._keys.threads is not None:
             torch.set_num_threads(self._keys.threads)

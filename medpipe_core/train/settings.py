@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+RankBy = Literal["accuracy", "balanced_accuracy", "auc"]
+
 
 class FitSettings(BaseModel):
     """How a network is trained: Adam with cosine annealing to zero (paper, section IV-C)."""
@@ -28,6 +30,9 @@ class FitSettings(BaseModel):
     )
     validate_every: int = Field(
         1, ge=1, description="epochs between two looks at the validation volumes"
+    )
+    rank_by: RankBy = Field(
+        "accuracy", description="the validation figure that ranks; auc tells rare classes apart"
     )
     select: Literal["last", "best"] = Field(
         "last",

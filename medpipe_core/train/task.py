@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from medpipe_core.train.settings import FitSettings
+    from medpipe_core.train.settings import FitSettings, RankBy
 
 
 class Task(Protocol):
@@ -56,11 +57,13 @@ class ClassificationTask:
         classes: Names of the classes.
         label_smoothing: Share of each label that is spread over all classes.
         class_weights: Weight of each class's volumes in the loss; None for equal ones.
+        rank_by: The figure that ranks networks.
     """
 
     classes: tuple[str, ...]
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
+    rank_by: RankBy = "accuracy"
     shown: ClassVar[tuple[str, ...]] = ("accuracy", "auc")
 
     @classmethod
@@ -70,7 +73,7 @@ class ClassificationTask:
         """Return the task as the settings want it trained on these labels."""
         balanced = settings.class_weights == "balanced"
         weights = balanced_weights(labels, len(classes)) if balanced else None
-        return cls(classes, settings.label_smoothing, weights)
+        return cls(classes, settings.label_smoothing, weights, settings.rank_by)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy of `(batch, classes)` logits, weighted by class."""
@@ -88,13 +91,15 @@ class ClassificationTask:
         return metrics(probabilities, labels)
 
     def score(self, figures: dict[str, float]) -> float:
-        """Return the one figure that ranks networks: accuracy, of equal ones the larger AUC.
+        """Return the one number that ranks networks: the figure `rank_by`, then another one.
 
-        Validation accuracy ranks in the paper (section IV-C). AUC, which moves between the steps
-        that accuracy can take, weighs less than one such step of a thousand volumes.
+        Validation accuracy ranks in the paper (section IV-C). Where one class is rare, networks
+        that have trained for a short time all score the majority's accuracy; the AUC tells them
+        apart. Ties are broken by AUC, or by accuracy where the AUC ranks, which weighs less than
+        one volume of a thousand.
         """
-        area = figures["auc"]
-        return figures["accuracy"] + (1e-3 * area if area == area else 0.0)
+        second = figures["accuracy" if self.rank_by == "auc" else "auc"]
+        return figures[self.rank_by] + (1e-3 * second if math.isfinite(second) else 0.0)
 
     def validation_loss(
         self, probabilities: NDArray[np.float64], labels: NDArray[np.int64]

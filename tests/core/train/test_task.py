@@ -52,3 +52,12 @@ def test_accuracy_ranks_and_auc_breaks_its_ties():
     assert score({"accuracy": 0.8, "auc": 0.7}) > score(better)
     assert score({"accuracy": 0.8, "auc": math.nan}) == 0.8
     assert math.isnan(score({"accuracy": math.nan, "auc": math.nan}))
+
+
+@pytest.mark.parametrize("rank_by", ["accuracy", "balanced_accuracy", "auc"])
+def test_the_chosen_figure_ranks_and_another_breaks_ties(rank_by):
+    task = ClassificationTask(("a", "b"), rank_by=rank_by)
+    base = {"accuracy": 0.7, "balanced_accuracy": 0.7, "auc": 0.7}
+    better = {**dict.fromkeys(base, 0.0), rank_by: 0.72}
+    tied = {**base, ("accuracy" if rank_by == "auc" else "auc"): 0.8}
+    assert task.score(better) > task.score(tied) > task.score(base)
