@@ -106,7 +106,10 @@ class SearchState:
         """Return the state before the first step."""
         device = next(supernet.parameters()).device
         optimiser = torch.optim.Adam(
-            supernet.parameters(), lr=settings.weights_lr, weight_decay=settings.weight_decay
+            supernet.parameters(),
+            lr=settings.weights_lr,
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         generator = torch.Generator(device=device)
         generator.manual_seed(child_seed(seed, "search", "augmentation"))

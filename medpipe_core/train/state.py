@@ -74,7 +74,7 @@ class FitState:
         """Return the state before the first step."""
         network.to(device)
         optimiser = torch.optim.AdamW(
-            network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
+            network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
         )
         batches = Batches(
             data,

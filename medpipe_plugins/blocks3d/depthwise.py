@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.grad import conv3d_weight
+
+from medpipe_plugins.blocks3d.weight_gradient import depthwise_weight_gradient
 
 
 class DepthwiseConv3d(nn.Conv3d):
@@ -16,9 +17,10 @@ class DepthwiseConv3d(nn.Conv3d):
 
     Weights, state and results are those of `nn.Conv3d(channels, channels, kernel,
     padding=kernel // 2, groups=channels, bias=False)`. While training on a CPU at stride 1 it
-    differs in how it gets there: tensors are kept in channels-last order and the gradient with
-    respect to the input is computed as a convolution with the flipped kernel, which torch's own
-    backward pass is several times slower at. Second derivatives are refused with torch's error.
+    differs in how it gets there: tensors are kept in channels-last order, the gradient with respect
+    to the input is computed as a convolution with the flipped kernel, which torch's own backward
+    pass is several times slower at, and that of the weight has a module of its own. Second
+    derivatives are refused with torch's error.
 
     Args:
         channels: Number of channels, in and out.
@@ -73,13 +75,7 @@ class _FlippedBackward(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             to_volumes = _convolve(gradient, weight.flip(2, 3, 4))
         if ctx.needs_input_grad[1]:
-            to_weight = conv3d_weight(  # type: ignore[no-untyped-call]
-                volumes,
-                list(weight.shape),
-                gradient,
-                padding=weight.shape[-1] // 2,
-                groups=weight.shape[0],
-            )
+            to_weight = depthwise_weight_gradient(volumes, gradient, weight.shape[-1])
         return to_volumes, to_weight
 
 
