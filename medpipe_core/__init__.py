@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medpipe_core.errors import MedpipeError, did_you_mean
-    from medpipe_core.plugins import Registrar, Registry, hookimpl, load_plugins
+    from medpipe_core.plugins import Registered, Registrar, Registry, hookimpl, load_plugins
     from medpipe_core.runner import RunResult, run
     from medpipe_core.search import Outcome, Searcher
     from medpipe_core.space import (
         Budget,
+        Catalogue,
         Choice,
         Genotype,
         Group,
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
         OperationChoice,
         Repeat,
         SearchSpace,
+        SpaceError,
         ValueChoice,
         compose,
+        declared_choices,
+        offered,
+        operation,
     )
     from medpipe_core.supernet import (
         Augmentation,
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Augmentation",
     "Budget",
+    "Catalogue",
     "Choice",
     "Decision",
     "Genotype",
@@ -52,6 +58,7 @@ __all__ = [
     "OperationChoice",
     "Outcome",
     "Policy",
+    "Registered",
     "Registrar",
     "Registry",
     "Repeat",
@@ -60,25 +67,30 @@ __all__ = [
     "RunResult",
     "SearchSpace",
     "Searcher",
+    "SpaceError",
     "Supernet",
     "ValueChoice",
     "build_network",
     "build_policy",
     "compose",
+    "declared_choices",
     "did_you_mean",
     "hookimpl",
     "load_plugins",
+    "offered",
+    "operation",
     "resources",
     "run",
 ]
 
 _ROOMS = {
     "errors": ("MedpipeError", "did_you_mean"),
-    "plugins": ("Registrar", "Registry", "hookimpl", "load_plugins"),
+    "plugins": ("Registered", "Registrar", "Registry", "hookimpl", "load_plugins"),
     "runner": ("RunResult", "run"),
     "search": ("Outcome", "Searcher"),
     "space": (
         "Budget",
+        "Catalogue",
         "Choice",
         "Genotype",
         "Group",
@@ -87,8 +99,12 @@ _ROOMS = {
         "OperationChoice",
         "Repeat",
         "SearchSpace",
+        "SpaceError",
         "ValueChoice",
         "compose",
+        "declared_choices",
+        "offered",
+        "operation",
     ),
     "supernet": (
         "Augmentation",

@@ -10,17 +10,20 @@ from medpipe_core.plugins.errors import (
 from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP, hookimpl
 from medpipe_core.plugins.listing import Parameter, list_parameters
 from medpipe_core.plugins.loader import load_plugins
+from medpipe_core.plugins.registered import REGISTRY, Registered
 from medpipe_core.plugins.registry import KINDS, PluginRecord, Registrar, Registry
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "KINDS",
+    "REGISTRY",
     "Entry",
     "MissingPluginError",
     "Parameter",
     "ParameterError",
     "PluginError",
     "PluginRecord",
+    "Registered",
     "Registrar",
     "Registry",
     "UnknownNameError",

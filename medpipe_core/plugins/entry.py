@@ -64,13 +64,15 @@ class Entry:
         """
         return self._model
 
-    def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def arguments(
+        self, parameters: Mapping[str, Any], context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return checked parameters as the keyword arguments of the factory.
 
         Raises:
             ParameterError: They do not fit; it lists every mistake.
         """
-        checked = check(self.parameters(), parameters, f"{self.kind} {self.name!r}")
+        checked = check(self.parameters(), parameters, f"{self.kind} {self.name!r}", context)
         if self._parameters is not None:
             return dict(checked)
         # The factory knows its own defaults; a copy of one may not be the same object.

@@ -41,7 +41,12 @@ def model_of(factory: Callable[..., Any], name: str) -> type[BaseModel]:
         return create_model(name, __config__=config, **fields)
 
 
-def check(model: type[BaseModel], parameters: Mapping[str, Any], what: str) -> BaseModel:
+def check(
+    model: type[BaseModel],
+    parameters: Mapping[str, Any],
+    what: str,
+    context: Mapping[str, Any] | None = None,
+) -> BaseModel:
     """Validate parameters.
 
     Raises:
@@ -49,7 +54,7 @@ def check(model: type[BaseModel], parameters: Mapping[str, Any], what: str) -> B
     """
     problems = [_unknown(model, (key,)) for key in _ignored(model, parameters)]
     try:
-        checked = model.model_validate(dict(parameters))
+        checked = model.model_validate(dict(parameters), context=context)
     except ValidationError as error:
         told = [_problem(model, parameters, e) for e in error.errors(include_url=False)]
         raise ParameterError(what, list(dict.fromkeys([*problems, *told]))) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +11,7 @@ from medpipe_core.errors import MedpipeError, did_you_mean
 from medpipe_core.plugins.discovery import normal
 from medpipe_core.plugins.entry import Entry
 from medpipe_core.plugins.errors import MissingPluginError, PluginError, UnknownNameError
+from medpipe_core.plugins.registered import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -161,7 +163,7 @@ class Registry:
             PluginError: The factory cannot be imported, or raised an error of its own.
         """
         entry = self.entry(kind, name)
-        factory, arguments = entry.load(), entry.arguments(parameters)
+        factory, arguments = entry.load(), entry.arguments(parameters, {REGISTRY: self})
         try:
             return factory(*args, **arguments)
         except MedpipeError:
@@ -174,14 +176,34 @@ class Registry:
     def space(self, name: str, **parameters: Any) -> Any:
         """Return a registered search space, its operations made by this registry.
 
+        A factory that wants to look operations up has one positional parameter, and is handed the
+        registry.
+
         Raises:
             PluginError: What the plugin makes is no search space.
         """
-        space = self.create("space", name, **parameters)
+        handed = (self,) if _takes_positional(self.factory("space", name)) else ()
+        space = self.create("space", name, *handed, **parameters)
         if not hasattr(space, "with_catalogue"):
             who = self.entry("space", name).who
             raise PluginError(f"{who} made a {type(space).__name__}, not a SearchSpace")
         return space.with_catalogue(self)
+
+    def adding(self, kind: str, name: str, factory: Callable[..., Any] | str) -> Registry:
+        """Return a registry that knows one thing more, for this process only.
+
+        Args:
+            kind: augmentation, block, space, searcher, dataset or model.
+            name: Its name, not yet taken.
+            factory: A callable, or an import string.
+
+        Raises:
+            PluginError: As `Registrar.register`.
+        """
+        record = PluginRecord("this process", "this process", "-", "adding", "loaded")
+        registrar = Registrar(record, self)
+        registrar.register(kind, name, factory)
+        return Registry({**self._entries, **registrar.entries}, self.plugins)
 
     def _hint(self, kind: str, name: str) -> str:
         distribution, _, short = name.rpartition(":")
@@ -193,6 +215,18 @@ class Registry:
     def _check_kind(self, kind: str) -> None:
         if kind not in KINDS:
             raise UnknownNameError(f"there is no kind {kind!r}.{did_you_mean(kind, KINDS)}")
+
+
+def _takes_positional(factory: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # something callable that does not tell
+        return False
+    return any(
+        parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.default is parameter.empty
+        for parameter in parameters
+    )
 
 
 def _check_target(who: str, name: str, what: str, target: object) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from medpipe_core.errors import MedpipeError, did_you_mean
-from medpipe_core.plugins import MissingPluginError
+from medpipe_core.plugins import REGISTRY, MissingPluginError
 from medpipe_core.runner import keys as dotted
 from medpipe_core.runner import plain
 from medpipe_core.runner.errors import BROKEN_PLUGIN, WRONG_WORDS, ConfigurationError
@@ -211,7 +211,10 @@ class _Resolver:
         values = {key: value for key, value in asked.items() if key not in unknown}
         laid = {k: v for k, v in preset.items() if not _shadowed(k, values)}
         try:
-            return model.model_validate(dotted.nest({**laid, **values}))
+            nested = dotted.nest({**laid, **values})
+            return model.model_validate(nested, context={REGISTRY: self.registry})
+        except MissingPluginError as error:
+            self.plugin_problems.append(f"{prefix.removesuffix('.')}: {error}")
         except ValidationError as error:
             self.problems.extend(_told(error, prefix, model))
         except ValueError as error:

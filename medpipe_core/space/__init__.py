@@ -1,6 +1,8 @@
 """Descriptions of search spaces and their members, in pure Python."""
 
 from medpipe_core.space.catalogue import Catalogue
+from medpipe_core.space.declaration import Declaration
+from medpipe_core.space.declared import declared_choices, offered, operation
 from medpipe_core.space.description import Budget
 from medpipe_core.space.errors import GenotypeError, InvalidGenotypeError, SpaceError
 from medpipe_core.space.genotype import Genotype
@@ -20,6 +22,7 @@ __all__ = [
     "Budget",
     "Catalogue",
     "Choice",
+    "Declaration",
     "Genotype",
     "GenotypeError",
     "Group",
@@ -34,4 +37,7 @@ __all__ = [
     "Value",
     "ValueChoice",
     "compose",
+    "declared_choices",
+    "offered",
+    "operation",
 ]

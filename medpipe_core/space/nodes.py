@@ -9,6 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.space.declaration import Declaration
 from medpipe_core.space.errors import SpaceError
 
 if TYPE_CHECKING:
@@ -25,26 +26,57 @@ class Mutable:
 
 
 class ValueChoice(Mutable):
-    """One of an ordered tuple of values.
+    """One of an ordered tuple of values, and a declaration of what values there may be.
+
+    The declaration tells help and schema, and holds where a user offers other values (`offering`).
+    It is no part of a space's digest.
 
     Args:
-        values: Distinct plain values: bool, int, float, str, None or tuples of these.
+        values: Distinct plain values: bool, int, float, str, None or tuples of these. Where all
+            are whole numbers without a decimal point, others have to be whole numbers too.
+        gt: What numbers have to be above, or None.
+        ge: What they have to reach.
+        lt: What they have to stay below.
+        le: What they must not exceed.
+        unit: Their unit, such as `"degrees"` or `"voxels"`.
+        description: One line about them.
 
     Raises:
-        SpaceError: No value, two values with one key, or a value that is not plain.
+        SpaceError: No value, two values with one key, one that is not plain or not within bounds.
 
     Example:
-        >>> ValueChoice(-30, -22.5, 0).keys
+        >>> ValueChoice(-30, -22.5, 0, le=0, unit="degrees").keys
         ('-30', '-22.5', '0')
     """
 
-    def __init__(self, *values: Value) -> None:
+    def __init__(
+        self,
+        *values: Value,
+        gt: float | None = None,
+        ge: float | None = None,
+        lt: float | None = None,
+        le: float | None = None,
+        unit: str = "",
+        description: str = "",
+    ) -> None:
         if not values:
             raise SpaceError("a ValueChoice needs at least one value")
         self.values = tuple(_plain(value) for value in values)
         self.keys = tuple(value_key(value) for value in self.values)
+        self.declaration = Declaration.of(self.values, gt, ge, lt, le, unit, description)
+        self.declaration.checked(self.values)
         if len(set(self.keys)) < len(self.keys):
             raise SpaceError(f"a ValueChoice needs distinct values, but got {self.values}")
+
+    def offering(self, *values: Value) -> ValueChoice:
+        """Return a choice of other values under the same declaration.
+
+        Raises:
+            SpaceError: A value is not what the declaration allows.
+        """
+        choice = ValueChoice(*self.declaration.checked(map(_plain, values)))
+        choice.declaration = self.declaration
+        return choice
 
     def key_of(self, value: Value) -> str:
         """Return the key under which a value stands in genotypes."""

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from medpipe_core.errors import MedpipeError
-from medpipe_core.space import ValueChoice
+from medpipe_core.space import declared_choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from medpipe_core.space import ValueChoice
 
 Draw = Tensor | tuple[Tensor, ...]
 
@@ -28,10 +30,11 @@ class Augmentation:
     keyword arguments of the constructor.
 
     Example:
+        >>> from medpipe_core import ValueChoice
         >>> class Gamma(Augmentation):
         ...     '''Gamma contrast of intensities in [0, 1]: v ** g, g uniform in [low, high].'''
-        ...     low = ValueChoice(0.5, 0.7, 0.9)
-        ...     high = ValueChoice(1.1, 1.3, 1.5)
+        ...     low = ValueChoice(0.5, 0.7, 0.9, gt=0)
+        ...     high = ValueChoice(1.1, 1.3, 1.5, gt=0)
         ...     def draw(self, count, generator, *, low, high):
         ...         return torch.empty(count).uniform_(low, high, generator=generator)
         ...     def apply(self, volumes, gamma):
@@ -43,12 +46,7 @@ class Augmentation:
     @classmethod
     def magnitudes(cls) -> dict[str, ValueChoice]:
         """Return the searchable magnitudes by name, those of base classes first."""
-        found: dict[str, ValueChoice] = {}
-        for base in reversed(cls.__mro__):
-            for name, value in vars(base).items():
-                if isinstance(value, ValueChoice):
-                    found[name] = value
-        return found
+        return declared_choices(cls)
 
     def draw(self, count: int, generator: torch.Generator, *_: Any, **magnitudes: Any) -> Draw:
         """Draw the parameters of `count` volumes, on the generator's device.

@@ -8,11 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medpipe_core import Group, Operation, SearchSpace, ValueChoice, did_you_mean
+from medpipe_core import (
+    Group,
+    Operation,
+    Registered,
+    SearchSpace,
+    SpaceError,
+    ValueChoice,
+    did_you_mean,
+    offered,
+    operation,
+)
 from medpipe_plugins.augment3d import magnitudes as grids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from medpipe_core import Catalogue
 
 Probability = Annotated[float, Ge(0), Le(1)]
 
@@ -45,6 +57,9 @@ TABLE_ONE: Mapping[str, Mapping[str, ValueChoice]] = MappingProxyType(
 )
 
 
+Layer = Annotated[str, Registered("augmentation")]
+
+
 class AugmentSettings(BaseModel):
     """Parameters of `medpipe-augment`; the defaults are the paper's."""
 
@@ -53,53 +68,73 @@ class AugmentSettings(BaseModel):
     probabilities: tuple[Probability, ...] = Field(
         PROBABILITIES, min_length=1, description="probabilities offered to every layer"
     )
-    layers: tuple[str, ...] = Field(
-        tuple(TABLE_ONE), min_length=1, description="the layers, in the order they are applied"
+    layers: tuple[Layer, ...] = Field(
+        tuple(TABLE_ONE),
+        description="the layers, in the order they are applied: any registered augmentations",
+    )
+    extra: tuple[Layer, ...] = Field(
+        (), description="registered augmentations to add after these, such as [acme-gamma]"
     )
     magnitudes: dict[str, dict[str, tuple[float, ...]]] = Field(
         {}, description="other grids, such as magnitudes.v_rotation.left=[-15,0]"
     )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All layers, in order."""
+        return (*self.layers, *self.extra)
+
     @model_validator(mode="after")
-    def _known_layers_and_magnitudes(self) -> Self:
-        problems = [
-            f"there is no layer {layer!r}.{did_you_mean(layer, TABLE_ONE)}"
-            for layer in (*self.layers, *self.magnitudes)
-            if layer not in TABLE_ONE
-        ]
-        problems += [
-            f"layer {layer!r} has no magnitude {name!r}.{did_you_mean(name, TABLE_ONE[layer])}"
-            for layer, grid in self.magnitudes.items()
-            for name in grid
-            if layer in TABLE_ONE and name not in TABLE_ONE[layer]
-        ]
+    def _layers_and_their_magnitudes(self) -> Self:
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        problems = [f"layer {name!r} is there twice; name it once" for name in twice]
+        if not self.names:
+            problems.append("there is no layer; give layers or extra at least one")
+        for name, grids_of in self.magnitudes.items():
+            if name not in self.names:
+                problems.append(f"there is no layer {name!r}.{did_you_mean(name, self.names)}")
+            elif name in TABLE_ONE:
+                problems += _wrong_grids(name, grids_of)
         if problems:
             raise ValueError(" ".join(problems))
         return self
 
 
-def augment_space(**settings: Any) -> SearchSpace:
+def augment_space(operations: Catalogue, **settings: Any) -> SearchSpace:
     """Describe the augmentation space: 6,227,824,218,750,000 policies with the paper's settings.
 
     A layer's candidates are the product of its probabilities and its magnitudes, each a choice of
-    its own; at probability 0 a layer is the identity, whatever its magnitudes.
+    its own; at probability 0 a layer is the identity, whatever its magnitudes. A layer that is not
+    of the paper's has the magnitudes that its operation declares.
 
     Args:
+        operations: Who knows operations beyond the paper's twelve, such as a registry.
         settings: Fields of `AugmentSettings`.
     """
     chosen = AugmentSettings(**settings)
-    return SearchSpace(
-        "medpipe-augment", Group({layer: _layer(layer, chosen) for layer in chosen.layers})
-    )
+    layers = {layer_key(name): _layer(operations, name, chosen) for name in chosen.names}
+    return SearchSpace("medpipe-augment", Group(layers))
 
 
-def _layer(name: str, settings: AugmentSettings) -> Operation:
-    other = settings.magnitudes.get(name, {})
-    grid = {
-        key: ValueChoice(*other[key]) if key in other else choice
-        for key, choice in TABLE_ONE[name].items()
-    }
+def layer_key(name: str) -> str:
+    """Return how a layer is called in paths: `distribution:name` without the distribution."""
+    return name.rpartition(":")[2].lower()
+
+
+def _layer(operations: Catalogue, name: str, settings: AugmentSettings) -> Operation:
+    p = {"p": ValueChoice(*settings.probabilities)}
     neutral = {"p": 0.0} if 0.0 in settings.probabilities else None
-    return Operation(
-        "augmentation", name, {"p": ValueChoice(*settings.probabilities), **grid}, neutral=neutral
-    )
+    other = settings.magnitudes.get(name, {})
+    if name in TABLE_ONE:  # told without importing the operation, which would import torch
+        chosen = offered(TABLE_ONE[name], other, f"augmentation {name!r}")
+        return Operation("augmentation", name, {**p, **chosen}, neutral=neutral)
+    layer = operation(operations, "augmentation", name, offering=other, neutral=None)
+    return Operation("augmentation", name, {**p, **layer.parameters}, neutral=neutral)
+
+
+def _wrong_grids(name: str, grids_of: Mapping[str, tuple[float, ...]]) -> list[str]:
+    try:
+        offered(TABLE_ONE[name], grids_of, f"layer {name!r}")
+    except SpaceError as error:
+        return [str(error)]
+    return []

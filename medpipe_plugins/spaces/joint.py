@@ -13,6 +13,8 @@ from medpipe_plugins.spaces.mbconv3d import MBConv3DSettings, mbconv3d_space
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from medpipe_core import Catalogue
+
 
 class JointSettings(BaseModel):
     """Parameters of `medpipe-joint`: those of its two parts."""
@@ -28,19 +30,20 @@ class JointSettings(BaseModel):
     }
 
 
-def joint_space(**settings: Any) -> SearchSpace:
+def joint_space(operations: Catalogue, **settings: Any) -> SearchSpace:
     """Describe the joint space of about 7.4 × 10³⁶ members (paper, section III-A3).
 
     The budget is the network's.
 
     Args:
+        operations: Who knows the operations, such as a registry.
         settings: Fields of `JointSettings`.
     """
     chosen = JointSettings(**settings)
-    network = mbconv3d_space(**dict(chosen.network))
+    network = mbconv3d_space(operations, **dict(chosen.network))
     return compose(
         "medpipe-joint",
         budget=network.budget,
-        augment=augment_space(**dict(chosen.augment)),
+        augment=augment_space(operations, **dict(chosen.augment)),
         network=network,
     )

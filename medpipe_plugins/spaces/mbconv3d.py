@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medpipe_core import Budget, Group, Operation, OperationChoice, SearchSpace, ValueChoice
+from medpipe_core import (
+    Budget,
+    Group,
+    Operation,
+    OperationChoice,
+    Registered,
+    SearchSpace,
+    ValueChoice,
+    operation,
+)
+from medpipe_plugins.spaces.augment import layer_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from medpipe_core import Catalogue
 
 Positive = Annotated[int, Ge(1)]
 
@@ -27,7 +39,8 @@ CANDIDATES = (
 )
 PAPER_CHANNELS = (32, 48, 64, 96, 160, 320)
 WIDE_CHANNELS = (32, 64, 128, 256, 512, 1024)
-_MBCONV = re.compile(r"mbconv_k(?P<kernel>\d+)_e(?P<expansion>\d+)")
+_MBCONV = r"mbconv_k(?P<kernel>\d+)_e(?P<expansion>\d+)"
+Candidate = Annotated[str, Registered("block", unless=_MBCONV)]
 
 
 class BudgetSettings(BaseModel):
@@ -59,11 +72,11 @@ class MBConv3DSettings(BaseModel):
     depths: tuple[Annotated[int, Ge(0)], ...] = Field(
         (4, 4, 4, 4, 4, 1), min_length=1, description="normal layers of each block"
     )
-    candidates: tuple[str, ...] = Field(
+    candidates: tuple[Candidate, ...] = Field(
         CANDIDATES,
         min_length=1,
         description="candidates of a normal layer: mbconv_k<kernel>_e<expansion>, or any "
-        "registered block that takes no parameters",
+        "registered block that keeps its channels",
     )
     residual: bool = Field(
         False, description="whether MBConv layers add their input to their output; the paper's not"
@@ -108,33 +121,51 @@ class WideMBConv3DSettings(MBConv3DSettings):
     )
 
 
-def mbconv3d_space(**settings: Any) -> SearchSpace:
+def mbconv3d_space(operations: Catalogue, **settings: Any) -> SearchSpace:
     """Describe the network space: 8²¹ · 2⁷ ≈ 1.2 × 10²¹ networks with the paper's settings.
 
     A block is a calibration layer, which carries the change of channels and a searchable stride,
     followed by its normal layers at stride 1.
 
     Args:
+        operations: Who knows blocks beyond the paper's, such as a registry.
         settings: Fields of `MBConv3DSettings`.
     """
-    return describe_network("medpipe-mbconv3d", MBConv3DSettings(**settings))
+    return describe_network("medpipe-mbconv3d", operations, MBConv3DSettings(**settings))
 
 
-def wide_mbconv3d_space(**settings: Any) -> SearchSpace:
+def wide_mbconv3d_space(operations: Catalogue, **settings: Any) -> SearchSpace:
     """Describe the same space with channels 32, 64, 128, 256, 512, 1024 by default.
 
     Two model sizes in the paper's table VII exceed what its stated channels can give.
+
+    Args:
+        operations: Who knows blocks beyond the paper's, such as a registry.
+        settings: Fields of `WideMBConv3DSettings`.
     """
-    return describe_network("medpipe-mbconv3d-wide", WideMBConv3DSettings(**settings))
+    return describe_network("medpipe-mbconv3d-wide", operations, WideMBConv3DSettings(**settings))
 
 
-def describe_network(name: str, settings: MBConv3DSettings) -> SearchSpace:
-    """Describe a network space of stem and blocks under a name of its own."""
+def describe_network(name: str, operations: Catalogue, settings: MBConv3DSettings) -> SearchSpace:
+    """Describe a network space of stem and blocks under a name of its own.
+
+    Args:
+        name: The space's name.
+        operations: Who knows blocks beyond the paper's, such as a registry.
+        settings: Widths, depths, candidates and the like.
+    """
+    # One description of each candidate serves all layers.
+    normal = OperationChoice(
+        {
+            layer_key(key): _candidate(operations, key, settings.residual)
+            for key in settings.candidates
+        }
+    )
     parts: dict[str, Operation | Group] = {"stem": _convolution(settings, settings.stem_channels)}
     for number, (channels, depth) in enumerate(
         zip(settings.channels, settings.depths, strict=True), start=1
     ):
-        layers = {f"layer{layer}": _normal_layer(settings) for layer in range(1, depth + 1)}
+        layers = {f"layer{layer}": normal for layer in range(1, depth + 1)}
         parts[f"block{number}"] = Group({"calibration": _convolution(settings, channels), **layers})
     return SearchSpace(name, Group(parts), budget=settings.budget.budget())
 
@@ -147,14 +178,12 @@ def _convolution(settings: MBConv3DSettings, channels: int) -> Operation:
     )
 
 
-def _normal_layer(settings: MBConv3DSettings) -> OperationChoice:
-    return OperationChoice({key: _candidate(key, settings.residual) for key in settings.candidates})
-
-
-def _candidate(key: str, residual: bool) -> Operation:
-    mbconv = _MBCONV.fullmatch(key)
-    if mbconv is None:
+def _candidate(operations: Catalogue, key: str, residual: bool) -> Operation:
+    if key == "identity":  # told without importing the block, which would import torch
         return Operation("block", key)
+    mbconv = re.fullmatch(_MBCONV, key)
+    if mbconv is None:
+        return operation(operations, "block", key)
     return Operation(
         "block",
         "mbconv3d",
