@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medpipe_core.search import GumbelSearcher, RandomSearcher
-from medpipe_core.testing import SearcherContract
+from medpipe_core.testing import SearcherContract, toy_spaces
 
 
 class TestRandom(SearcherContract):
@@ -13,9 +13,11 @@ class TestRandom(SearcherContract):
 class TestGumbel(SearcherContract):
     searcher = GumbelSearcher
     parameters = {"lr": 0.3}
+    most_choices = 4000
 
 
 class TestGumbelAnnealed(SearcherContract):
     searcher = GumbelSearcher
     parameters = {"temperature_end": 0.1}
+    spaces = toy_spaces()[:3]
     most_choices = 0
