@@ -31,7 +31,8 @@ class AugmentationContract(DrawContract):
         operation: The class, a function without arguments that makes one, or an import string.
         channels: Channels of the volumes it is tried on.
         sizes: Spatial sizes it is tried on; the first is the usual one.
-        dtypes: Floating-point types that it keeps.
+        dtypes: Floating-point types that it keeps; add torch.float16 and torch.bfloat16 where it is
+            to work in half precision.
         differentiable: Whether its output has a gradient with respect to the volumes.
         random: Whether it draws anything; False for one that always does the same.
         mixes_channels: Whether a channel of its output may follow from another channel.
@@ -39,13 +40,19 @@ class AugmentationContract(DrawContract):
             every combination.
 
     Example:
+        >>> from medpipe_core import Augmentation
+        >>> class Mirror(Augmentation):
+        ...     def draw(self, count, generator):
+        ...         return ()
+        ...     def apply(self, volumes):
+        ...         return volumes.flip(-1)
         >>> class TestMirror(AugmentationContract):
-        ...     operation = "medpipe_plugins.augment3d:VFlip"
+        ...     operation = Mirror
         ...     random = False
         >>> TestMirror().test_the_input_is_not_changed()
     """
 
-    dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+    dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)
     differentiable: bool = True
     mixes_channels: bool = False
 

@@ -25,9 +25,15 @@ class BlockContract(ModuleContract):
     `random_in_training`.
 
     Example:
-        >>> class TestIdentity(BlockContract):
-        ...     block = "medpipe_plugins.blocks3d:IdentityBlock"
-        >>> TestIdentity().test_it_says_how_many_channels_it_gives()
+        >>> class Double(torch.nn.Module):
+        ...     def __init__(self, in_channels):
+        ...         super().__init__()
+        ...         self.out_channels = in_channels
+        ...     def forward(self, volumes):
+        ...         return 2 * volumes
+        >>> class TestDouble(BlockContract):
+        ...     block = Double
+        >>> TestDouble().test_it_says_how_many_channels_it_gives()
     """
 
     block: Any = None

@@ -41,10 +41,9 @@ class DatasetContract:
             change.
 
     Example:
-        >>> class TestPhantom(DatasetContract):
-        ...     dataset = "medpipe_plugins.datasets:Phantom3D"
+        >>> class TestAcme(DatasetContract):
+        ...     dataset = "acme.data:AcmeDataset"
         ...     settings = {"size": 8, "train": 12, "validation": 6, "test": 6}
-        >>> TestPhantom().test_volumes_are_as_the_card_says()
     """
 
     dataset: Any = None

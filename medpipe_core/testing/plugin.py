@@ -39,9 +39,9 @@ class PluginContract:
         light: Whether registering must import nothing heavy.
 
     Example:
-        >>> class TestBundle(PluginContract):
-        ...     plugin = "medpipe_plugins.plugin"
-        >>> TestBundle().test_it_registers_whole()
+        >>> class TestSearchers(PluginContract):
+        ...     plugin = "medpipe_core.search.plugin"
+        >>> TestSearchers().test_it_registers_whole()
     """
 
     plugin: Any = None

@@ -8,6 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import types
 
 import pytest
 import torch
@@ -20,6 +21,8 @@ from medpipe_core.plugins import PluginError
 from medpipe_core.testing import (
     AugmentationContract,
     ContractError,
+    PluginContract,
+    SearcherContract,
     SpaceContract,
     genotypes,
     only_these_plugins,  # noqa: F401 - a fixture
@@ -36,22 +39,46 @@ def methods_of(contract):
     return {n: f for n, f in inspect.getmembers(contract, callable) if n.startswith("test_")}
 
 
+@pytest.mark.slow
 def test_the_contracts_on_the_page_hold():
-    names = {}
-    for code in re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S):
-        exec(compile(code, "testing.md", "exec"), names)
+    names = shown_in("testing.md")
     shown = [found for name, found in names.items() if name.startswith("Test")]
     assert {contract for one in shown for contract in CONTRACTS if issubclass(one, contract)} == {
         *CONTRACTS
     }
     for one in shown:
-        for name in methods_of(one):
-            try:
-                getattr(one(), name)()
-            except pytest.skip.Exception:
-                continue
+        run_all(one)
     for name in ("test_mirroring_twice_gives_the_volume_back", "test_every_member_has_a_rank"):
         names[name]()
+
+
+def run_all(contract):
+    for name in methods_of(contract):
+        try:
+            getattr(contract(), name)()
+        except pytest.skip.Exception:
+            continue
+
+
+def shown_in(page):
+    names = {}
+    text = (ROOT / "docs" / page).read_text()
+    for code in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S):
+        exec(compile(code, page, "exec"), names)
+    return names
+
+
+def test_the_plugin_that_the_documents_show_keeps_its_contracts():
+    shown = shown_in("plugins.md")
+    module = types.ModuleType("acme")
+    vars(module).update(shown)
+    run_all(type("TestGamma", (AugmentationContract,), {"operation": shown["Gamma"]}))
+    run_all(type("TestAcme", (PluginContract,), {"plugin": module}))
+
+
+def test_the_searcher_that_the_documents_show_keeps_its_contract():
+    shown = shown_in("searchers.md")
+    run_all(type("TestFirst", (SearcherContract,), {"searcher": shown["First"]}))
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
@@ -139,12 +166,10 @@ def test_every_small_space_keeps_its_contract(space):
         def make(self):
             return space
 
-    for name in methods_of(Drawn):
-        if name != "test_it_is_the_same_in_another_process":  # takes a process
-            try:
-                getattr(Drawn(), name)()
-            except pytest.skip.Exception:
-                continue
+        def test_it_is_the_same_in_another_process(self):
+            """Takes a process."""
+
+    run_all(Drawn)
 
 
 def test_a_contract_that_is_not_filled_in_says_so():

@@ -14,55 +14,59 @@ from medpipe_plugins.augment3d import VolumeShapeError
 REGISTRY = load_plugins()
 
 
-class TestNoise(AugmentationContract):
+class Bundled(AugmentationContract):
+    dtypes = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+
+class TestNoise(Bundled):
     operation = augment3d.Noise
 
 
-class TestVFlip(AugmentationContract):
+class TestVFlip(Bundled):
     operation = augment3d.VFlip
     random = False
 
 
-class TestHFlip(AugmentationContract):
+class TestHFlip(Bundled):
     operation = augment3d.HFlip
     random = False
 
 
-class TestDFlip(AugmentationContract):
+class TestDFlip(Bundled):
     operation = augment3d.DFlip
     random = False
 
 
-class TestVRotation(AugmentationContract):
+class TestVRotation(Bundled):
     operation = augment3d.VRotation
 
 
-class TestHRotation(AugmentationContract):
+class TestHRotation(Bundled):
     operation = augment3d.HRotation
 
 
-class TestDRotation(AugmentationContract):
+class TestDRotation(Bundled):
     operation = augment3d.DRotation
 
 
-class TestErase(AugmentationContract):
+class TestErase(Bundled):
     operation = augment3d.Erase
 
 
-class TestAffine(AugmentationContract):
+class TestAffine(Bundled):
     operation = augment3d.Affine
 
 
-class TestBlur(AugmentationContract):
+class TestBlur(Bundled):
     operation = augment3d.Blur
 
 
-class TestInvert(AugmentationContract):
+class TestInvert(Bundled):
     operation = augment3d.Invert
     random = False
 
 
-class TestColorJitter(AugmentationContract):
+class TestColorJitter(Bundled):
     operation = augment3d.ColorJitter
     mixes_channels = True  # contrast is about the mean of the whole volume
 
