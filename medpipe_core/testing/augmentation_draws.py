@@ -248,10 +248,11 @@ class DrawContract:
     def apply(self, operation: Augmentation, batch: Tensor, drawn: tuple[Tensor, ...]) -> Tensor:
         """Apply a draw."""
         __tracebackhide__ = True
+        memory = "" if batch.is_contiguous() else " in scattered memory (use reshape, not view)"
         with in_words(
-            f"{self.name}.apply cannot take volumes {tuple(batch.shape)} of {batch.dtype} with a "
-            f"draw of shapes {[tuple(row.shape) for row in drawn]}. If it is not meant for such "
-            "volumes, set sizes, channels or dtypes in the test."
+            f"{self.name}.apply cannot take volumes {tuple(batch.shape)} of {batch.dtype}{memory} "
+            f"with a draw of shapes {[tuple(row.shape) for row in drawn]}. If it is not meant for "
+            "such volumes, set sizes, channels or dtypes in the test."
         ):
             after = operation.apply(batch, *drawn)
         require(

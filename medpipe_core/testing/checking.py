@@ -33,20 +33,28 @@ def require(holds: bool, text: str) -> None:
         raise ContractError(text)
 
 
-@contextmanager
-def in_words(text: str) -> Iterator[None]:
+class in_words:  # noqa: N801 - reads as the function that it stands for
     """Put words before whatever goes wrong inside the block.
+
+    A class, so that a report shows the block and not how it was entered.
 
     Raises:
         ContractError: Something inside raised an error.
     """
-    __tracebackhide__ = True
-    try:
-        yield
-    except ContractError:
-        raise
-    except Exception as error:
-        raise ContractError(f"{text} It raised {type(error).__name__}: {error}") from error
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Turn an error into words."""
+        __tracebackhide__ = True
+        if isinstance(error, Exception) and not isinstance(error, ContractError):
+            raise ContractError(
+                f"{self._text} It raised {type(error).__name__}: {error}"
+            ) from error
 
 
 def given(contract: object, name: str) -> Any:

@@ -46,7 +46,7 @@ AUGMENTATION = [
     ("MixedRows", "uses the mean of all rows of the draw",
      "a_batch_equals_its_volumes_one_by_one", "row i of the draw"),
     ("Counting", "counts its calls", "nothing_is_kept_between_calls", "in self"),
-    ("Viewing", "needs contiguous memory", "memory_layout_does_not_matter", "view"),
+    ("Viewing", "needs contiguous memory", "memory_layout_does_not_matter", "use reshape"),
     ("NeedsArgument", "needs an argument", "it_is_made_without_arguments", "a default"),
 ]  # fmt: skip
 BLOCK = [
