@@ -24,7 +24,7 @@ from medpipe_core.plugins.hooks import PROJECT, Hooks
 from medpipe_core.plugins.registry import PluginRecord, Registrar, Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from medpipe_core.plugins.entry import Entry
 
@@ -51,9 +51,25 @@ def load_plugins(
     Raises:
         PluginError: With `strict`, if a plugin failed; the text has every failure.
     """
-    off = [disable] if isinstance(disable, str) else list(disable)
     files = [load] if isinstance(load, str | Path) else load
     found = [*installed(), *map(_from_file, files)]
+    return load_candidates(found, disable=disable, strict=strict)
+
+
+def load_candidates(
+    found: Sequence[Candidate], *, disable: str | Iterable[str] = (), strict: bool = False
+) -> Registry:
+    """Load just these plugins, in this order, and return what they registered.
+
+    Args:
+        found: The plugins, not yet imported.
+        disable: Names of entry points or distributions to leave out.
+        strict: Raise if any plugin failed.
+
+    Raises:
+        PluginError: With `strict`, if a plugin failed; the text has every failure.
+    """
+    off = [disable] if isinstance(disable, str) else list(disable)
     awake = [candidate for candidate in found if not _is_off(candidate, off)]
     names = Counter(candidate.name for candidate in awake)
     entries: dict[tuple[str, str], Entry] = {}

@@ -191,31 +191,6 @@ def test_the_temperature_is_constant_by_default(searcher):
     assert {searcher.temperature(step) for step in range(200)} == {1.0}
 
 
-def test_a_searcher_restored_from_plain_data_goes_on_identically(space, plain):
-    one = GumbelSearcher(space, seed=0, steps=100, lr=0.1)
-    for step in range(7):
-        one.observe(told(one.decide(step)))
-    state = one.state_dict()
-    assert plain(state)
-
-    def go_on(searcher):
-        for step in range(7, 20):
-            decision = searcher.decide(step)
-            searcher.observe(told(decision))
-            yield decision.genotype
-        yield from searcher.propose(3)
-
-    expected = list(go_on(one))
-    other = GumbelSearcher(space, seed=99, steps=100, lr=0.1)
-    other.load_state_dict(state)
-    assert list(go_on(other)) == expected
-    assert torch.equal(logits(one)["layer"], logits(other)["layer"])
-    # Neither of the two changed the state that was saved.
-    again = GumbelSearcher(space, seed=0, steps=100, lr=0.1)
-    again.load_state_dict(state)
-    assert list(go_on(again)) == expected
-
-
 _PROGRAM = """
 from medpipe_core import Group, SearchSpace, ValueChoice
 from medpipe_core.search import GumbelSearcher, RandomSearcher
@@ -234,20 +209,6 @@ def test_the_same_seed_decides_the_same_in_another_process(capsys):
     )
     assert there.stdout == here
     assert len(set(here.splitlines())) == 2
-
-
-def test_different_seeds_decide_differently(space):
-    one, other = (GumbelSearcher(space, seed=seed, steps=9) for seed in (0, 1))
-    assert [one.decide(i).genotype for i in range(9)] != [
-        other.decide(i).genotype for i in range(9)
-    ]
-
-
-def test_the_global_generator_is_left_alone(searcher):
-    before = torch.get_rng_state()
-    searcher.observe(told(searcher.decide(0)))
-    searcher.propose(3)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def prefer(searcher, **keys):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
-import pathlib
 import random
 import subprocess
 import sys
@@ -24,13 +22,7 @@ from medpipe_core import (
     compose,
 )
 from medpipe_core.space import InvalidGenotypeError, SpaceError
-
-_conftest = importlib.util.spec_from_file_location(
-    "space_strategies", pathlib.Path(__file__).with_name("conftest.py")
-)
-_strategies = importlib.util.module_from_spec(_conftest)
-_conftest.loader.exec_module(_strategies)
-spaces = _strategies.spaces
+from medpipe_core.testing import spaces
 
 
 @given(spaces())

@@ -13,6 +13,7 @@ import pytest
 
 from medpipe_core import load_plugins
 from medpipe_core.data import DataError
+from medpipe_core.testing import DatasetContract
 from medpipe_plugins.datasets.download import md5_of
 from medpipe_plugins.datasets.medmnist3d import FACTS, MedMNIST3D, MedMNISTSettings
 
@@ -46,6 +47,15 @@ def published(tmp_path):
         return MedMNIST3D("adrenalmnist3d", facts, MedMNISTSettings(**settings))
 
     return publish
+
+
+class TestPublishedFormat(DatasetContract):
+    @pytest.fixture(autouse=True)
+    def _file(self, published):
+        self.published = published()
+
+    def make(self):
+        return self.published
 
 
 @pytest.fixture

@@ -1,0 +1,144 @@
+"""A good dataset, and others that each have one bug."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
+from medpipe_core.testing import DatasetContract
+
+
+class Blobs:
+    """Noise of two levels, by class; two volumes of each patient."""
+
+    parts = {"train": 0, "validation": 1, "test": 2}
+
+    def __init__(self, *, seed=0):
+        self.seed = seed
+
+    @property
+    def card(self):
+        return DatasetCard(
+            name="blobs",
+            title="Dark and bright blobs",
+            classes=("dark", "bright"),
+            channels=1,
+            size=(3, 4, 5),
+            source="made in process",
+            licence="none needed",
+        )
+
+    def development(self):
+        return Development(self.make("train"), self.make("validation"))
+
+    def sealed_test(self):
+        return SealedTest(lambda: self.make("test"))
+
+    def make(self, part):
+        number = self.parts[part]
+        labels = np.arange(8, dtype=np.int64) % 2
+        volumes = self.rng(number).random((8, 1, 3, 4, 5), dtype=np.float32) / 2
+        groups = 10 * number + np.arange(8) // 2
+        return LabelledVolumes(
+            volumes + labels.reshape(-1, 1, 1, 1, 1).astype(np.float32) / 2, labels, groups
+        )
+
+    def rng(self, number):
+        return np.random.default_rng([self.seed, number])
+
+
+class LabelsFromOne(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        return dataclasses.replace(data, labels=data.labels + 1)
+
+
+class AbsentClass(Blobs):
+    @property
+    def card(self):
+        return dataclasses.replace(super().card, classes=("dark", "bright", "grey"))
+
+
+class OtherEachTime(Blobs):
+    def __init__(self, *, seed=0):
+        self.generator = np.random.default_rng(seed)
+
+    def rng(self, number):
+        return self.generator
+
+
+class GloballyDrawn(Blobs):
+    def rng(self, number):
+        return np.random.default_rng([np.random.randint(1000), number])  # noqa: NPY002
+
+
+class SharedVolumes(Blobs):
+    parts = {"train": 0, "validation": 1, "test": 1}
+
+
+class SharedPatients(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        return dataclasses.replace(data, groups=data.groups % 10)
+
+
+class OpenedTest(Blobs):
+    def sealed_test(self):
+        sealed = super().sealed_test()
+        sealed.open(after="nothing")
+        return sealed
+
+
+class OtherSize(Blobs):
+    @property
+    def card(self):
+        return dataclasses.replace(super().card, size=(5, 4, 3))
+
+
+class WideIntensities(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        return dataclasses.replace(data, volumes=data.volumes * 255)
+
+
+class TestBlobs(DatasetContract):
+    dataset = Blobs
+    settings = {"seed": 1}
+
+
+class TestLabelsFromOne(DatasetContract):
+    dataset = LabelsFromOne
+
+
+class TestAbsentClass(DatasetContract):
+    dataset = AbsentClass
+
+
+class TestOtherEachTime(DatasetContract):
+    dataset = OtherEachTime
+
+
+class TestGloballyDrawn(DatasetContract):
+    dataset = GloballyDrawn
+
+
+class TestSharedVolumes(DatasetContract):
+    dataset = SharedVolumes
+
+
+class TestSharedPatients(DatasetContract):
+    dataset = SharedPatients
+
+
+class TestOpenedTest(DatasetContract):
+    dataset = OpenedTest
+
+
+class TestOtherSize(DatasetContract):
+    dataset = OtherSize
+
+
+class TestWideIntensities(DatasetContract):
+    dataset = WideIntensities

@@ -1,0 +1,216 @@
+"""A good searcher, and others that each have one bug."""
+
+from __future__ import annotations
+
+import random
+
+from medpipe_core import Decision, Genotype, Searcher
+from medpipe_core.testing import SearcherContract
+
+
+class Climber(Searcher):
+    """Mutates the best that was scored; remembers how often it was told."""
+
+    def __init__(self, space, **kwargs):
+        super().__init__(space, **kwargs)
+        self._random = random.Random(self._seed)
+        self._best = None
+        self._told = 0
+
+    def decide(self, step):
+        return Decision(self.draw())
+
+    def observe(self, outcome):
+        self._told += 1
+        if outcome.score is not None and (self._best is None or outcome.score > self._best[0]):
+            self._best = (outcome.score, outcome.genotype)
+
+    def propose(self, count):
+        return list(dict.fromkeys(self.draw() for _ in range(count)))
+
+    def best(self):
+        rng = random.Random(self._seed)
+        return self._best[1] if self._best else self.admitted(lambda: self.space.sample(rng=rng))
+
+    def state_dict(self):
+        version, words, gauss = self._random.getstate()
+        best = self._best and [self._best[0], self._best[1].to_dict()]
+        return {"random": [version, list(words), gauss], "best": best, "told": self._told}
+
+    def load_state_dict(self, state):
+        version, words, gauss = state["random"]
+        self._random.setstate((version, tuple(words), gauss))
+        best = state["best"]
+        self._best = best and (best[0], Genotype.from_dict(best[1]))
+        self._told = state["told"]
+
+    def insight(self):
+        return {"told": self._told}
+
+    def draw(self):
+        return self.admitted(self.near)
+
+    def near(self):
+        able = self._best and any(len(self.space.choices[p].keys) > 1 for p in self._best[1])
+        if able and self._random.random() < 0.5:
+            return self.space.crossover(
+                self._best[1], self.space.sample(rng=self._random), rng=self._random
+            )
+        return self.space.sample(rng=self._random)
+
+
+class ForgetsTheBest(Climber):
+    def load_state_dict(self, state):
+        super().load_state_dict({**state, "best": None})
+
+
+class ForgetsItsGenerator(Climber):
+    def load_state_dict(self, state):
+        super().load_state_dict({**state, "random": super().state_dict()["random"]})
+
+
+class IgnoresTheBudget(Climber):
+    def draw(self):
+        return self.near()
+
+
+class BestAboveTheBudget(Climber):
+    def best(self):
+        return self._best[1] if self._best else self.space.sample(seed=self._seed)
+
+
+class ProposesTwice(Climber):
+    def propose(self, count):
+        return [self.draw() for _ in range(count)]
+
+
+class StateOfObjects(Climber):
+    def state_dict(self):
+        return {**super().state_dict(), "best": self._best}
+
+    def load_state_dict(self, state):
+        super().load_state_dict({**state, "best": None})
+        self._best = state["best"]
+
+
+class GlobalRandomSearcher(Climber):
+    def near(self):
+        return self.space.sample(rng=random)
+
+
+class OneSeed(Climber):
+    def __init__(self, space, **kwargs):
+        super().__init__(space, **kwargs)
+        self._random = random.Random(0)
+
+
+class SavingDraws(Climber):
+    def state_dict(self):
+        self._random.random()
+        return super().state_dict()
+
+
+class WaitsForItsOutcome(Climber):
+    pending = False
+
+    def decide(self, step):
+        if self.pending:
+            raise RuntimeError("the last step was not observed")
+        self.pending = True
+        return super().decide(step)
+
+    def observe(self, outcome):
+        self.pending = False
+        super().observe(outcome)
+
+
+class SameDrawAgain(Climber):
+    """Draws the same again and again, so that a budget ends it."""
+
+    def best(self):
+        return self._best[1] if self._best else self.admitted(self.first)
+
+    def first(self):
+        return self.space.sample(seed=self._seed)
+
+
+class SlowDecisions(Climber):
+    def near(self):
+        paths = list(self.space.choices)
+        keys = self.space.sample(rng=self._random)
+        return self.space.decide(
+            lambda choice: keys[next(path for path in sorted(paths) if path == choice.path)]
+        )
+
+
+class UnknownNeed(Climber):
+    needs = frozenset({"gradients"})
+
+
+class EmptyInsight(Climber):
+    def insight(self):
+        return {"best": self._best and self._best[0]}
+
+
+class Quick(SearcherContract):
+    most_choices = 0
+
+
+class TestClimber(SearcherContract):
+    searcher = Climber
+
+
+class TestForgetsTheBest(Quick):
+    searcher = ForgetsTheBest
+
+
+class TestForgetsItsGenerator(Quick):
+    searcher = ForgetsItsGenerator
+
+
+class TestIgnoresTheBudget(Quick):
+    searcher = IgnoresTheBudget
+
+
+class TestBestAboveTheBudget(Quick):
+    searcher = BestAboveTheBudget
+
+
+class TestProposesTwice(Quick):
+    searcher = ProposesTwice
+
+
+class TestStateOfObjects(Quick):
+    searcher = StateOfObjects
+
+
+class TestGlobalRandomSearcher(Quick):
+    searcher = GlobalRandomSearcher
+
+
+class TestOneSeed(Quick):
+    searcher = OneSeed
+
+
+class TestSavingDraws(Quick):
+    searcher = SavingDraws
+
+
+class TestWaitsForItsOutcome(Quick):
+    searcher = WaitsForItsOutcome
+
+
+class TestSameDrawAgain(Quick):
+    searcher = SameDrawAgain
+
+
+class TestSlowDecisions(SearcherContract):
+    searcher = SlowDecisions
+
+
+class TestUnknownNeed(Quick):
+    searcher = UnknownNeed
+
+
+class TestEmptyInsight(Quick):
+    searcher = EmptyInsight
