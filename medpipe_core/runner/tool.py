@@ -11,6 +11,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pydantic.errors import PydanticUserError
+
 from medpipe_core.errors import MedpipeError
 from medpipe_core.plugins import (
     KINDS,
@@ -24,9 +26,10 @@ from medpipe_core.runner import plain
 from medpipe_core.runner.command import exit_code_of
 from medpipe_core.runner.errors import DONE, FAILED, WRONG_WORDS
 from medpipe_core.runner.report import add_report_command
+from medpipe_core.space import declared_choices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from medpipe_core.plugins import Entry, Registry
 
@@ -159,11 +162,16 @@ def _one(arguments: argparse.Namespace) -> dict[str, Any]:
     registry = load_plugins()
     entry = registry.entry(arguments.kind, arguments.name)
     parameters = {p.name: asdict(p) for p in list_parameters(entry.parameters())}
-    content = {**_origin(entry), "summary": _summary(entry), "parameters": parameters}
+    content = {
+        **_origin(entry),
+        "summary": _summary(entry),
+        "parameters": parameters,
+        "schema": _schema(entry),
+    }
     if entry.kind == "space":
         content |= _space(registry, entry)
-    if entry.kind == "augmentation":
-        content |= _magnitudes(entry)
+    if entry.kind in ("augmentation", "block"):
+        content |= _searchable(entry)
     return content
 
 
@@ -178,8 +186,8 @@ def _one_text(content: dict[str, Any]) -> Iterator[str]:
         yield from _section(f"{len(content['choices'])} choices", rows)
     if "unknown" in content:
         yield from ("", f"choices and size depend on parameters: {content['unknown']}")
-    magnitudes = content.get("magnitudes", {}).items()
-    yield from _section("magnitudes", ((name, ", ".join(keys)) for name, keys in magnitudes))
+    searchable = content.get("searchable", {}).items()
+    yield from _section("searchable", (_searchable_row(name, told) for name, told in searchable))
 
 
 def _origin(entry: Entry) -> dict[str, Any]:
@@ -200,6 +208,14 @@ def _summary(entry: Entry) -> str:
     return next(iter(inspect.cleandoc(documented).splitlines()), "")
 
 
+def _schema(entry: Entry) -> dict[str, Any] | None:
+    """Return the JSON schema of an entry's parameters; None where a type has none."""
+    try:
+        return entry.parameters().model_json_schema()
+    except PydanticUserError:
+        return None
+
+
 def _space(registry: Registry, entry: Entry) -> dict[str, Any]:
     try:
         space = registry.space(entry.name)
@@ -217,9 +233,24 @@ def _space(registry: Registry, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _magnitudes(entry: Entry) -> dict[str, Any]:
-    magnitudes: Mapping[str, Any] = getattr(entry.load(), "magnitudes", dict)()
-    return {"magnitudes": {name: list(choice.keys) for name, choice in magnitudes.items()}}
+def _searchable(entry: Entry) -> dict[str, Any]:
+    """Tell the searchable parameters that an operation declares."""
+    return {
+        "searchable": {
+            name: {
+                "values": list(choice.keys),
+                "limits": choice.declaration.limits,
+                "unit": choice.declaration.unit,
+                "description": choice.declaration.description,
+                "schema": choice.declaration.schema(),
+            }
+            for name, choice in declared_choices(entry.load()).items()
+        }
+    }
+
+
+def _searchable_row(name: str, told: dict[str, Any]) -> tuple[str, ...]:
+    return name, ", ".join(told["values"]), told["unit"], told["limits"], told["description"]
 
 
 def _parameter_row(parameter: dict[str, Any]) -> tuple[str, ...]:

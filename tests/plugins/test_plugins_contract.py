@@ -5,8 +5,24 @@ from __future__ import annotations
 from medpipe_core.testing import PluginContract
 
 
-class TestBundle(PluginContract):
-    plugin = "medpipe_plugins.plugin"
+class TestAugment3D(PluginContract):
+    plugin = "medpipe_plugins.register.augment3d"
+
+
+class TestBlocks3D(PluginContract):
+    plugin = "medpipe_plugins.register.blocks3d"
+
+
+class TestMedMNIST3D(PluginContract):
+    plugin = "medpipe_plugins.register.medmnist3d"
+
+
+class TestPhantom3D(PluginContract):
+    plugin = "medpipe_plugins.register.phantom3d"
+
+
+class TestSpaces(PluginContract):
+    plugin = "medpipe_plugins.register.spaces"
 
 
 class TestSearchers(PluginContract):

@@ -6,7 +6,16 @@ import sys
 import pytest
 
 from medpipe_core import load_plugins
-from medpipe_core.plugins import MissingPluginError, PluginError
+from medpipe_core.plugins import KINDS, MissingPluginError, PluginError
+
+BUNDLE = (
+    "medpipe-augment3d",
+    "medpipe-blocks3d",
+    "medpipe-medmnist3d",
+    "medpipe-phantom3d",
+    "medpipe-searchers",
+    "medpipe-spaces",
+)
 
 
 def record(registry, name):
@@ -161,11 +170,23 @@ def test_a_name_that_may_be_a_broken_plugins_says_so(site):
 def test_the_bundle_comes_in_through_its_entry_points_and_without_torch():
     code = (
         "import sys, medpipe_core as mp; r = mp.load_plugins(strict=True)\n"
-        "print([p.name for p in r.plugins], len(r.names('augmentation')), 'torch' in sys.modules)"
+        "print(*(p.name for p in r.plugins)); print('torch' in sys.modules)"
     )
     words = [sys.executable, "-c", code]
     output = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert output.stdout == "['medpipe-bundle', 'medpipe-searchers'] 12 False\n"
+    names, heavy = output.stdout.splitlines()
+    assert names.split() == sorted(BUNDLE)
+    assert heavy == "False"
+
+
+@pytest.mark.parametrize("plugin", BUNDLE)
+def test_each_bundled_plugin_can_be_disabled_without_breaking_the_rest(plugin):
+    registry = load_plugins(disable=[plugin], strict=True)
+    assert {p.name for p in registry.plugins if p.status == "loaded"} == set(BUNDLE) - {plugin}
+    for kind in KINDS:
+        for name in registry.names(kind):
+            assert callable(registry.factory(kind, name))
+    assert not registry.names("space") or registry.space("medpipe-joint").size()
 
 
 def test_every_registered_name_of_the_bundle_can_be_imported():

@@ -88,11 +88,11 @@ def test_torch_is_not_imported_to_tell_of_plugins_lists_spaces_searchers_and_dat
 
 def test_plugins_tells_what_each_registered(told):
     out = told("plugins")
-    assert f"medpipe-bundle of {MEDPIPE}: loaded" in out
+    assert f"medpipe-spaces of {MEDPIPE}: loaded" in out
     assert "  searcher: gumbel, random" in out
     plugins = {plugin["name"]: plugin for plugin in told("plugins", "--json")}
-    assert plugins["medpipe-bundle"]["distribution"] == "medpipe"
-    assert "space/medpipe-joint" in plugins["medpipe-bundle"]["registered"]
+    assert plugins["medpipe-spaces"]["distribution"] == "medpipe"
+    assert "space/medpipe-joint" in plugins["medpipe-spaces"]["registered"]
 
 
 def test_plugins_tells_why_one_failed_and_of_all_others(told, install):
@@ -100,7 +100,7 @@ def test_plugins_tells_why_one_failed_and_of_all_others(told, install):
     out = told("plugins")
     assert "acme of acme 1.2: failed" in out
     assert "No module named 'there_is_no_such_module'" in out
-    assert f"medpipe-bundle of {MEDPIPE}: loaded" in out
+    assert f"medpipe-spaces of {MEDPIPE}: loaded" in out
     plugins = {plugin["name"]: plugin for plugin in told("plugins", "--json")}
     assert plugins["acme"]["status"] == "failed"
     assert "plugins.disable=[acme]" in plugins["acme"]["error"]
@@ -161,7 +161,7 @@ def test_show_tells_every_registered_name(told, kind):
 def test_show_tells_the_magnitudes_of_an_augmentation(told):
     assert "left   -30, -22.5, -15, -7.5, 0" in told("show", "augmentation", "v_rotation")
     content = told("show", "augmentation", "v_rotation", "--json")
-    assert content["magnitudes"]["left"] == ["-30", "-22.5", "-15", "-7.5", "0"]
+    assert content["searchable"]["left"]["values"] == ["-30", "-22.5", "-15", "-7.5", "0"]
 
 
 def test_a_name_may_be_qualified_by_its_distribution(told):

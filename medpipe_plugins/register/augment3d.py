@@ -1,0 +1,33 @@
+"""Names and import strings, so that registering imports nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from medpipe_core import hookimpl
+
+if TYPE_CHECKING:
+    from medpipe_core import Registrar
+
+_AUGMENTATIONS = {
+    "noise": ("Noise", "adds Gaussian noise"),
+    "v_flip": ("VFlip", "mirrors along height"),
+    "h_flip": ("HFlip", "mirrors along width"),
+    "d_flip": ("DFlip", "mirrors along depth"),
+    "v_rotation": ("VRotation", "turns about the height axis"),
+    "h_rotation": ("HRotation", "turns about the width axis"),
+    "d_rotation": ("DRotation", "turns about the depth axis, within slices"),
+    "erase": ("Erase", "sets a random box to 0"),
+    "affine": ("Affine", "scales about the centre"),
+    "blur": ("Blur", "Gaussian blur"),
+    "invert": ("Invert", "inverts intensities"),
+    "color_jitter": ("ColorJitter", "changes brightness and contrast"),
+}
+
+
+@hookimpl
+def medpipe_register(registry: Registrar) -> None:
+    """Register the twelve augmentations."""
+    for name, (attribute, summary) in _AUGMENTATIONS.items():
+        target = f"medpipe_plugins.augment3d:{attribute}"
+        registry.register("augmentation", name, target, summary=summary)

@@ -1,0 +1,23 @@
+"""Names and import strings, so that registering imports nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from medpipe_core import hookimpl
+
+if TYPE_CHECKING:
+    from medpipe_core import Registrar
+
+_BLOCKS = {
+    "conv3d": ("Conv3DBlock", "3D convolution, batch normalisation, ReLU6"),
+    "mbconv3d": ("MBConv3D", "mobile inverted bottleneck"),
+    "identity": ("IdentityBlock", "a layer that is not there"),
+}
+
+
+@hookimpl
+def medpipe_register(registry: Registrar) -> None:
+    """Register the blocks."""
+    for name, (attribute, summary) in _BLOCKS.items():
+        registry.register("block", name, f"medpipe_plugins.blocks3d:{attribute}", summary=summary)
