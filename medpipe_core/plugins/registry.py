@@ -174,7 +174,7 @@ class Registry:
             ) from error
 
     def space(self, name: str, **parameters: Any) -> Any:
-        """Return a registered search space, its operations made by this registry.
+        """Return a registered search space, its operations made by this registry if by no other.
 
         A factory that wants to look operations up has one positional parameter, and is handed the
         registry.
@@ -187,7 +187,8 @@ class Registry:
         if not hasattr(space, "with_catalogue"):
             who = self.entry("space", name).who
             raise PluginError(f"{who} made a {type(space).__name__}, not a SearchSpace")
-        return space.with_catalogue(self)
+        # A space composed in this process may know its own catalogue.
+        return space if space.catalogue is not None else space.with_catalogue(self)
 
     def adding(self, kind: str, name: str, factory: Callable[..., Any] | str) -> Registry:
         """Return a registry that knows one thing more, for this process only.

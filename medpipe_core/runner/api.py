@@ -12,6 +12,7 @@ from medpipe_core.runner.errors import Interrupted
 from medpipe_core.runner.folder import RunFolder, create_folder
 from medpipe_core.runner.pipeline import Pipeline, RunResult
 from medpipe_core.runner.report import write_report
+from medpipe_core.space import SearchSpace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def run(
     *,
-    space: str = "medpipe-joint",
+    space: str | SearchSpace = "medpipe-joint",
     searcher: str = "gumbel",
     dataset: str = "phantom3d",
     seed: int = 0,
@@ -34,7 +35,7 @@ def run(
     """Search, evaluate, retrain and test; return the result, which is on the disk as well.
 
     Args:
-        space: Registered space.
+        space: Registered space, or one made here; its name then must not be a registered one.
         searcher: Registered searcher.
         dataset: Registered dataset.
         seed: Seed of all the run's randomness.
@@ -48,15 +49,18 @@ def run(
         ConfigurationError: Keys or values are wrong; the text tells all of it.
         MedpipeError: The run failed.
     """
+    told = {name.replace("__", "."): value for name, value in keys.items()}
+    plugins = registry if registry is not None else registry_for(told)
+    if isinstance(space, SearchSpace):
+        plugins = plugins.adding("space", space.name, lambda: space)
     given: dict[str, Any] = {
-        "space": space,
+        "space": space.name if isinstance(space, SearchSpace) else space,
         "searcher": searcher,
         "dataset": dataset,
         "seed": seed,
         "preset": preset,
-        **{name.replace("__", "."): value for name, value in keys.items()},
+        **told,
     }
-    plugins = registry if registry is not None else registry_for(given)
     return execute(resolve(given, plugins), plugins, listeners=listeners)
 
 

@@ -39,8 +39,8 @@ class PhantomSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: Annotated[int, Ge(8), Le(256)] = Field(20, description="edge length, in voxels")
-    train: Count = Field(240, description="volumes in the training set")
-    validation: Count = Field(60, description="volumes in the validation set")
+    train: Count = Field(720, description="volumes in the training set")
+    validation: Count = Field(120, description="volumes in the validation set")
     test: Count = Field(200, description="volumes in the test set")
     overlap: Annotated[float, Gt(0), Le(3)] = Field(
         0.3, description="standard deviation of the latent elongation within a class"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -78,6 +78,12 @@ class AugmentSettings(BaseModel):
     magnitudes: dict[str, dict[str, tuple[float, ...]]] = Field(
         {}, description="other grids, such as magnitudes.v_rotation.left=[-15,0]"
     )
+
+    # A strong policy is worth its while only in a long training.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {"probabilities": [0.0, 0.1, 0.3]},
+        "laptop": {"probabilities": [0.0, 0.2, 0.5]},
+    }
 
     @property
     def names(self) -> tuple[str, ...]:

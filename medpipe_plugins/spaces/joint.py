@@ -25,8 +25,11 @@ class JointSettings(BaseModel):
     network: MBConv3DSettings = Field(MBConv3DSettings(), description="the network space")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        preset: {f"network.{key}": value for key, value in values.items()}
-        for preset, values in MBConv3DSettings.presets.items()
+        preset: {
+            **{f"augment.{key}": v for key, v in AugmentSettings.presets[preset].items()},
+            **{f"network.{key}": v for key, v in MBConv3DSettings.presets[preset].items()},
+        }
+        for preset in ("quick", "laptop")
     }
 
 

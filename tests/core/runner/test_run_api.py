@@ -78,6 +78,21 @@ def test_inherited_weights_are_compared_without_training(toy):
     assert content["candidates"][0]["failed"] == ""
 
 
+def test_a_space_composed_in_python_runs_as_it_is(toy, registry):
+    toy_space = registry.space("toy", width=3)
+    parts = toy_space.root.children
+    space = mp.SearchSpace("mine", mp.Group({"network": parts["network"]}), catalogue=registry)
+    result = toy(space=space, searcher="random")
+    assert result.content["space"] == "mine"
+    assert all(path.startswith("network/") for path in result.genotype)
+
+
+def test_a_composed_space_may_not_take_a_registered_name(toy, registry):
+    space = registry.space("toy", width=3)
+    with pytest.raises(mp.MedpipeError, match="registers space 'toy', which"):
+        toy(space=space)
+
+
 def test_wrong_keys_are_refused_in_python_too(toy):
     with pytest.raises(ConfigurationError, match=r"search\.epohcs"):
         toy(search__epohcs=3)
