@@ -1,4 +1,4 @@
-"""Climbing from a genotype that keeps the budget towards the keys that are preferred."""
+"""Climbing from a genotype that is admitted towards the keys that are preferred."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def climb(
     regrets: Mapping[str, Mapping[str, float]],
     admits: Callable[[Genotype], bool],
 ) -> Genotype:
-    """Return a genotype of less regret than `start`, as far as the budget allows.
+    """Return a genotype of less regret than `start`, as far as budget and constraints allow.
 
     Choice after choice, the most regretted first, takes the best key that is admitted beside the
     others, until none can take a better one. A genotype of still less regret may exist, which
@@ -26,7 +26,7 @@ def climb(
         space: The space.
         start: A genotype that is admitted.
         regrets: Choice path → key → what is lost by taking it, for every choice of the space.
-        admits: Says whether a genotype keeps the budget.
+        admits: Says whether a genotype keeps the budget and the constraints.
     """
     order = {path: sorted(keys, key=keys.__getitem__) for path, keys in regrets.items()}
     now, before = start, None

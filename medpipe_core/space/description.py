@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.space.constraints import limit_to_plain
+from medpipe_core.space.constraints import limit_from_plain, limit_to_plain
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.nodes import (
     Group,
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from medpipe_core.space.constraints import Limit
+    from medpipe_core.space.space import SearchSpace
     from medpipe_core.space.values import Value
 
+_FORMAT = "medpipe-space-1"
 _DEEPEST = 64
 
 
@@ -54,6 +56,39 @@ def digest(root: Mutable, budget: Budget | None, constraints: Sequence[Limit] = 
         plain.append([limit_to_plain(limit) for limit in constraints])
     text = json.dumps(plain, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def space_to_plain(space: SearchSpace) -> dict[str, Any]:
+    """Return a space as data that JSON can hold; the catalogue is not part of it."""
+    plain: dict[str, Any] = {"format": _FORMAT, "name": space.name}
+    plain["root"] = node_to_plain(space.root)
+    if space.budget is not None:
+        plain["budget"] = asdict(space.budget)
+    if space.constraints:
+        plain["constraints"] = [limit_to_plain(limit) for limit in space.constraints]
+    return plain
+
+
+def space_from_plain(plain: Any) -> tuple[str, Mutable, Budget | None, list[Limit]]:
+    """Read what `space_to_plain` gave: name, description, budget, constraints.
+
+    Raises:
+        SpaceError: It is something else.
+    """
+    if not isinstance(plain, dict) or plain.get("format") != _FORMAT:
+        raise SpaceError(f"not a space: expected a JSON object of format {_FORMAT!r}")
+    name, budget, limits = plain.get("name"), plain.get("budget"), plain.get("constraints", [])
+    if not isinstance(name, str):
+        raise SpaceError("not a space: its name must be a text")
+    if budget is not None and (
+        not isinstance(budget, dict) or budget.keys() - {"parameters", "multiply_adds"}
+    ):
+        raise SpaceError(f"not a space: its budget is {budget!r}")
+    if not isinstance(limits, list):
+        raise SpaceError(f"not a space: its constraints are {limits!r}")
+    root = node_from_plain(plain.get("root"))
+    found = None if budget is None else Budget(**budget)
+    return name, root, found, list(map(limit_from_plain, limits))
 
 
 def node_to_plain(node: Mutable) -> dict[str, Any]:

@@ -6,12 +6,11 @@ import json
 import random
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medpipe_core.errors import did_you_mean
 from medpipe_core.space import counting, description, feasible, sharing, variation, walk
-from medpipe_core.space.constraints import Limit, limit_from_plain, limit_to_plain
-from medpipe_core.space.description import Budget
+from medpipe_core.space.checking import problems, refuse
 from medpipe_core.space.distinct import distinct_size
 from medpipe_core.space.errors import InvalidGenotypeError, SpaceError
 from medpipe_core.space.genotype import Genotype, parse_json
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from medpipe_core.space.catalogue import Catalogue
+    from medpipe_core.space.constraints import Limit
+    from medpipe_core.space.description import Budget
     from medpipe_core.space.members import Members
     from medpipe_core.space.steps import Step
     from medpipe_core.space.values import Value
     from medpipe_core.space.walk import Choice
-
-_FORMAT = "medpipe-space-1"
 
 
 class SearchSpace:
@@ -160,7 +159,7 @@ class SearchSpace:
         Raises:
             InvalidGenotypeError: They do not fit; the text names every wrong path.
         """
-        self._refuse(self._problems(choices))
+        refuse(self, problems(self, choices))
         return self.decide(lambda choice: choices[choice.path])
 
     def sample(self, *, seed: int | None = None, rng: random.Random | None = None) -> Genotype:
@@ -239,19 +238,15 @@ class SearchSpace:
         Raises:
             InvalidGenotypeError: It is not; the text names every wrong path with what is near.
         """
-        problems = self._problems(genotype.choices)
+        found = problems(self, genotype.choices)
         if genotype.space_digest != self.digest:
-            problems.insert(
+            found.insert(
                 0,
                 f"it was made for space {genotype.space!r} with digest {genotype.space_digest}, "
                 f"this one has digest {self.digest}"
-                + (
-                    ""
-                    if problems
-                    else "; all choices fit, so fixed parameters, order or limits differ"
-                ),
+                + ("" if found else "; all choices fit, so fixed parts, order or limits differ"),
             )
-        self._refuse(problems)
+        refuse(self, found)
 
     def admits(self, genotype: Genotype) -> bool:
         """Say whether a genotype of this description keeps the constraints."""
@@ -325,15 +320,7 @@ class SearchSpace:
 
     def to_json(self) -> str:
         """Return the description as JSON text; the catalogue is not part of it."""
-        plain: dict[str, Any] = {"format": _FORMAT, "name": self.name}
-        plain["root"] = description.node_to_plain(self.root)
-        if self.budget is not None:
-            plain["budget"] = {
-                "parameters": self.budget.parameters,
-                "multiply_adds": self.budget.multiply_adds,
-            }
-        if self.constraints:
-            plain["constraints"] = list(map(limit_to_plain, self.constraints))
+        plain = description.space_to_plain(self)
         return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -344,25 +331,8 @@ class SearchSpace:
             SpaceError: The text is something else.
         """
         plain = parse_json(text, SpaceError, "a space")
-        if not isinstance(plain, dict) or plain.get("format") != _FORMAT:
-            raise SpaceError(f"not a space: expected a JSON object of format {_FORMAT!r}")
-        name, budget = plain.get("name"), plain.get("budget")
-        if not isinstance(name, str):
-            raise SpaceError("not a space: its name must be a text")
-        if budget is not None and (
-            not isinstance(budget, dict) or budget.keys() - {"parameters", "multiply_adds"}
-        ):
-            raise SpaceError(f"not a space: its budget is {budget!r}")
-        constraints = plain.get("constraints", [])
-        if not isinstance(constraints, list):
-            raise SpaceError(f"not a space: its constraints are {constraints!r}")
-        return cls(
-            name,
-            description.node_from_plain(plain.get("root")),
-            budget=None if budget is None else Budget(**budget),
-            constraints=map(limit_from_plain, constraints),
-            catalogue=catalogue,
-        )
+        name, root, budget, constraints = description.space_from_plain(plain)
+        return cls(name, root, budget=budget, constraints=constraints, catalogue=catalogue)
 
     def _genotype(self, chosen: Mapping[str, str]) -> Genotype:
         return Genotype(
@@ -379,35 +349,6 @@ class SearchSpace:
             return {}
         named = sorted(set(description.operations(self.root)))
         return dict(self.catalogue.origin(kind, name) for kind, name in named)
-
-    def _problems(self, choices: Mapping[str, str]) -> list[str]:
-        problems = []
-        for path, key in choices.items():
-            if path not in self.choices:
-                problems.append(f"{path!r} is no choice.{did_you_mean(path, self.choices)}")
-            elif key not in self.choices[path].keys:
-                hint = did_you_mean(str(key), self.choices[path].keys)
-                problems.append(f"{path!r} cannot be {key!r}.{hint}")
-        if problems:
-            return problems
-        missing: list[str] = []
-
-        def choose(path: str) -> str:
-            if path not in choices:
-                missing.append(path)
-            return choices.get(path, self.choices[path].keys[0])
-
-        active = set(walk.active_choices(self.root, choose))
-        problems += [f"{path!r} is missing" for path in missing]
-        problems += [f"{path!r} is not active here" for path in choices if path not in active]
-        return problems or self.tally.problems(choices)
-
-    def _refuse(self, problems: list[str]) -> None:
-        if not problems:
-            return
-        shown = "; ".join(problems[:10])
-        more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise InvalidGenotypeError(f"not a genotype of space {self.name!r}: {shown}{more}")
 
 
 def _generator(seed: int | None, rng: random.Random | None) -> random.Random:

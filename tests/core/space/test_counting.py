@@ -5,15 +5,13 @@ from __future__ import annotations
 import importlib.util
 import pathlib
 import random
-import time
-from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from medpipe_core import Genotype, Group, Limit, Operation, SearchSpace, ValueChoice, compose
-from medpipe_core.space import InvalidGenotypeError, SpaceError
+from medpipe_core import Genotype, SearchSpace, compose
+from medpipe_core.space import SpaceError
 
 _brute = importlib.util.spec_from_file_location(
     "brute_force", pathlib.Path(__file__).with_name("brute.py")
@@ -21,9 +19,7 @@ _brute = importlib.util.spec_from_file_location(
 brute = importlib.util.module_from_spec(_brute)
 _brute.loader.exec_module(brute)
 
-slow_to_draw = settings(
-    max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck)
-)
+slow_to_draw = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def feasible(description):
@@ -31,7 +27,8 @@ def feasible(description):
     try:
         return SearchSpace("random", root, constraints=limits)
     except SpaceError as error:
-        assert "no genotype keeps all constraints" in str(error)
+        if "no genotype keeps all constraints" not in str(error):
+            raise
         assume(False)
 
 
