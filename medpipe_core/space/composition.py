@@ -46,8 +46,7 @@ def compose(
             continue
         nodes[key] = part.root
         catalogues.append(part.catalogue)
-        at_root = "" in part.choices
-        limits += [limit.below(key, root_is_choice=at_root) for limit in part.constraints]
+        limits += [limit.below(key, part.choices) for limit in part.constraints]
     return SearchSpace(
         name,
         Group(nodes),

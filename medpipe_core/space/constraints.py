@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import itertools
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -86,17 +85,21 @@ class Limit:
         """How many, in words."""
         if self.at_most is None:
             return f"at least {self.at_least}"
+        if self.at_most == 0:
+            return "none"
         if self.at_least == self.at_most:
             return f"exactly {self.at_most}"
         return f"{self.at_least} to {self.at_most}" if self.at_least else f"at most {self.at_most}"
 
-    def below(self, name: str, *, root_is_choice: bool = False) -> Limit:
-        """Return the same limit for a space that stands under a name."""
-        keys = {f"{name}/{path}": taken for path, taken in self.keys.items() if path}
-        if root_is_choice:  # whose empty path becomes the name alone
-            at_root = [taken for path, taken in self.keys.items() if fnmatch.fnmatchcase("", path)]
-            if at_root:
-                keys[name] = tuple(dict.fromkeys(itertools.chain(*at_root)))
+    def below(self, name: str, paths: Iterable[str]) -> Limit:
+        """Return the same limit for a space of these choices that stands under a name."""
+        keys: dict[str, tuple[str, ...]] = {}
+        for pattern, taken in self.keys.items():
+            matched = [path for path in paths if fnmatch.fnmatchcase(path, pattern)]
+            if "" in matched:  # the root is a choice itself, and its path becomes the name alone
+                keys[name] = tuple(dict.fromkeys((*keys.get(name, ()), *taken)))
+            if any(matched):
+                keys[f"{name}/{pattern}"] = taken
         return self._with(keys)
 
     def within(self, name: str) -> Limit | None:

@@ -160,7 +160,7 @@ def lines(node: Mutable, name: str, indent: str = "") -> Iterator[str]:
         case ValueChoice():
             yield f"{indent}{name}: one of {', '.join(node.keys)}"
         case Operation():
-            open_ones: dict[str, Mutable] = {**node.choices, **node.references}
+            open_ones = {n: v for n, v in node.parameters.items() if isinstance(v, Mutable)}
             fixed = [f"{n}={v!r}" for n, v in node.parameters.items() if n not in open_ones]
             known = f" ({', '.join(fixed)})" if fixed else ""
             yield f"{indent}{name}: {node.kind} {node.name}{known}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from medpipe_core.space.feasible import counted
+from medpipe_core.space.members import check_states
 from medpipe_core.space.nodes import (
     Group,
     Mutable,
@@ -215,6 +216,7 @@ class _Classes:
         return self._settled(numbers, self._total((one.seen, other.seen)))
 
     def _settled(self, numbers: Mapping[State, int], seen: Counts) -> _Table:
+        check_states(len(numbers))
         settled: Counter[State] = Counter()
         for (names, reached), number in numbers.items():
             finals = (self._tally.settle(counts, seen) for counts in reached)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Parts = list[tuple[Mutable, str]]
-_MOST_STATES = 100_000
+_MOST_STATES = 20_000
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Members(Generic[T]):
         one: The weight of no choice at all.
 
     Raises:
-        SpaceError: The constraints are so entangled that there are more than 100,000 states.
+        SpaceError: The constraints are so entangled that there are more than 20,000 states.
     """
 
     def __init__(
@@ -100,12 +100,6 @@ class Members(Generic[T]):
         if known not in self._tables:
             keyed = isinstance(node, ValueChoice | OperationChoice | Repeat)
             table = self._any_of(node, path) if keyed else self._all_of(parts(node, path))
-            if len(table.sums) > _MOST_STATES:
-                raise SpaceError(
-                    f"{path or 'the root'}: the constraints tie so many choices together that "
-                    f"members cannot be counted (over {_MOST_STATES:,} states); use fewer of them, "
-                    "or lower bounds"
-                )
             self._tables[known] = table
         return self._tables[known]
 
@@ -207,6 +201,7 @@ class Members(Generic[T]):
         return sums
 
     def _settled(self, sums: dict[Counts, T], seen: Counts) -> Table[T]:
+        check_states(len(sums))
         settled: dict[Counts, T] = {}
         for counts, value in sums.items():
             final = self._tally.settle(counts, seen)
@@ -219,6 +214,20 @@ class Members(Generic[T]):
         if both is None:
             raise AssertionError("a key was picked that leads to no member")
         return both
+
+
+def check_states(number: int) -> None:
+    """Check that counting stays possible.
+
+    Raises:
+        SpaceError: There are more than 20,000 states.
+    """
+    if number > _MOST_STATES:
+        raise SpaceError(
+            "the constraints tie so many choices together that members cannot be counted (over "
+            f"{_MOST_STATES:,} states); use fewer of them, lower bounds, or put choices that "
+            "belong together side by side"
+        )
 
 
 def parts(node: Mutable, path: str) -> Parts:

@@ -93,6 +93,11 @@ class SearchSpace:
         """The constraints, bound to the choices they are about."""
         return Tally(self.constraints, self.choices, self.name)
 
+    @cached_property
+    def members(self) -> Members[int]:
+        """The genotypes that keep the constraints, for counting."""
+        return feasible.counted(self.root, self.tally)
+
     def with_catalogue(self, catalogue: Catalogue) -> SearchSpace:
         """Return the same space, its operations made by another catalogue."""
         return SearchSpace(
@@ -108,7 +113,7 @@ class SearchSpace:
     def size(self) -> int:
         """Count the genotypes that keep the constraints, exactly."""
         if self.constraints:
-            return self._members.total() or 0
+            return self.members.total() or 0
         return counting.size(self.root)
 
     def distinct_size(self) -> int:
@@ -119,7 +124,7 @@ class SearchSpace:
         """Return the genotype's position in [0, size())."""
         self.validate(genotype)
         if self.constraints:
-            return feasible.rank(self._members, genotype.choices)
+            return feasible.rank(self.members, genotype.choices)
         return counting.rank(self.root, "", genotype.choices)
 
     def unrank(self, index: int) -> Genotype:
@@ -131,7 +136,7 @@ class SearchSpace:
         if not 0 <= index < self.size():
             raise IndexError(f"space {self.name!r} has {self.size()} genotypes; none is {index}")
         if self.constraints:
-            return self._genotype(feasible.unrank(self._members, index))
+            return self._genotype(feasible.unrank(self.members, index))
         chosen: dict[str, str] = {}
         counting.unrank(self.root, "", index, chosen)
         return self.decide(lambda choice: chosen[choice.path])
@@ -338,10 +343,6 @@ class SearchSpace:
         return Genotype(
             chosen, space=self.name, space_digest=self.digest, provenance=self._provenance
         )
-
-    @cached_property
-    def _members(self) -> Members[int]:
-        return feasible.counted(self.root, self.tally)
 
     @cached_property
     def _provenance(self) -> Mapping[str, str]:

@@ -108,8 +108,8 @@ class Tally:
             shown = ", ".join(f"{path} = {chosen[path]}" for path in hits[:10])
             more = f" and {len(hits) - 10} more" if len(hits) > 10 else ""
             found.append(
-                f"the constraint '{limit}' is broken by {len(hits)}"
-                + (f": {shown}{more}" if hits else "")
+                f"the constraint '{limit}' is broken: found {len(hits)}"
+                + (f", {shown}{more}" if hits else "")
             )
         return found
 

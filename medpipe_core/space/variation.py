@@ -28,8 +28,8 @@ _RARE = 16
 
 def sample(space: SearchSpace, rng: random.Random) -> Genotype:
     """Draw a member uniformly."""
-    if space.size() * _RARE < counting.size(space.root):
-        return _draw_from(space, feasible.counted(space.root, space.tally), rng)
+    if space.constraints and space.size() * _RARE < counting.size(space.root):
+        return _draw_from(space, space.members, rng)
     while True:
         genotype = space.decide(lambda choice: _draw(choice, rng))
         if space.admits(genotype):
