@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.space.errors import SpaceError
-from medpipe_core.space.values import value_key
+from medpipe_core.space.values import plain_value, value_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -170,4 +170,4 @@ def _keys(path: str, keys: Iterable[Value]) -> tuple[str, ...]:
         raise SpaceError(f"a Limit's path must be a text, but is {path!r}")
     if not isinstance(keys, list | tuple) or not keys:
         raise SpaceError(f"Limit: {path!r} needs a list of keys, such as ['x'], but got {keys!r}")
-    return tuple(dict.fromkeys(map(value_key, keys)))
+    return tuple(dict.fromkeys(value_key(plain_value(key)) for key in keys))

@@ -120,8 +120,8 @@ class _Checker:
             if not isinstance(target, ValueChoice):
                 raise self._error(
                     join(path, parameter),
-                    f"is a parameter and refers to {reference.name!r}, a {type(target).__name__}; "
-                    "a parameter needs a shared ValueChoice",
+                    f"is a parameter and refers to {reference.name!r}, which is no ValueChoice but "
+                    f"a part ({type(target).__name__}); share the value it needs",
                 )
             value = (node.neutral or {}).get(parameter)
             if parameter in (node.neutral or {}) and value_key(value) not in target.keys:

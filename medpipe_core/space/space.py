@@ -6,7 +6,7 @@ import json
 import random
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from medpipe_core.errors import did_you_mean
 from medpipe_core.space import counting, description, feasible, sharing, variation, walk
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from medpipe_core.space.steps import Step
     from medpipe_core.space.values import Value
     from medpipe_core.space.walk import Choice
+
+T = TypeVar("T")
 
 
 class SearchSpace:

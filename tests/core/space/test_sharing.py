@@ -205,7 +205,7 @@ def test_a_shared_choice_is_mutated_and_inherited_as_one(even):
         ),
         (
             lambda: twice({"layer": conv()}, x=conv(kernel=Ref("layer"))),
-            "x/kernel is a parameter and refers to 'layer', a Operation; a parameter needs",
+            "x/kernel is a parameter and refers to 'layer', which is no ValueChoice but a part",
         ),
         (
             lambda: twice(
