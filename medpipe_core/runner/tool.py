@@ -226,6 +226,7 @@ def _space(registry: Registry, entry: Entry) -> dict[str, Any]:
         "distinct_size": space.distinct_size(),
         "digest": space.digest,
         "budget": space.budget and asdict(space.budget),
+        "constraints": list(map(str, space.constraints)),
         "choices": [
             {"path": choice.path, "kind": choice.kind, "keys": list(choice.keys)}
             for choice in space.choices.values()
@@ -266,6 +267,8 @@ def _space_rows(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, limit in (content["budget"] or {}).items():
         if limit is not None:
             yield "budget", f"at most {limit:,} {name.replace('_', '-')}"
+    for constraint in content["constraints"]:
+        yield "constraint", constraint
 
 
 def _section(title: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -80,7 +80,7 @@ class GumbelSearcher(Searcher):
         return float(start * (end / start) ** done)
 
     def decide(self, step: int) -> Decision:
-        """Sample a path that keeps the budget; its gates are leaves that stand for equation 4's."""
+        """Sample a path that is admitted; its gates are leaves that stand for equation 4's."""
         genotype, noise = self._draw()
         temperature = self.temperature(step)
         gates = {
@@ -117,12 +117,12 @@ class GumbelSearcher(Searcher):
         return list(found.values())[:count]
 
     def best(self) -> Genotype:
-        """Return the genotype of the most probable keys, as far as the budget allows them.
+        """Return the genotype of the most probable keys, as far as they are admitted.
 
         It follows from θ alone: asking draws nothing.
 
         Raises:
-            BudgetError: Nothing was found that keeps the budget.
+            BudgetError: Nothing was found that is admitted.
         """
         log_p = {path: self._log_p(path) for path in self._theta}
         return self._likeliest(log_p, torch.Generator().manual_seed(self._seed))
@@ -161,10 +161,10 @@ class GumbelSearcher(Searcher):
         self._sample = None
 
     def _draw(self) -> tuple[Genotype, dict[str, Tensor]]:
-        """Draw a path that keeps the budget, and the noise that made it.
+        """Draw a path that is admitted, and the noise that made it.
 
-        Where the logits have come to favour what the budget forbids, drawing again and again
-        finds nothing; then the likeliest path under the noise of the last draw is climbed to.
+        Where the logits have come to favour what is forbidden, drawing again and again finds
+        nothing; then the likeliest path under the noise of the last draw is looked for.
         """
         noise: dict[str, Tensor] = {}
 
@@ -184,7 +184,10 @@ class GumbelSearcher(Searcher):
         return genotype, noise
 
     def _likeliest(self, scores: Mapping[str, Tensor], generator: torch.Generator) -> Genotype:
-        """Return the genotype of the highest scores, as far as the budget allows them."""
+        """Return the genotype of the highest scores, as far as it is admitted.
+
+        What constraints forbid is avoided exactly; what the budget forbids, by climbing.
+        """
         favourite = self.space.decide(lambda c: c.keys[int(scores[c.path].argmax())])
         if self.admits(favourite):
             return favourite
@@ -192,8 +195,19 @@ class GumbelSearcher(Searcher):
             path: dict(zip(choice.keys, (scores[path].max() - scores[path]).tolist(), strict=True))
             for path, choice in self.space.choices.items()
         }
-        start = self.admitted(lambda: self.space.decide(lambda c: _uniform(c.keys, generator)))
+        if self.space.constraints:
+            favourite = self.space.cheapest(regrets)
+            if self.admits(favourite):
+                return favourite
+        start = self.admitted(lambda: self._anything(generator))
         return climb(self.space, start, regrets, self.admits)
+
+    def _anything(self, generator: torch.Generator) -> Genotype:
+        """Draw a member, whatever the logits say."""
+        if self.space.constraints:
+            seed = int(torch.randint(2**62, (), generator=generator))
+            return self.space.sample(seed=seed)
+        return self.space.decide(lambda c: _uniform(c.keys, generator))
 
     def _index(self, path: str, key: str) -> int:
         return self.space.choices[path].keys.index(key)

@@ -59,7 +59,8 @@ class Searcher(ABC):
         space: The space to search.
         seed: Seed of everything the searcher draws.
         steps: Number of steps the search will have, for schedules.
-        admit: Says whether a genotype keeps the space's budget; by default every one does.
+        admit: Says whether a genotype keeps the space's budget; by default every one does. The
+            space's constraints are kept in any case.
     """
 
     needs: frozenset[str] = frozenset()
@@ -107,24 +108,25 @@ class Searcher(ABC):
         return {}
 
     def admitted(self, draw: Callable[[], Genotype]) -> Genotype:
-        """Draw until a genotype keeps the budget: the one place where budgets are honoured.
+        """Draw until a genotype is admitted: the one place where limits are honoured.
 
         Raises:
-            BudgetError: None of 2000 draws kept it.
+            BudgetError: None of 2000 draws kept the budget and the constraints.
         """
         genotype = self.admitted_within(_MOST_TRIES, draw)
         if genotype is None:
+            also = " and constraints" if self.space.constraints else ""
             raise BudgetError(
                 f"none of {_MOST_TRIES} genotypes drawn from space {self.space.name!r} keeps its "
-                f"budget ({self.space.budget}); raise the budget, or narrow the channels or the "
-                "resolution of the volumes"
+                f"budget ({self.space.budget}){also}; raise the budget, or narrow the channels or "
+                "the resolution of the volumes"
             )
         return genotype
 
     def admitted_within(self, tries: int, draw: Callable[[], Genotype]) -> Genotype | None:
-        """Draw until a genotype keeps the budget, at most so many times; None if none did."""
+        """Draw until a genotype is admitted, at most so many times; None if none was."""
         return next(filter(self.admits, (draw() for _ in range(tries))), None)
 
     def admits(self, genotype: Genotype) -> bool:
-        """Say whether a genotype keeps the space's budget."""
-        return self._admit is None or self._admit(genotype)
+        """Say whether a genotype keeps the space's constraints and its budget."""
+        return self.space.admits(genotype) and (self._admit is None or self._admit(genotype))

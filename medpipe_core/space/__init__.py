@@ -1,6 +1,8 @@
 """Descriptions of search spaces and their members, in pure Python."""
 
 from medpipe_core.space.catalogue import Catalogue
+from medpipe_core.space.composition import compose
+from medpipe_core.space.constraints import Limit, forbid
 from medpipe_core.space.declaration import Declaration
 from medpipe_core.space.declared import declared_choices, offered, operation
 from medpipe_core.space.description import Budget
@@ -11,12 +13,15 @@ from medpipe_core.space.nodes import (
     Mutable,
     Operation,
     OperationChoice,
+    Ref,
     Repeat,
-    Value,
+    Shared,
     ValueChoice,
 )
-from medpipe_core.space.space import SearchSpace, compose
-from medpipe_core.space.walk import Choice, Step
+from medpipe_core.space.space import SearchSpace
+from medpipe_core.space.steps import Step
+from medpipe_core.space.values import Value
+from medpipe_core.space.walk import Choice
 
 __all__ = [
     "Budget",
@@ -27,17 +32,21 @@ __all__ = [
     "GenotypeError",
     "Group",
     "InvalidGenotypeError",
+    "Limit",
     "Mutable",
     "Operation",
     "OperationChoice",
+    "Ref",
     "Repeat",
     "SearchSpace",
+    "Shared",
     "SpaceError",
     "Step",
     "Value",
     "ValueChoice",
     "compose",
     "declared_choices",
+    "forbid",
     "offered",
     "operation",
 ]

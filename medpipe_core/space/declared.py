@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from medpipe_core.space.catalogue import Catalogue
-    from medpipe_core.space.nodes import Value
+    from medpipe_core.space.values import Value
 
 
 def declared_choices(factory: object) -> dict[str, ValueChoice]:

@@ -7,20 +7,27 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.space.constraints import limit_from_plain, limit_to_plain
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.nodes import (
     Group,
     Mutable,
     Operation,
     OperationChoice,
+    Ref,
     Repeat,
-    Value,
+    Shared,
     ValueChoice,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from medpipe_core.space.constraints import Limit
+    from medpipe_core.space.space import SearchSpace
+    from medpipe_core.space.values import Value
+
+_FORMAT = "medpipe-space-1"
 _DEEPEST = 64
 
 
@@ -42,11 +49,46 @@ class Budget:
                 raise SpaceError(f"budget: {name} must be a positive integer, but is {limit!r}")
 
 
-def digest(root: Mutable, budget: Budget | None) -> str:
+def digest(root: Mutable, budget: Budget | None, constraints: Sequence[Limit] = ()) -> str:
     """Return sixteen hexadecimal digits that stand for a description."""
-    plain = [node_to_plain(root), None if budget is None else asdict(budget)]
+    plain: list[Any] = [node_to_plain(root), None if budget is None else asdict(budget)]
+    if constraints:
+        plain.append([limit_to_plain(limit) for limit in constraints])
     text = json.dumps(plain, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def space_to_plain(space: SearchSpace) -> dict[str, Any]:
+    """Return a space as data that JSON can hold; the catalogue is not part of it."""
+    plain: dict[str, Any] = {"format": _FORMAT, "name": space.name}
+    plain["root"] = node_to_plain(space.root)
+    if space.budget is not None:
+        plain["budget"] = asdict(space.budget)
+    if space.constraints:
+        plain["constraints"] = [limit_to_plain(limit) for limit in space.constraints]
+    return plain
+
+
+def space_from_plain(plain: Any) -> tuple[str, Mutable, Budget | None, list[Limit]]:
+    """Read what `space_to_plain` gave: name, description, budget, constraints.
+
+    Raises:
+        SpaceError: It is something else.
+    """
+    if not isinstance(plain, dict) or plain.get("format") != _FORMAT:
+        raise SpaceError(f"not a space: expected a JSON object of format {_FORMAT!r}")
+    name, budget, limits = plain.get("name"), plain.get("budget"), plain.get("constraints", [])
+    if not isinstance(name, str):
+        raise SpaceError("not a space: its name must be a text")
+    if budget is not None and (
+        not isinstance(budget, dict) or budget.keys() - {"parameters", "multiply_adds"}
+    ):
+        raise SpaceError(f"not a space: its budget is {budget!r}")
+    if not isinstance(limits, list):
+        raise SpaceError(f"not a space: its constraints are {limits!r}")
+    root = node_from_plain(plain.get("root"))
+    found = None if budget is None else Budget(**budget)
+    return name, root, found, list(map(limit_from_plain, limits))
 
 
 def node_to_plain(node: Mutable) -> dict[str, Any]:
@@ -58,7 +100,7 @@ def node_to_plain(node: Mutable) -> dict[str, Any]:
             plain: dict[str, Any] = {"operation": node.name, "kind": node.kind}
             plain["parameters"] = {
                 name: node_to_plain(value)
-                if isinstance(value, ValueChoice)
+                if isinstance(value, ValueChoice | Ref)
                 else _value_to_plain(value)
                 for name, value in node.parameters.items()
             }
@@ -71,6 +113,11 @@ def node_to_plain(node: Mutable) -> dict[str, Any]:
             return {"repeat": node_to_plain(node.template), "counts": list(node.counts)}
         case Group():
             return {"all_of": {k: node_to_plain(v) for k, v in node.children.items()}}
+        case Shared():
+            parts = {k: node_to_plain(v) for k, v in node.parts.items()}
+            return {"shared": parts, "body": node_to_plain(node.body)}
+        case Ref():
+            return {"ref": node.name}
     raise SpaceError(f"{type(node).__name__} is not a kind of node that a description can hold")
 
 
@@ -88,10 +135,7 @@ def node_from_plain(plain: Any, *, depth: int = 0) -> Mutable:
         case {"operation": str(name), "kind": str(kind), "parameters": dict(given), **rest} if (
             not rest.keys() - {"neutral"}
         ):
-            parameters: dict[str, Value | ValueChoice] = {
-                key: ValueChoice(*value["values"]) if _is_choice(value) else value
-                for key, value in given.items()
-            }
+            parameters = {key: _parameter(value) for key, value in given.items()}
             neutral = rest.get("neutral")
             if neutral is not None and not isinstance(neutral, dict):
                 raise SpaceError(f"not a description: neutral of {name!r} is {neutral!r}")
@@ -102,6 +146,10 @@ def node_from_plain(plain: Any, *, depth: int = 0) -> Mutable:
             return Repeat(node_from_plain(template, depth=depth + 1), tuple(counts))
         case {"all_of": dict(children), **rest} if not rest:
             return Group(_nodes(children, depth))
+        case {"shared": dict(parts), "body": body, **rest} if not rest:
+            return Shared(_nodes(parts, depth), node_from_plain(body, depth=depth + 1))
+        case {"ref": str(name), **rest} if not rest:
+            return Ref(name)
     found = sorted(map(str, plain)) if isinstance(plain, dict) else type(plain).__name__
     raise SpaceError(f"not a description: a node cannot consist of {found}")
 
@@ -112,15 +160,16 @@ def lines(node: Mutable, name: str, indent: str = "") -> Iterator[str]:
         case ValueChoice():
             yield f"{indent}{name}: one of {', '.join(node.keys)}"
         case Operation():
-            fixed = [f"{n}={v!r}" for n, v in node.parameters.items() if n not in node.choices]
+            open_ones = {n: v for n, v in node.parameters.items() if isinstance(v, Mutable)}
+            fixed = [f"{n}={v!r}" for n, v in node.parameters.items() if n not in open_ones]
             known = f" ({', '.join(fixed)})" if fixed else ""
             yield f"{indent}{name}: {node.kind} {node.name}{known}"
-            for parameter, choice in node.choices.items():
+            for parameter, choice in open_ones.items():
                 yield from lines(choice, parameter, indent + "  ")
         case OperationChoice():
             yield f"{indent}{name}: one of {', '.join(node.keys)}"
             for key, candidate in node.candidates.items():
-                if not isinstance(candidate, Operation) or candidate.choices:
+                if not isinstance(candidate, Operation) or _is_open(candidate):
                     yield from lines(candidate, key, indent + "  ")
         case Repeat():
             yield f"{indent}{name}: repeated {', '.join(node.keys)} times"
@@ -129,6 +178,13 @@ def lines(node: Mutable, name: str, indent: str = "") -> Iterator[str]:
             yield f"{indent}{name}:"
             for child_name, child in node.children.items():
                 yield from lines(child, child_name, indent + "  ")
+        case Shared():
+            yield f"{indent}{name}, shared:"
+            for part_name, part in node.parts.items():
+                yield from lines(part, part_name, indent + "  ")
+            yield from lines(node.body, name, indent)
+        case Ref():
+            yield f"{indent}{name}: the shared {node.name}"
 
 
 def operations(node: Mutable) -> Iterator[tuple[str, str]]:
@@ -144,10 +200,23 @@ def operations(node: Mutable) -> Iterator[tuple[str, str]]:
         case Group():
             for child in node.children.values():
                 yield from operations(child)
+        case Shared():
+            for part in (*node.parts.values(), node.body):
+                yield from operations(part)
 
 
-def _is_choice(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("values"), list)
+def _is_open(node: Operation) -> bool:
+    return bool(node.choices or node.references)
+
+
+def _parameter(value: Any) -> Value | ValueChoice | Ref:
+    match value:
+        case {"values": [*values]}:
+            return ValueChoice(*values)
+        case {"ref": str(name)}:
+            return Ref(name)
+    plain: Value = value
+    return plain
 
 
 def _nodes(plain: dict[str, Any], depth: int) -> dict[str, Mutable]:

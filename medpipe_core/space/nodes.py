@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medpipe_core.space.declaration import Declaration
 from medpipe_core.space.errors import SpaceError
+from medpipe_core.space.values import Value, plain_value, value_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-Value = bool | int | float | str | None | tuple[Any, ...]
 
 _MOST_REPEATS = 10_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -61,7 +59,7 @@ class ValueChoice(Mutable):
     ) -> None:
         if not values:
             raise SpaceError("a ValueChoice needs at least one value")
-        self.values = tuple(_plain(value) for value in values)
+        self.values = tuple(plain_value(value) for value in values)
         self.keys = tuple(value_key(value) for value in self.values)
         self.declaration = Declaration.of(self.values, gt, ge, lt, le, unit, description)
         self.declaration.checked(self.values)
@@ -74,7 +72,7 @@ class ValueChoice(Mutable):
         Raises:
             SpaceError: A value is not what the declaration allows.
         """
-        choice = ValueChoice(*self.declaration.checked(map(_plain, values)))
+        choice = ValueChoice(*self.declaration.checked(map(plain_value, values)))
         choice.declaration = self.declaration
         return choice
 
@@ -97,25 +95,47 @@ class ValueChoice(Mutable):
 
 
 @dataclass(frozen=True)
+class Ref(Mutable):
+    """What an enclosing `Shared` declares under this name: its decisions, at this place.
+
+    It stands for a parameter of an operation, or for a whole part. A part that is referred to at
+    several places is decided once and has modules and weights of its own at each.
+
+    Attributes:
+        name: The name under which it is shared.
+
+    Raises:
+        SpaceError: The name cannot be one. Whether it is shared is checked by `SearchSpace`.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        _checked_name(self.name)
+
+
+@dataclass(frozen=True)
 class Operation(Mutable):
     """A named operation with fixed parameters and searchable ones.
 
     Attributes:
         kind: What the catalogue knows it as, such as `"augmentation"` or `"block"`.
         name: Its name there.
-        parameters: Name → plain value, or a `ValueChoice`.
+        parameters: Name → plain value, a `ValueChoice`, or a `Ref` to a shared one.
         neutral: Parameter → value at which the operation is the identity, whatever its other
             choices say; None where there is no such value.
     """
 
     kind: str
     name: str
-    parameters: Mapping[str, Value | ValueChoice] = field(default_factory=dict)
+    parameters: Mapping[str, Value | ValueChoice | Ref] = field(default_factory=dict)
     neutral: Mapping[str, Value] | None = None
 
     def __post_init__(self) -> None:
         frozen = {
-            _checked_name(name): value if isinstance(value, ValueChoice) else _plain(value)
+            _checked_name(name): value
+            if isinstance(value, ValueChoice | Ref)
+            else plain_value(value)
             for name, value in self.parameters.items()
         }
         object.__setattr__(self, "parameters", MappingProxyType(frozen))
@@ -123,6 +143,8 @@ class Operation(Mutable):
             return
         for name, value in self.neutral.items():
             choice = frozen.get(name)
+            if isinstance(choice, Ref):
+                continue  # what it refers to is known where it stands
             if not isinstance(choice, ValueChoice) or value_key(value) not in choice.keys:
                 raise SpaceError(
                     f"operation {self.name!r}: neutral {name}={value!r} is not among its choices"
@@ -131,8 +153,13 @@ class Operation(Mutable):
 
     @property
     def choices(self) -> dict[str, ValueChoice]:
-        """The searchable parameters by name."""
+        """The searchable parameters of its own by name."""
         return {n: value for n, value in self.parameters.items() if isinstance(value, ValueChoice)}
+
+    @property
+    def references(self) -> dict[str, Ref]:
+        """The parameters that take the value of a shared choice, by name."""
+        return {n: value for n, value in self.parameters.items() if isinstance(value, Ref)}
 
 
 @dataclass(frozen=True)
@@ -196,35 +223,48 @@ class Repeat(Mutable):
         return tuple(str(count) for count in self.counts)
 
 
-def value_key(value: Value) -> str:
-    """Return the text that stands for a value in genotypes and paths.
+@dataclass(frozen=True)
+class Shared(Mutable):
+    """A part, and nodes that it refers to by name: each is decided once, wherever it is used.
 
-    A number is written as short as it can be, so `0`, `0.0` and `-0.0` share the key `"0"`.
+    The choices of a shared node stand beside those of the body, under its name. A shared node may
+    refer to those declared before it.
+
+    Attributes:
+        parts: Name → node. Within the body `Ref(name)` stands for it.
+        body: Where the names are known.
+
+    Raises:
+        SpaceError: No part, a part that is a mere `Ref`, or a name that the body uses itself.
 
     Example:
-        >>> value_key(0.5), value_key(-30.0), value_key(True), value_key((1, 2.5))
-        ('0.5', '-30', 'true', '[1,2.5]')
+        >>> from medpipe_core import SearchSpace
+        >>> conv = Operation("block", "conv3d", {"channels": 8, "kernel": Ref("kernel")})
+        >>> body = Group({"first": conv, "second": conv})
+        >>> space = SearchSpace("even", Shared({"kernel": ValueChoice(3, 5, 7)}, body))
+        >>> space.size(), list(space.choices)
+        (3, ['kernel'])
     """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, tuple):
-        return f"[{','.join(value_key(part) for part in value)}]"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    return json.dumps(value)
 
+    parts: Mapping[str, Mutable]
+    body: Mutable
 
-def _plain(value: Any) -> Value:
-    if isinstance(value, list | tuple):
-        return tuple(_plain(part) for part in value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float) and abs(value) < float("inf"):
-        return value
-    raise SpaceError(
-        f"{value!r} is no plain value; a description holds bool, int, finite float, str, None "
-        "and tuples of these"
-    )
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", _children("Shared", self.parts))
+        if not isinstance(self.body, Mutable):
+            raise SpaceError(f"Shared: the body is a {type(self.body).__name__}, not a node")
+        for name, part in self.parts.items():
+            if isinstance(part, Ref):
+                raise SpaceError(
+                    f"Shared: {name!r} is nothing but Ref({part.name!r}); refer to {part.name!r} "
+                    "where it is used"
+                )
+        taken = sorted(self.parts.keys() & _names_within(self.body))
+        if taken:
+            raise SpaceError(
+                f"Shared: {', '.join(map(repr, taken))} would name both a shared node and a part "
+                "of the body, and their choices one path; rename one of the two"
+            )
 
 
 def _children(what: str, nodes: Mapping[str, Mutable]) -> Mapping[str, Mutable]:
@@ -235,9 +275,25 @@ def _children(what: str, nodes: Mapping[str, Mutable]) -> Mapping[str, Mutable]:
         if not isinstance(node, Mutable):
             raise SpaceError(
                 f"{what}: {name!r} is a {type(node).__name__}, not a node (ValueChoice, Operation, "
-                "OperationChoice, Group, Repeat)"
+                "OperationChoice, Group, Repeat, Shared, Ref)"
             )
     return MappingProxyType(dict(nodes))
+
+
+def _names_within(node: Mutable) -> set[str]:
+    """Return the names under which a node's choices stand directly below it."""
+    match node:
+        case Operation():
+            return set(node.choices)
+        case OperationChoice():
+            return set(node.candidates)
+        case Repeat():
+            return {f"item{number}" for number in range(1, max(node.counts) + 1)}
+        case Group():
+            return set(node.children)
+        case Shared():
+            return set(node.parts) | _names_within(node.body)
+    return set()
 
 
 def _checked_name(name: str) -> str:

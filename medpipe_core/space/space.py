@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import json
 import random
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from medpipe_core.errors import did_you_mean
-from medpipe_core.space import counting, description, walk
-from medpipe_core.space.catalogue import Catalogue, merge
-from medpipe_core.space.description import Budget
+from medpipe_core.space import counting, description, feasible, sharing, variation, walk
+from medpipe_core.space.checking import problems, refuse
+from medpipe_core.space.distinct import distinct_size
 from medpipe_core.space.errors import InvalidGenotypeError, SpaceError
 from medpipe_core.space.genotype import Genotype, parse_json
-from medpipe_core.space.nodes import Group, Mutable
+from medpipe_core.space.nodes import Group, Mutable, Shared
+from medpipe_core.space.steps import effective_choices, steps
+from medpipe_core.space.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from medpipe_core.space.nodes import Value
-    from medpipe_core.space.walk import Choice, Step
+    from medpipe_core.space.catalogue import Catalogue
+    from medpipe_core.space.constraints import Limit
+    from medpipe_core.space.description import Budget
+    from medpipe_core.space.members import Members
+    from medpipe_core.space.steps import Step
+    from medpipe_core.space.values import Value
+    from medpipe_core.space.walk import Choice
 
-_FORMAT = "medpipe-space-1"
+T = TypeVar("T")
 
 
 class SearchSpace:
@@ -34,7 +39,12 @@ class SearchSpace:
         name: How people call it.
         root: Its description.
         budget: Upper limits that every searcher keeps; None for none.
+        constraints: What its genotypes must keep; what breaks one is no member.
         catalogue: Who makes its operations; needed to bind modules, not to describe or sample.
+
+    Raises:
+        SpaceError: A reference leads nowhere, a constraint is about a path or key that is not
+            there, or nothing keeps all constraints.
 
     Example:
         >>> from medpipe_core import Group, SearchSpace, ValueChoice
@@ -52,43 +62,71 @@ class SearchSpace:
         root: Mutable,
         *,
         budget: Budget | None = None,
+        constraints: Iterable[Limit] = (),
         catalogue: Catalogue | None = None,
     ) -> None:
         self.name = name
         self.root = root
         self.budget = budget
+        self.constraints = tuple(constraints)
         self.catalogue = catalogue
+        sharing.check(root, name)
+        if self.constraints and self.size() == 0:
+            raise SpaceError(
+                f"space {name!r}: no genotype keeps all constraints "
+                f"({'; '.join(map(str, self.constraints))}); drop or loosen one"
+            )
 
     def __repr__(self) -> str:
         return f"<SearchSpace {self.name!r}: {len(self.choices)} choices>"
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits over the description and budget; the name does not count."""
-        return description.digest(self.root, self.budget)
+        """Sixteen hexadecimal digits over description, budget and constraints, not the name."""
+        return description.digest(self.root, self.budget, self.constraints)
 
     @cached_property
     def choices(self) -> Mapping[str, Choice]:
         """Every choice of the space by path, active or not, in tree order."""
         return MappingProxyType({choice.path: choice for choice in walk.all_choices(self.root)})
 
+    @cached_property
+    def tally(self) -> Tally:
+        """The constraints, bound to the choices they are about."""
+        return Tally(self.constraints, self.choices, self.name)
+
+    @cached_property
+    def members(self) -> Members[int]:
+        """The genotypes that keep the constraints, for counting."""
+        return feasible.counted(self.root, self.tally)
+
     def with_catalogue(self, catalogue: Catalogue) -> SearchSpace:
         """Return the same space, its operations made by another catalogue."""
-        return SearchSpace(self.name, self.root, budget=self.budget, catalogue=catalogue)
+        return SearchSpace(
+            self.name,
+            self.root,
+            budget=self.budget,
+            constraints=self.constraints,
+            catalogue=catalogue,
+        )
 
     # Counting
 
     def size(self) -> int:
-        """Count the genotypes, exactly."""
+        """Count the genotypes that keep the constraints, exactly."""
+        if self.constraints:
+            return self.members.total() or 0
         return counting.size(self.root)
 
     def distinct_size(self) -> int:
-        """Count the distinct functions: an operation at its neutral values counts once."""
-        return counting.distinct_size(self.root)
+        """Count the distinct functions: genotypes that `canonical` makes one count once."""
+        return distinct_size(self.root, self.tally)
 
     def rank(self, genotype: Genotype) -> int:
         """Return the genotype's position in [0, size())."""
         self.validate(genotype)
+        if self.constraints:
+            return feasible.rank(self.members, genotype.choices)
         return counting.rank(self.root, "", genotype.choices)
 
     def unrank(self, index: int) -> Genotype:
@@ -99,6 +137,8 @@ class SearchSpace:
         """
         if not 0 <= index < self.size():
             raise IndexError(f"space {self.name!r} has {self.size()} genotypes; none is {index}")
+        if self.constraints:
+            return self._genotype(feasible.unrank(self.members, index))
         chosen: dict[str, str] = {}
         counting.unrank(self.root, "", index, chosen)
         return self.decide(lambda choice: chosen[choice.path])
@@ -106,7 +146,10 @@ class SearchSpace:
     # Making genotypes
 
     def decide(self, pick: Callable[[Choice], str]) -> Genotype:
-        """Build a genotype by asking `pick` for the key of each active choice, in tree order."""
+        """Build a genotype by asking `pick` for the key of each active choice, in tree order.
+
+        Constraints are not looked at; `admits` says whether it keeps them.
+        """
         chosen: dict[str, str] = {}
 
         def choose(path: str) -> str:
@@ -123,7 +166,7 @@ class SearchSpace:
         Raises:
             InvalidGenotypeError: They do not fit; the text names every wrong path.
         """
-        self._refuse(self._problems(choices))
+        refuse(self, problems(self, choices))
         return self.decide(lambda choice: choices[choice.path])
 
     def sample(self, *, seed: int | None = None, rng: random.Random | None = None) -> Genotype:
@@ -132,8 +175,15 @@ class SearchSpace:
         Give either a seed or a generator. In a conditional space a key is drawn in proportion to
         the number of members under it.
         """
-        rng = _generator(seed, rng)
-        return self.decide(lambda choice: _draw(choice, rng))
+        return variation.sample(self, _generator(seed, rng))
+
+    def cheapest(self, costs: Mapping[str, Mapping[str, float]]) -> Genotype:
+        """Return a member of the least total cost over its active choices.
+
+        Args:
+            costs: Choice path → key → cost, for every choice of the space.
+        """
+        return self._genotype(feasible.cheapest(feasible.priced(self.root, self.tally, costs)))
 
     def mutate(
         self,
@@ -149,27 +199,10 @@ class SearchSpace:
         that become active are drawn uniformly.
 
         Raises:
-            SpaceError: The genotype has fewer than `count` choices that could change.
+            SpaceError: The genotype has fewer than `count` choices that could change, or no such
+                change keeps the constraints.
         """
-        rng = _generator(seed, rng)
-        self.validate(genotype)
-        idle = self._without_effect(genotype)
-        able = [p for p in genotype if p not in idle and len(self.choices[p].keys) > 1]
-        if len(able) < count:
-            raise SpaceError(
-                f"space {self.name!r}: {len(able)} choices of this genotype can change, not {count}"
-            )
-        changed = set(rng.sample(able, count))
-
-        def pick(choice: Choice) -> str:
-            known = genotype.choices.get(choice.path)
-            if known is None:
-                return _draw(choice, rng)
-            if choice.path not in changed:
-                return known
-            return rng.choice([key for key in choice.keys if key != known])
-
-        return self.decide(pick)
+        return variation.mutate(self, genotype, _generator(seed, rng), count)
 
     def crossover(
         self,
@@ -179,27 +212,30 @@ class SearchSpace:
         seed: int | None = None,
         rng: random.Random | None = None,
     ) -> Genotype:
-        """Return a genotype that takes each choice from one of two parents at random."""
-        rng = _generator(seed, rng)
-        self.validate(one)
-        self.validate(other)
+        """Return a genotype that takes each choice from one of two parents at random.
 
-        def pick(choice: Choice) -> str:
-            parents = [p for p in (one, other) if choice.path in p.choices]
-            return rng.choice(parents)[choice.path]
-
-        return self.decide(pick)
+        Where constraints forbid nearly every mixture, it is drawn from those that keep them; the
+        parents are among these.
+        """
+        return variation.crossover(self, one, other, _generator(seed, rng))
 
     def canonical(self, genotype: Genotype) -> Genotype:
         """Return the representative of all genotypes that do the same.
 
-        Choices without effect, because their operation is at its neutral values, are set to their
-        first key, so that duplicates compare equal.
+        Choices without effect, because their operation is at its neutral values or nothing that is
+        chosen uses what is shared, are set to their first key, so that duplicates compare equal.
+        Where that breaks a constraint, it is the first member that does the same.
         """
-        idle = self._without_effect(genotype)
-        return self.decide(
-            lambda choice: choice.keys[0] if choice.path in idle else genotype[choice.path]
-        )
+        return variation.canonical(self, genotype)
+
+    def effective(self, genotype: Genotype) -> frozenset[str]:
+        """Return the paths of the choices that have an effect.
+
+        Raises:
+            InvalidGenotypeError: The genotype is not of this space.
+        """
+        self.resolve(genotype)
+        return frozenset(effective_choices(self.root, genotype.choices))
 
     # Reading genotypes
 
@@ -209,15 +245,19 @@ class SearchSpace:
         Raises:
             InvalidGenotypeError: It is not; the text names every wrong path with what is near.
         """
-        problems = self._problems(genotype.choices)
+        found = problems(self, genotype.choices)
         if genotype.space_digest != self.digest:
-            problems.insert(
+            found.insert(
                 0,
                 f"it was made for space {genotype.space!r} with digest {genotype.space_digest}, "
                 f"this one has digest {self.digest}"
-                + ("" if problems else "; all choices fit, so fixed parameters or order differ"),
+                + ("" if found else "; all choices fit, so fixed parts, order or limits differ"),
             )
-        self._refuse(problems)
+        refuse(self, found)
+
+    def admits(self, genotype: Genotype) -> bool:
+        """Say whether a genotype of this description keeps the constraints."""
+        return self.tally.admits(genotype.choices) if self.constraints else True
 
     def value(self, genotype: Genotype, path: str) -> Value:
         """Return the value that a genotype gives to a choice of values or counts.
@@ -242,7 +282,7 @@ class SearchSpace:
         if genotype.space_digest != self.digest:
             self.validate(genotype)
         try:
-            return tuple(walk.steps(self.root, genotype.choices))
+            return tuple(steps(self.root, genotype.choices))
         except (KeyError, ValueError):
             self.validate(genotype)
             raise
@@ -250,20 +290,31 @@ class SearchSpace:
     def part(self, name: str, genotype: Genotype) -> tuple[SearchSpace, Genotype]:
         """Return a top-level part as a space of its own, with its share of a genotype.
 
+        It keeps the constraints that are about it alone, and has no budget.
+
         Raises:
-            SpaceError: The space has no such part.
+            SpaceError: The space has no such part, or the part refers to what is shared outside it.
         """
-        parts = self.root.children if isinstance(self.root, Group) else {}
+        root = self.root
+        while isinstance(root, Shared):
+            root = root.body
+        parts = root.children if isinstance(root, Group) else {}
         if name not in parts:
             raise SpaceError(
                 f"space {self.name!r} has no part {name!r}.{did_you_mean(name, parts)}"
             )
-        space = SearchSpace(name, parts[name], catalogue=self.catalogue)
+        own = [limit for limit in (c.within(name) for c in self.constraints) if limit is not None]
+        try:
+            space = SearchSpace(name, parts[name], constraints=own, catalogue=self.catalogue)
+        except SpaceError as error:
+            raise SpaceError(
+                f"part {name!r} of space {self.name!r} cannot stand alone: {error}"
+            ) from error
         return space, space.genotype(
             {
-                path.removeprefix(f"{name}/"): key
+                path.removeprefix(name).removeprefix("/"): key
                 for path, key in genotype.choices.items()
-                if path.startswith(f"{name}/")
+                if path == name or path.startswith(f"{name}/")
             }
         )
 
@@ -271,17 +322,12 @@ class SearchSpace:
 
     def describe(self) -> str:
         """Return a readable description, a line for each part."""
-        return "\n".join(description.lines(self.root, self.name))
+        limits = (f"constraint: {limit}" for limit in self.constraints)
+        return "\n".join((*description.lines(self.root, self.name), *limits))
 
     def to_json(self) -> str:
         """Return the description as JSON text; the catalogue is not part of it."""
-        plain: dict[str, Any] = {"format": _FORMAT, "name": self.name}
-        plain["root"] = description.node_to_plain(self.root)
-        if self.budget is not None:
-            plain["budget"] = {
-                "parameters": self.budget.parameters,
-                "multiply_adds": self.budget.multiply_adds,
-            }
+        plain = description.space_to_plain(self)
         return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -292,21 +338,8 @@ class SearchSpace:
             SpaceError: The text is something else.
         """
         plain = parse_json(text, SpaceError, "a space")
-        if not isinstance(plain, dict) or plain.get("format") != _FORMAT:
-            raise SpaceError(f"not a space: expected a JSON object of format {_FORMAT!r}")
-        name, budget = plain.get("name"), plain.get("budget")
-        if not isinstance(name, str):
-            raise SpaceError("not a space: its name must be a text")
-        if budget is not None and (
-            not isinstance(budget, dict) or budget.keys() - {"parameters", "multiply_adds"}
-        ):
-            raise SpaceError(f"not a space: its budget is {budget!r}")
-        return cls(
-            name,
-            description.node_from_plain(plain.get("root")),
-            budget=None if budget is None else Budget(**budget),
-            catalogue=catalogue,
-        )
+        name, root, budget, constraints = description.space_from_plain(plain)
+        return cls(name, root, budget=budget, constraints=constraints, catalogue=catalogue)
 
     def _genotype(self, chosen: Mapping[str, str]) -> Genotype:
         return Genotype(
@@ -320,77 +353,8 @@ class SearchSpace:
         named = sorted(set(description.operations(self.root)))
         return dict(self.catalogue.origin(kind, name) for kind, name in named)
 
-    def _without_effect(self, genotype: Genotype) -> frozenset[str]:
-        idle: set[str] = set()
-        for step in self.resolve(genotype):
-            if step.neutral:
-                own = {p for p in step.choices if self.choices[p].owner == step.path}
-                idle |= own - {walk.join(step.path, name) for name in self._neutral[step.path]}
-        return frozenset(idle)
-
-    @cached_property
-    def _neutral(self) -> Mapping[str, tuple[str, ...]]:
-        return dict(walk.neutral_parameters(self.root))
-
-    def _problems(self, choices: Mapping[str, str]) -> list[str]:
-        problems = []
-        for path, key in choices.items():
-            if path not in self.choices:
-                problems.append(f"{path!r} is no choice.{did_you_mean(path, self.choices)}")
-            elif key not in self.choices[path].keys:
-                hint = did_you_mean(str(key), self.choices[path].keys)
-                problems.append(f"{path!r} cannot be {key!r}.{hint}")
-        if problems:
-            return problems
-        missing: list[str] = []
-
-        def choose(path: str) -> str:
-            if path not in choices:
-                missing.append(path)
-            return choices.get(path, self.choices[path].keys[0])
-
-        active = set(walk.active_choices(self.root, choose))
-        problems += [f"{path!r} is missing" for path in missing]
-        problems += [f"{path!r} is not active here" for path in choices if path not in active]
-        return problems
-
-    def _refuse(self, problems: list[str]) -> None:
-        if not problems:
-            return
-        shown = "; ".join(problems[:10])
-        more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise InvalidGenotypeError(f"not a genotype of space {self.name!r}: {shown}{more}")
-
-
-def compose(
-    name: str, *, budget: Budget | None = None, **parts: SearchSpace | Mutable
-) -> SearchSpace:
-    """Put spaces side by side; the choices of each get its name as a prefix.
-
-    Args:
-        name: Name of the new space.
-        budget: Limits of the new space; those of the parts are not taken over.
-        parts: Name → space or node, in running order.
-
-    Example:
-        >>> from medpipe_core import Group, SearchSpace, ValueChoice, compose
-        >>> one = SearchSpace("one", Group({"x": ValueChoice(1, 2)}))
-        >>> list(compose("both", a=one, b=one).choices)
-        ['a/x', 'b/x']
-    """
-    nodes = {n: part.root if isinstance(part, SearchSpace) else part for n, part in parts.items()}
-    catalogues = [part.catalogue for part in parts.values() if isinstance(part, SearchSpace)]
-    return SearchSpace(name, Group(nodes), budget=budget, catalogue=merge(catalogues))
-
 
 def _generator(seed: int | None, rng: random.Random | None) -> random.Random:
     if (seed is None) == (rng is None):
         raise SpaceError("give either seed=<int> or rng=<random.Random>, one of the two")
     return rng if rng is not None else random.Random(seed)  # noqa: S311
-
-
-def _draw(choice: Choice, rng: random.Random) -> str:
-    if choice.weights is None:
-        return rng.choice(choice.keys)
-    sums = list(itertools.accumulate(choice.weights))
-    return choice.keys[bisect.bisect_right(sums, rng.randrange(sums[-1]))]

@@ -11,11 +11,17 @@ from torch import nn
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.seeding import child_seed, seeded_init
-from medpipe_core.space import Group, Mutable, Operation, OperationChoice, Repeat, ValueChoice
+from medpipe_core.space import Group, Mutable, Operation, OperationChoice, Ref, Repeat, Shared
+from medpipe_core.space.sharing import NOTHING_SHARED, Declared, declare, join
+from medpipe_core.space.values import value_key
 from medpipe_core.supernet.augmentation import Augmentation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from medpipe_core.space import Catalogue, Genotype, SearchSpace, Step
+
+    Names = Mapping[str, Declared]
 
 AUGMENTATION = "augmentation"
 BLOCK = "block"
@@ -43,12 +49,7 @@ def catalogue_of(space: SearchSpace, catalogue: Catalogue | None) -> Catalogue:
 
 def variant_key(step: Step, genotype: Genotype) -> str:
     """Name the module that a block step runs as: its path and the values chosen for it."""
-    own = step.path + "/"
-    chosen = [
-        f"{path.removeprefix(own)}={genotype[path]}"
-        for path in step.choices
-        if path.startswith(own)
-    ]
+    chosen = [f"{name}={genotype[path]}" for name, path in step.sources.items()]
     return module_name(step.path, chosen)
 
 
@@ -140,15 +141,15 @@ def bind_blocks(
 ) -> BoundBlocks:
     """Build a module for every candidate of every block of a space.
 
-    A block whose own parameter is a choice gets one module for each of the choice's values, with
-    weights of its own.
+    A block whose parameter is a choice gets one module for each of the choice's values, with
+    weights of its own; so it is at every place where a shared choice or part is referred to.
 
     Raises:
         BindingError: Candidates of one choice disagree about channels, an augmentation stands
             after a block, or a factory failed.
     """
     binder = _Binder(catalogue, seed)
-    out_channels = binder.walk(space.root, "", in_channels)
+    out_channels = binder.walk(space.root, "", in_channels, NOTHING_SHARED)
     return BoundBlocks(binder.modules, out_channels)
 
 
@@ -158,25 +159,30 @@ class _Binder:
         self.seed = seed
         self.modules: dict[str, nn.Module] = {}
 
-    def walk(self, node: Mutable, path: str, channels: int) -> int:
-        """Bind what lies under `node`; return the channels that leave it."""
+    def walk(self, node: Mutable, path: str, channels: int, names: Names) -> int:
+        """Bind what lies under `node`, which may refer to `names`; return the channels after it."""
         match node:
             case Group():
                 for name, child in node.children.items():
-                    channels = self.walk(child, _join(path, name), channels)
+                    channels = self.walk(child, join(path, name), channels, names)
                 return channels
             case OperationChoice():
                 return self._agree(
                     path,
                     {
-                        key: self.walk(candidate, _join(path, key), channels)
+                        key: self.walk(candidate, join(path, key), channels, names)
                         for key, candidate in node.candidates.items()
                     },
                 )
             case Repeat():
-                return self._repeat(node, path, channels)
+                return self._repeat(node, path, channels, names)
+            case Shared():
+                # The paths of its choices are of no matter here: a module stands at its own place.
+                return self.walk(node.body, path, channels, declare(node, path, names))
+            case Ref(name=name):
+                return self.walk(names[name].node, path, channels, names[name].names)
             case Operation(kind=kind) if kind == BLOCK:
-                return self._block(node, path, channels)
+                return self._block(node, path, channels, names)
             case Operation(kind=kind) if kind == AUGMENTATION:
                 if self.modules:
                     raise BindingError(
@@ -185,17 +191,24 @@ class _Binder:
                     )
         return channels
 
-    def _repeat(self, node: Repeat, path: str, channels: int) -> int:
+    def _repeat(self, node: Repeat, path: str, channels: int, names: Names) -> int:
         after = {0: channels}
         for number in range(1, max(node.counts) + 1):
             after[number] = self.walk(
-                node.template, _join(path, f"item{number}"), after[number - 1]
+                node.template, join(path, f"item{number}"), after[number - 1], names
             )
         return self._agree(path, {str(count): after[count] for count in node.counts})
 
-    def _block(self, node: Operation, path: str, channels: int) -> int:
-        choices = {n: v for n, v in node.parameters.items() if isinstance(v, ValueChoice)}
-        fixed = {n: v for n, v in node.parameters.items() if n not in choices}
+    def _block(self, node: Operation, path: str, channels: int, names: Names) -> int:
+        # Parameters that refer to one shared choice take their values together.
+        shared = {parameter: ref.name for parameter, ref in node.references.items()}
+        origin = {
+            n: shared.get(n, f"/{n}") for n in node.parameters if n in shared or n in node.choices
+        }
+        choices = {
+            origin[n]: names[shared[n]].choice if n in shared else node.choices[n] for n in origin
+        }
+        fixed = {n: v for n, v in node.parameters.items() if n not in origin}
         if math.prod(len(choice.values) for choice in choices.values()) > _MOST_VARIANTS:
             raise BindingError(
                 f"{path}: block {node.name!r} has more than {_MOST_VARIANTS} combinations of its "
@@ -203,8 +216,9 @@ class _Binder:
             )
         leaving: dict[str, int] = {}
         for values in itertools.product(*(choice.values for choice in choices.values())):
-            chosen = dict(zip(choices, values, strict=True))
-            keys = [f"{n}={choices[n].key_of(value)}" for n, value in chosen.items()]
+            taken = dict(zip(choices, values, strict=True))
+            chosen = {n: taken[source] for n, source in origin.items()}
+            keys = [f"{n}={value_key(value)}" for n, value in chosen.items()]
             key = module_name(path, keys)
             block = build_block(
                 self.catalogue,
@@ -226,10 +240,6 @@ class _Binder:
                 f"{path}: candidates must give the same number of channels, but {found}"
             )
         return next(iter(leaving.values()))
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}/{name}" if path else name
 
 
 def magnitude_names(factory: object) -> frozenset[str]:

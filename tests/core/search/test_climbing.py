@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medpipe_core import Group, OperationChoice, SearchSpace, ValueChoice
+from medpipe_core import Group, Limit, OperationChoice, SearchSpace, ValueChoice
 from medpipe_core.search.climbing import climb
 
 SIZES = SearchSpace(
@@ -61,3 +61,15 @@ def test_without_a_budget_it_reaches_the_preferred_keys_from_anywhere(regrets, r
 @given(regrets())
 def test_where_nothing_else_is_admitted_it_stays(regrets):
     assert climb(SIZES, CHEAPEST, regrets, lambda genotype: genotype == CHEAPEST) == CHEAPEST
+
+
+SWITCHES = Group({name: ValueChoice("on", "off") for name in "abcde"})
+PAIRS = SearchSpace("pairs", SWITCHES, constraints=[Limit({"*": ["on"]}, at_least=2, at_most=2)])
+
+
+@given(st.lists(st.floats(0.1, 5), min_size=5, max_size=5, unique=True), st.integers(0, 9))
+def test_where_a_constraint_ties_choices_together_they_change_together(gains, rank):
+    found = {name: {"on": 0.0, "off": gain} for name, gain in zip("abcde", gains, strict=True)}
+    climbed = climb(PAIRS, PAIRS.unrank(rank), found, PAIRS.admits)
+    on = {name for name, key in climbed.choices.items() if key == "on"}
+    assert on == set(sorted("abcde", key=lambda name: -found[name]["off"])[:2])

@@ -32,10 +32,35 @@ def test_a_genotype_with_a_spoilt_field_is_refused_or_read(key, value):
     assert all(isinstance(text, str) for text in genotype.choices.values())
 
 
-@given(st.sampled_from([*SPACE, "budget"]), PLAIN)
+@given(st.sampled_from([*SPACE, "budget", "constraints"]), PLAIN)
 def test_a_description_with_a_spoilt_field_is_refused_or_read(key, value):
     try:
         space = SearchSpace.from_json(json.dumps({**SPACE, key: value}))
+    except MedpipeError:
+        return
+    assert space.size() >= 1
+
+
+SHARED = {"shared": {"k": {"values": [1]}}, "body": {"all_of": {"x": {"ref": "k"}}}}
+LIMIT = {"keys": {"x": ["1"]}, "at_least": 0, "at_most": 1, "reason": ""}
+
+
+@given(st.sampled_from([*SHARED]), PLAIN)
+def test_a_spoilt_scope_is_refused_or_read(key, value):
+    root = {**SHARED, key: value}
+    try:
+        space = SearchSpace.from_json(json.dumps({**SPACE, "root": root}))
+    except MedpipeError:
+        return
+    assert space.size() >= 1
+
+
+@given(st.sampled_from([*LIMIT]), PLAIN)
+def test_a_spoilt_constraint_is_refused_or_read(key, value):
+    root = {"all_of": {"x": {"values": [1, 2]}}}
+    spoilt = {**SPACE, "root": root, "constraints": [{**LIMIT, key: value}]}
+    try:
+        space = SearchSpace.from_json(json.dumps(spoilt))
     except MedpipeError:
         return
     assert space.size() >= 1

@@ -1,0 +1,51 @@
+"""What is wrong with choices that are to be a genotype of a space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from medpipe_core.errors import did_you_mean
+from medpipe_core.space import walk
+from medpipe_core.space.errors import InvalidGenotypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from medpipe_core.space.space import SearchSpace
+
+
+def problems(space: SearchSpace, choices: Mapping[str, str]) -> list[str]:
+    """Return every wrong path with what is near; where none is, the constraints that are broken."""
+    found = []
+    for path, key in choices.items():
+        if path not in space.choices:
+            found.append(f"{path!r} is no choice.{did_you_mean(path, space.choices)}")
+        elif key not in space.choices[path].keys:
+            hint = did_you_mean(str(key), space.choices[path].keys)
+            found.append(f"{path!r} cannot be {key!r}.{hint}")
+    if found:
+        return found
+    missing: list[str] = []
+
+    def choose(path: str) -> str:
+        if path not in choices:
+            missing.append(path)
+        return choices.get(path, space.choices[path].keys[0])
+
+    active = set(walk.active_choices(space.root, choose))
+    found += [f"{path!r} is missing" for path in missing]
+    found += [f"{path!r} is not active here" for path in choices if path not in active]
+    return found or space.tally.problems(choices)
+
+
+def refuse(space: SearchSpace, found: Sequence[str]) -> None:
+    """Raise what was found wrong, if anything.
+
+    Raises:
+        InvalidGenotypeError: Something was.
+    """
+    if not found:
+        return
+    shown = "; ".join(found[:10])
+    more = f"; and {len(found) - 10} more" if len(found) > 10 else ""
+    raise InvalidGenotypeError(f"not a genotype of space {space.name!r}: {shown}{more}")

@@ -1,0 +1,140 @@
+"""Drawing members, changing and mixing them.
+
+Constraints are kept by drawing again; where that would take long, by drawing from exact counts.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from typing import TYPE_CHECKING
+
+from medpipe_core.space import counting, feasible
+from medpipe_core.space.constraints import Limit
+from medpipe_core.space.errors import SpaceError
+from medpipe_core.space.tally import Tally
+
+if TYPE_CHECKING:
+    import random
+
+    from medpipe_core.space.genotype import Genotype
+    from medpipe_core.space.members import Members
+    from medpipe_core.space.space import SearchSpace
+    from medpipe_core.space.walk import Choice
+
+_TRIES = 100
+_RARE = 16
+
+
+def sample(space: SearchSpace, rng: random.Random) -> Genotype:
+    """Draw a member uniformly."""
+    if space.constraints and space.size() * _RARE < counting.size(space.root):
+        return _draw_from(space, space.members, rng)
+    while True:
+        genotype = space.decide(lambda choice: _draw(choice, rng))
+        if space.admits(genotype):
+            return genotype
+
+
+def mutate(space: SearchSpace, genotype: Genotype, rng: random.Random, count: int) -> Genotype:
+    """Return the member with `count` choices that have an effect changed."""
+    space.validate(genotype)
+    effective = space.effective(genotype)
+    able = [p for p in genotype if p in effective and len(space.choices[p].keys) > 1]
+    if len(able) < count:
+        raise SpaceError(
+            f"space {space.name!r}: {len(able)} choices of this genotype can change, not {count}"
+        )
+
+    def attempt() -> Genotype:
+        changed = set(rng.sample(able, count))
+
+        def pick(choice: Choice) -> str:
+            known = genotype.choices.get(choice.path)
+            if known is None:
+                return _draw(choice, rng)
+            if choice.path not in changed:
+                return known
+            return rng.choice([key for key in choice.keys if key != known])
+
+        return space.decide(pick)
+
+    for _ in range(_TRIES):
+        mutant = attempt()
+        if space.admits(mutant):
+            return mutant
+    return _rare_mutant(space, genotype, rng, count, able)
+
+
+def crossover(space: SearchSpace, one: Genotype, other: Genotype, rng: random.Random) -> Genotype:
+    """Return a member that takes each choice from one of two parents."""
+    space.validate(one)
+    space.validate(other)
+
+    def pick(choice: Choice) -> str:
+        parents = [p for p in (one, other) if choice.path in p.choices]
+        return rng.choice(parents)[choice.path]
+
+    for _ in range(_TRIES):
+        child = space.decide(pick)
+        if space.admits(child):
+            return child
+
+    def weigh(path: str, key: str) -> int | None:
+        return sum(parent.choices.get(path) == key for parent in (one, other)) or None
+
+    return _draw_from(space, feasible.counted(space.root, space.tally, weigh), rng)
+
+
+def canonical(space: SearchSpace, genotype: Genotype) -> Genotype:
+    """Return the one member that stands for all that do the same."""
+    effective = space.effective(genotype)
+
+    def pick(choice: Choice) -> str:
+        return genotype[choice.path] if choice.path in effective else choice.keys[0]
+
+    plainest = space.decide(pick)
+    if space.admits(plainest) or not space.admits(genotype):
+        return plainest
+
+    def weigh(path: str, key: str) -> int | None:
+        return 1 if path not in effective or genotype[path] == key else None
+
+    alike = feasible.counted(space.root, space.tally, weigh)
+    first = feasible.unrank(alike, 0)
+    return space.decide(lambda choice: first[choice.path])
+
+
+def _rare_mutant(
+    space: SearchSpace, genotype: Genotype, rng: random.Random, count: int, able: list[str]
+) -> Genotype:
+    """Draw from the exact set of mutants: the number of changes is one more constraint."""
+    others = {
+        path: [key for key in space.choices[path].keys if key != genotype[path]] for path in able
+    }
+    changes = Limit(others, at_least=count, at_most=count)
+    tally = Tally((*space.constraints, changes), space.choices, space.name)
+
+    def weigh(path: str, key: str) -> int | None:
+        free = path in others or path not in genotype.choices
+        return 1 if free or genotype[path] == key else None
+
+    mutants = feasible.counted(space.root, tally, weigh)
+    if mutants.total() is None:
+        raise SpaceError(
+            f"space {space.name!r}: changing {count} of this genotype's choices always breaks a "
+            f"constraint ({'; '.join(map(str, space.constraints))}); change another number of them"
+        )
+    return _draw_from(space, mutants, rng)
+
+
+def _draw_from(space: SearchSpace, members: Members[int], rng: random.Random) -> Genotype:
+    chosen = feasible.draw(members, rng)
+    return space.decide(lambda choice: chosen[choice.path])
+
+
+def _draw(choice: Choice, rng: random.Random) -> str:
+    if choice.weights is None:
+        return rng.choice(choice.keys)
+    sums = list(itertools.accumulate(choice.weights))
+    return choice.keys[bisect.bisect_right(sums, rng.randrange(sums[-1]))]
