@@ -218,10 +218,10 @@ def test_sampling_needs_exactly_one_source_of_randomness(conditional):
 def test_ten_thousand_choices_are_sampled_and_counted_in_about_linear_time():
     def seconds(width):
         space = SearchSpace("wide", Group({f"c{i}": ValueChoice(1, 2) for i in range(width)}))
-        began = time.perf_counter()
+        began = time.process_time()
         assert space.size() == 2**width
         space.mutate(space.sample(seed=0), seed=1)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     narrow, wide = (min(seconds(width) for _ in range(4)) for width in (1000, 10_000))
     assert wide < 40 * narrow
