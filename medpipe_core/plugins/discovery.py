@@ -7,10 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medpipe_core.plugins.errors import PluginError
-from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP
+from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP, PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+ANY_VERSION = ENTRY_POINT_GROUP.rpartition(".v")[0] + ".v"
 
 
 class Candidate(NamedTuple):
@@ -39,15 +41,17 @@ class Candidate(NamedTuple):
 def installed() -> list[Candidate]:
     """Return the entry points of every installed distribution, by distribution, then by name.
 
-    Of a distribution that lies on the path twice, as beside its own source, the first copy counts,
-    as it does for an import.
+    Those of medpipe itself come first, so that nobody takes a name away from it unawares. Of a
+    distribution that lies on the path twice, as beside its own source, the first copy counts, as it
+    does for an import.
     """
     found: dict[str, list[Candidate]] = {}
     for distribution in importlib.metadata.distributions():
         points = _read(distribution)
         if points:
             found.setdefault(normal(points[0].distribution), points)
-    return [point for name in sorted(found) for point in sorted(found[name], key=lambda p: p.name)]
+    order = sorted(found, key=lambda name: (name != PROJECT, name))
+    return [point for name in order for point in sorted(found[name], key=lambda p: p.name)]
 
 
 def normal(distribution: str) -> str:
@@ -59,16 +63,33 @@ def _read(distribution: importlib.metadata.Distribution) -> list[Candidate]:
     name = version = ""
     try:
         # Most distributions have no plugin, and reading their whole metadata would take long.
-        if ENTRY_POINT_GROUP not in (distribution.read_text("entry_points.txt") or ""):
+        if ANY_VERSION not in (distribution.read_text("entry_points.txt") or ""):
             return []
         name = distribution.metadata["Name"] or ""
         version = distribution.metadata["Version"] or "?"
         if not name:
             raise ValueError("METADATA has no Name")
         points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
-        return [Candidate(p.name, name, version, p.value, p.load) for p in points]
+        if points:
+            return [Candidate(p.name, name, version, p.value, p.load) for p in points]
+        others = [p for p in distribution.entry_points if p.group.startswith(ANY_VERSION)]
+        return [_other_version(p, name, version) for p in others]
     except Exception as error:  # damaged metadata of one distribution hides no other
         return [_damaged(distribution, name, version, error)]
+
+
+def _other_version(
+    point: importlib.metadata.EntryPoint, distribution: str, version: str
+) -> Candidate:
+    """Return a plugin for another version of this interface; it fails with words, if loaded."""
+
+    def load() -> Any:
+        raise PluginError(
+            f"it is made for the plugin interface {point.group!r}, and this medpipe has "
+            f"{ENTRY_POINT_GROUP!r}; install a release of {distribution} that is made for that one"
+        )
+
+    return Candidate(point.name, distribution, version, point.value, load)
 
 
 def _damaged(

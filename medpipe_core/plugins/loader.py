@@ -12,7 +12,6 @@ import sys
 import traceback
 import types
 import zlib
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +39,8 @@ def load_plugins(
 ) -> Registry:
     """Load every installed plugin and return what they registered.
 
-    The installed ones come in the order of their distributions' names, then of their own; files
-    come last, so that none of them takes a name from an installed plugin.
+    medpipe's own come first, then those of other distributions in the order of their names; files
+    come last. A name is whose it was first, so none of them takes it from an earlier one.
 
     Args:
         disable: Names of entry points or distributions to leave out.
@@ -71,14 +70,17 @@ def load_candidates(
     """
     off = [disable] if isinstance(disable, str) else list(disable)
     awake = [candidate for candidate in found if not _is_off(candidate, off)]
-    names = Counter(candidate.name for candidate in awake)
+    owners: dict[str, Candidate] = {}
+    for candidate in awake:
+        owners.setdefault(candidate.name, candidate)
     entries: dict[tuple[str, str], Entry] = {}
     records: list[PluginRecord] = []
     for candidate in found:
         if candidate not in awake:
             records.append(_record(candidate, status="disabled"))
-        elif names[candidate.name] > 1:
-            records.append(_record(candidate, status="failed", error=_twice(candidate, awake)))
+        elif owners[candidate.name] is not candidate:
+            error = _twice(candidate, owners[candidate.name])
+            records.append(_record(candidate, status="failed", error=error))
         else:
             records.append(_load_one(candidate, entries, records))
     failures = [record.error for record in records if record.status == "failed"]
@@ -183,13 +185,12 @@ def _remedy(candidate: Candidate) -> str:
     )
 
 
-def _twice(candidate: Candidate, found: list[Candidate]) -> str:
-    alike = [other for other in found if other.name == candidate.name]
-    owners = " and ".join(f"{other.distribution} {other.version}" for other in alike)
+def _twice(candidate: Candidate, owner: Candidate) -> str:
     return (
-        f"plugin {candidate.name!r} was left out: {owners} both have an entry point of that name "
-        f"({', '.join(other.target for other in alike)}). Rename or uninstall one, or disable a "
-        f"distribution, as with plugins.disable=[{candidate.distribution}]"
+        f"plugin {candidate.name!r} ({candidate.target}) of {candidate.distribution} "
+        f"{candidate.version} was left out: {owner.distribution} {owner.version} has a plugin of "
+        f"that name already ({owner.target}). Rename or uninstall one, or disable a distribution, "
+        f"as with plugins.disable=[{owner.distribution}]"
     )
 
 

@@ -155,6 +155,10 @@ class Registry:
         entry = self.entry(kind, name)
         return entry.distribution, entry.version
 
+    def versions(self) -> dict[str, str]:
+        """Return distribution → version of everything registered."""
+        return {entry.distribution: entry.version for entry in self._entries.values()}
+
     def create(self, kind: str, name: str, /, *args: Any, **parameters: Any) -> Any:
         """Check parameters and call the factory: `factory(*args, **checked parameters)`.
 

@@ -67,7 +67,9 @@ def run(
 def registry_for(given: Mapping[str, Any]) -> Registry:
     """Load the plugins that a configuration wants."""
     return load_plugins(
-        disable=_texts(given.get("plugins.disable")), load=_texts(given.get("plugins.load"))
+        disable=_texts(given.get("plugins.disable")),
+        load=_texts(given.get("plugins.load")),
+        strict=given.get("plugins.strict") is True,
     )
 
 

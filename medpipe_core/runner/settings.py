@@ -44,6 +44,7 @@ class PluginKeys(Section):
 
     disable: tuple[str, ...] = Field((), description="entry points or distributions to leave out")
     load: tuple[str, ...] = Field((), description="Python files to load as plugins besides")
+    strict: bool = Field(False, description="refuse to run if any plugin failed, needed or not")
 
 
 class EvaluateKeys(FitSettings):

@@ -62,7 +62,7 @@ class GumbelSearcher(Searcher):
         self._temperature = (temperature, temperature_end or temperature, schedule)
         self._estimator = _estimator(estimator)
         self.needs = self._estimator.needs
-        self._generator = torch.Generator().manual_seed(self._seed)
+        self._generator = torch.Generator().manual_seed(self.seed)
         self._theta = {
             path: torch.zeros(len(choice.keys), requires_grad=True)
             for path, choice in space.choices.items()
@@ -125,7 +125,7 @@ class GumbelSearcher(Searcher):
             BudgetError: Nothing was found that is admitted.
         """
         log_p = {path: self._log_p(path) for path in self._theta}
-        return self._likeliest(log_p, torch.Generator().manual_seed(self._seed))
+        return self._likeliest(log_p, torch.Generator().manual_seed(self.seed))
 
     def probabilities(self) -> dict[str, dict[str, float]]:
         """Return softmax(θ) for each choice, path → key → probability."""

@@ -77,7 +77,7 @@ class Searcher(ABC):
         self.space = space
         self.steps = steps
         self._admit = admit
-        self._seed = child_seed(seed, "searcher")
+        self.seed = child_seed(seed, "searcher")
 
     @abstractmethod
     def decide(self, step: int) -> Decision:

@@ -28,7 +28,7 @@ class RandomSearcher(Searcher):
 
     def __init__(self, space: Any, **kwargs: Any) -> None:
         super().__init__(space, **kwargs)
-        self._random = random.Random(self._seed)  # noqa: S311
+        self._random = random.Random(self.seed)  # noqa: S311
         self._proposed: set[str] = set()
         self._best: tuple[float, Genotype] | None = None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from medpipe_core.errors import MedpipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class Catalogue(Protocol):
@@ -18,6 +18,9 @@ class Catalogue(Protocol):
 
     def origin(self, kind: str, name: str, /) -> tuple[str, str]:
         """Return the distribution that the operation comes from, and its version."""
+
+    def versions(self) -> Mapping[str, str]:
+        """Return distribution → version of all whose operations it knows."""
 
 
 class MergedCatalogue:
@@ -35,6 +38,10 @@ class MergedCatalogue:
         """Return where the first catalogue that knows the operation has it from."""
         origin: tuple[str, str] = self._first("origin", kind, name)
         return origin
+
+    def versions(self) -> dict[str, str]:
+        """Return the distributions of all catalogues."""
+        return {name: v for known in self._catalogues for name, v in known.versions().items()}
 
     def _first(self, question: str, kind: str, name: str) -> Any:
         failures = []

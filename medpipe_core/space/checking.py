@@ -11,6 +11,7 @@ from medpipe_core.space.errors import InvalidGenotypeError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from medpipe_core.space.genotype import Genotype
     from medpipe_core.space.space import SearchSpace
 
 
@@ -36,6 +37,23 @@ def problems(space: SearchSpace, choices: Mapping[str, str]) -> list[str]:
     found += [f"{path!r} is missing" for path in missing]
     found += [f"{path!r} is not active here" for path in choices if path not in active]
     return found or space.tally.problems(choices)
+
+
+def another_space(space: SearchSpace, genotype: Genotype, *, fits: bool) -> str:
+    """Say how a genotype's space is another one, with the plugins that changed in between."""
+    text = (
+        f"it was made for space {genotype.space!r} with digest {genotype.space_digest}, this one "
+        f"has digest {space.digest}"
+    )
+    if fits:
+        text += "; all choices fit, so fixed parts, order or limits differ"
+    made, here = genotype.provenance, space.provenance
+    changed = [
+        f"{name} {version} (here {here.get(name, 'absent')})"
+        for name, version in made.items()
+        if here and here.get(name) != version
+    ]
+    return f"{text}; it was made with {', '.join(changed)}" if changed else text
 
 
 def refuse(space: SearchSpace, found: Sequence[str]) -> None:

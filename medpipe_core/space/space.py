@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from medpipe_core.errors import did_you_mean
 from medpipe_core.space import counting, description, feasible, sharing, variation, walk
-from medpipe_core.space.checking import problems, refuse
+from medpipe_core.space.checking import another_space, problems, refuse
 from medpipe_core.space.distinct import distinct_size
 from medpipe_core.space.errors import InvalidGenotypeError, SpaceError
 from medpipe_core.space.genotype import Genotype, parse_json
@@ -247,12 +247,7 @@ class SearchSpace:
         """
         found = problems(self, genotype.choices)
         if genotype.space_digest != self.digest:
-            found.insert(
-                0,
-                f"it was made for space {genotype.space!r} with digest {genotype.space_digest}, "
-                f"this one has digest {self.digest}"
-                + ("" if found else "; all choices fit, so fixed parts, order or limits differ"),
-            )
+            found.insert(0, another_space(self, genotype, fits=not found))
         refuse(self, found)
 
     def admits(self, genotype: Genotype) -> bool:
@@ -343,11 +338,12 @@ class SearchSpace:
 
     def _genotype(self, chosen: Mapping[str, str]) -> Genotype:
         return Genotype(
-            chosen, space=self.name, space_digest=self.digest, provenance=self._provenance
+            chosen, space=self.name, space_digest=self.digest, provenance=self.provenance
         )
 
     @cached_property
-    def _provenance(self) -> Mapping[str, str]:
+    def provenance(self) -> Mapping[str, str]:
+        """Distribution → version of the plugins whose operations it has; a note, not its digest."""
         if self.catalogue is None:
             return {}
         named = sorted(set(description.operations(self.root)))

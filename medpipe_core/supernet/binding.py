@@ -47,6 +47,26 @@ def catalogue_of(space: SearchSpace, catalogue: Catalogue | None) -> Catalogue:
     return found
 
 
+def check_plugins(genotype: Genotype, catalogue: Catalogue) -> None:
+    """Refuse a genotype that a plugin had a part in which is not here.
+
+    Raises:
+        BindingError: The text has each missing distribution with the version it was made with.
+    """
+    here = {name.lower() for name in catalogue.versions()}
+    missing = [
+        f"{name}=={version}"
+        for name, version in genotype.provenance.items()
+        if name.lower() not in here
+    ]
+    if missing:
+        raise BindingError(
+            f"genotype {genotype.digest} was made with plugins that are not here: "
+            f"{', '.join(missing)}. Install them, or enable them if they failed or are disabled "
+            "(`medpipe plugins` tells)"
+        )
+
+
 def variant_key(step: Step, genotype: Genotype) -> str:
     """Name the module that a block step runs as: its path and the values chosen for it."""
     chosen = [f"{name}={genotype[path]}" for name, path in step.sources.items()]

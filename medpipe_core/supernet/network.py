@@ -15,6 +15,7 @@ from medpipe_core.supernet.binding import (
     bind_blocks,
     build_block,
     catalogue_of,
+    check_plugins,
     variant_key,
 )
 from medpipe_core.supernet.decision import Decision
@@ -171,6 +172,7 @@ def build_network(
         BindingError: A block could not be built.
     """
     catalogue = catalogue_of(space, catalogue)
+    check_plugins(genotype, catalogue)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = in_channels
     for step in space.resolve(genotype):

@@ -14,6 +14,7 @@ from medpipe_core.supernet.binding import (
     BindingError,
     build_augmentation,
     catalogue_of,
+    check_plugins,
 )
 from medpipe_core.supernet.gate import gated
 
@@ -82,8 +83,10 @@ def build_policy(
         InvalidGenotypeError: The genotype is not of this space.
         BindingError: An augmentation could not be built.
     """
+    catalogue = catalogue_of(space, catalogue)
+    check_plugins(genotype, catalogue)
     steps = [step for step in space.resolve(genotype) if not step.neutral]
-    return policy_from_steps(steps, catalogue_of(space, catalogue))
+    return policy_from_steps(steps, catalogue)
 
 
 def policy_from_steps(steps: Iterable[Step], catalogue: Catalogue) -> Policy:

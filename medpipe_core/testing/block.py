@@ -139,3 +139,6 @@ class _Shelf:
 
     def origin(self, kind: str, name: str, /) -> tuple[str, str]:
         return ("the plugin under test", "0")
+
+    def versions(self) -> dict[str, str]:
+        return {"the plugin under test": "0"}

@@ -108,17 +108,17 @@ class SearcherContract(SearcherRuns):
         require(
             found[0] == found[1],
             f"{self.name} searches differently under the same seed. Draw from generators seeded by "
-            "self._seed, and let no order depend on a set",
+            "self.seed, and let no order depend on a set",
         )
         require(
             found[0] != found[2] or not self.random,
             f"{self.name} searches the same under another seed. Draw from generators seeded by "
-            "self._seed; if nothing is drawn, set random = False in the test",
+            "self.seed; if nothing is drawn, set random = False in the test",
         )
 
     def test_global_random_state_is_neither_used_nor_changed(self) -> None:
         """Global seeds do not matter, and the global generators stay where they were."""
-        remedy = "Draw from a generator of its own, seeded by self._seed"
+        remedy = "Draw from a generator of its own, seeded by self.seed"
         found = []
         for seed in (1, 2):
             with global_seeds(seed), global_state_kept(self.name, remedy):

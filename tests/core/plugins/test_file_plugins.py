@@ -64,11 +64,12 @@ def test_a_file_that_is_no_python_is_told_with_its_line(mine):
     assert "notes.txt, line 2" in error
 
 
-def test_two_files_of_one_name_are_both_left_out_and_named(mine, good):
+def test_of_two_files_of_one_name_the_second_is_left_out_and_both_are_named(mine, good):
     one, two = mine(good("one"), "a/mine.py"), mine(good("two"), "b/mine.py")
     registry = load_plugins(load=[one, two])
-    assert [record.status for record in registry.plugins] == ["failed", "failed"]
-    assert f"({one}, {two})" in registry.plugins[0].error
+    assert [record.status for record in registry.plugins] == ["loaded", "failed"]
+    assert f"({two})" in registry.plugins[1].error
+    assert f"({one})" in registry.plugins[1].error
 
 
 def test_a_file_can_be_changed_and_loaded_again_and_nothing_is_put_beside_it(mine, good):

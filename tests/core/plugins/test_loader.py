@@ -126,13 +126,39 @@ def test_a_second_claim_names_both_distributions(site, good):
     assert registry.origin("augmentation", "gamma") == ("first", "1.0")
 
 
-def test_two_distributions_with_one_entry_point_name_are_both_left_out_and_named(site, good):
+def test_of_two_plugins_of_one_name_the_second_is_left_out_and_both_are_named(site, good):
     site.install("first", good("one"), entry_point="same")
     site.install("second", good("two"), entry_point="same")
     registry = load_plugins()
-    assert [p.status for p in registry.plugins] == ["failed", "failed"]
-    assert "first 1.0 and second 1.0 both have an entry point" in registry.plugins[0].error
+    assert [p.status for p in registry.plugins] == ["loaded", "failed"]
+    error = registry.plugins[1].error
+    assert "second 1.0 was left out: first 1.0 has a plugin of that name" in error
+    assert "plugins.disable=[first]" in error
     assert load_plugins(disable=["first"]).names("augmentation") == ["two"]
+
+
+def test_medpipe_comes_first_so_that_nobody_takes_its_names_away(site, good):
+    site.install("acme", good("noise"))
+    site.install("medpipe", good("noise"))
+    registry = load_plugins()
+    assert registry.origin("augmentation", "noise")[0] == "medpipe"
+    assert record(registry, "acme").status == "failed"
+
+
+def test_a_plugin_for_another_version_of_the_interface_is_told(site, good):
+    site.install("acme", good())
+    info = site.path / "acme-1.0.dist-info" / "entry_points.txt"
+    info.write_text(info.read_text().replace(".v1]", ".v2]"))
+    error = record(load_plugins(), "acme").error
+    assert "made for the plugin interface 'medpipe.plugins.v2'" in error
+    assert "this medpipe has 'medpipe.plugins.v1'" in error
+
+
+def test_a_plugin_for_several_versions_of_the_interface_is_loaded_by_ours(site, good):
+    site.install("acme", good())
+    info = site.path / "acme-1.0.dist-info" / "entry_points.txt"
+    info.write_text(f"{info.read_text()}\n[medpipe.plugins.v2]\nacme = acme.two\n")
+    assert [p.status for p in load_plugins().plugins] == ["loaded"]
 
 
 def test_a_disabled_plugin_is_not_even_imported(site):

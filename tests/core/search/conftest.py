@@ -85,6 +85,9 @@ class Shelf:
     def origin(self, kind, name):
         return ("shelf", "1.0")
 
+    def versions(self):
+        return {"shelf": "1.0"}
+
 
 def block(name, **parameters):
     return Operation("block", name, parameters)

@@ -62,6 +62,9 @@ class Shelf:
     def origin(self, kind, name):
         return ("shelf", "1.0")
 
+    def versions(self):
+        return {"shelf": "1.0"}
+
 
 def layer():
     return OperationChoice(

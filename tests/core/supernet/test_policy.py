@@ -6,12 +6,14 @@ import torch
 from medpipe_core import (
     Augmentation,
     Decision,
+    Genotype,
     Group,
     Operation,
     SearchSpace,
     ValueChoice,
     build_policy,
 )
+from medpipe_core.space import InvalidGenotypeError
 from medpipe_core.supernet import AugmentationError, BindingError, augment_batch
 
 
@@ -81,3 +83,24 @@ def test_a_magnitude_without_value_and_a_probability_out_of_range_are_refused(sh
 def test_what_is_no_augmentation_is_refused_with_its_origin(shelf):
     with pytest.raises(BindingError, match=r"'odd' of shelf 1\.0 made a dict"):
         policy_of(shelf, "odd", {}, dict)
+
+
+def test_a_genotype_of_a_plugin_that_is_not_here_names_it_with_its_version(space):
+    genotype = space.sample(seed=0)
+    made_elsewhere = Genotype(
+        genotype.choices,
+        space=genotype.space,
+        space_digest=genotype.space_digest,
+        provenance={"shelf": "1.0", "acme": "2.3"},
+    )
+    with pytest.raises(BindingError, match=r"plugins that are not here: acme==2\.3\. Install"):
+        build_policy(space, made_elsewhere)
+
+
+def test_a_genotype_of_another_version_tells_which(space):
+    genotype = space.sample(seed=0)
+    older = Genotype(
+        genotype.choices, space="tiny", space_digest="0" * 16, provenance={"shelf": "0.9"}
+    )
+    with pytest.raises(InvalidGenotypeError, match=r"made with shelf 0\.9 \(here 1\.0\)"):
+        build_policy(space, older)

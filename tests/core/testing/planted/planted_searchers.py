@@ -13,7 +13,7 @@ class Climber(Searcher):
 
     def __init__(self, space, **kwargs):
         super().__init__(space, **kwargs)
-        self._random = random.Random(self._seed)
+        self._random = random.Random(self.seed)
         self._best = None
         self._told = 0
 
@@ -29,7 +29,7 @@ class Climber(Searcher):
         return list(dict.fromkeys(self.draw() for _ in range(count)))
 
     def best(self):
-        rng = random.Random(self._seed)
+        rng = random.Random(self.seed)
         return self._best[1] if self._best else self.admitted(lambda: self.space.sample(rng=rng))
 
     def state_dict(self):
@@ -76,7 +76,7 @@ class IgnoresTheBudget(Climber):
 
 class BestAboveTheBudget(Climber):
     def best(self):
-        return self._best[1] if self._best else self.space.sample(seed=self._seed)
+        return self._best[1] if self._best else self.space.sample(seed=self.seed)
 
 
 class ProposesTwice(Climber):
@@ -131,7 +131,7 @@ class SameDrawAgain(Climber):
         return self._best[1] if self._best else self.admitted(self.first)
 
     def first(self):
-        return self.space.sample(seed=self._seed)
+        return self.space.sample(seed=self.seed)
 
 
 class SlowDecisions(Climber):

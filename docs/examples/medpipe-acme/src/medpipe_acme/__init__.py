@@ -1,0 +1,31 @@
+"""What this package adds to medpipe; import strings, so that registering imports nothing heavy."""
+
+from medpipe_core import hookimpl
+
+
+@hookimpl
+def medpipe_register(registry):
+    """Register everything; medpipe calls this once, when it loads plugins."""
+    registry.register(
+        "augmentation", "acme-gamma", "medpipe_acme.gamma:Gamma", summary="gamma contrast"
+    )
+    registry.register(
+        "block", "acme-conv", "medpipe_acme.block:ResidualConv", summary="one residual convolution"
+    )
+    registry.register(
+        "dataset",
+        "acme-stripes",
+        "medpipe_acme.dataset:Stripes",
+        parameters="medpipe_acme.dataset:StripesSettings",
+        summary="made in process: stripes along depth or along width",
+    )
+    registry.register(
+        "searcher",
+        "acme-climb",
+        "medpipe_acme.searcher:HillClimb",
+        parameters="medpipe_acme.settings:HillClimbSettings",
+        summary="changes the best genotype that it knows",
+    )
+    registry.register(
+        "space", "acme-small", "medpipe_acme.space:small_space", summary="a dozen small networks"
+    )

@@ -1,0 +1,14 @@
+"""Settings that help and checking can read without importing torch."""
+
+from typing import Annotated
+
+from annotated_types import Ge
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class HillClimbSettings(BaseModel):
+    """Parameters of `acme-climb`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    changes: Annotated[int, Ge(1)] = Field(2, description="choices changed at a time, at most")
