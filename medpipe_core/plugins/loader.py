@@ -162,7 +162,8 @@ def _failure(candidate: Candidate, error: BaseException) -> str:
         what = f"{type(error).__name__}: {error}{_place(error)}"
     return (
         f"plugin {candidate.name!r} ({candidate.target}) of {candidate.distribution} "
-        f"{candidate.version} was left out: {what}. {_remedy(candidate)}"
+        f"{candidate.version} was left out: {what}{'' if what.endswith('?') else '.'} "
+        f"{_remedy(candidate)}"
     )
 
 
@@ -190,7 +191,7 @@ def _twice(candidate: Candidate, owner: Candidate) -> str:
         f"plugin {candidate.name!r} ({candidate.target}) of {candidate.distribution} "
         f"{candidate.version} was left out: {owner.distribution} {owner.version} has a plugin of "
         f"that name already ({owner.target}). Rename or uninstall one, or disable a distribution, "
-        f"as with plugins.disable=[{owner.distribution}]"
+        f"as with plugins.disable=[{candidate.distribution}]"
     )
 
 

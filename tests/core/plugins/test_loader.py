@@ -133,7 +133,7 @@ def test_of_two_plugins_of_one_name_the_second_is_left_out_and_both_are_named(si
     assert [p.status for p in registry.plugins] == ["loaded", "failed"]
     error = registry.plugins[1].error
     assert "second 1.0 was left out: first 1.0 has a plugin of that name" in error
-    assert "plugins.disable=[first]" in error
+    assert "plugins.disable=[second]" in error
     assert load_plugins(disable=["first"]).names("augmentation") == ["two"]
 
 
