@@ -8,19 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError
-from medpipe_core.plugins import MissingPluginError, PluginError
 from medpipe_core.runner.api import execute, registry_for
 from medpipe_core.runner.config import Configuration, read_file, resolve
-from medpipe_core.runner.errors import (
-    BROKEN_PLUGIN,
-    DONE,
-    FAILED,
-    UNUSABLE_FOLDER,
-    WRONG_WORDS,
-    ConfigurationError,
-    Interrupted,
-    RunFolderError,
-)
+from medpipe_core.runner.errors import DONE, WRONG_WORDS, ConfigurationError, Interrupted
+from medpipe_core.runner.exits import exit_code_of
 from medpipe_core.runner.folder import RunFolder, usable_root
 from medpipe_core.runner.help import help_text
 from medpipe_core.runner.interrupt import stopping
@@ -49,18 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MedpipeError as error:
         tell(error)
         return exit_code_of(error)
-
-
-def exit_code_of(error: BaseException) -> int:
-    """Return the exit code that an error ends a command with."""
-    match error:
-        case ConfigurationError() | Interrupted():
-            return error.exit_code
-        case PluginError() | MissingPluginError():
-            return BROKEN_PLUGIN
-        case RunFolderError():
-            return UNUSABLE_FOLDER
-    return FAILED
 
 
 def tell(error: BaseException) -> None:

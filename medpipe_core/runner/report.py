@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.runner import plain
 from medpipe_core.runner.closing import CAUTION, data_notes, figure, figures_table, verdict
 from medpipe_core.runner.curves import stage_curves, svg
-from medpipe_core.runner.errors import DONE
 from medpipe_core.runner.folder import open_folder
 from medpipe_core.runner.progress import duration
 from medpipe_core.runner.wording import Table, count
@@ -43,13 +41,6 @@ def write_report(path: str | Path) -> Path:
     folder = open_folder(path)
     text = report_html(folder.result(), folder.events(), folder.configuration())
     return folder.write_text(folder.REPORT, text)
-
-
-def add_report_command(commands: Any) -> None:
-    """Add `report DIR` to the subparsers of a command line; its `handler` returns the exit code."""
-    parser = commands.add_parser("report", help="write a run's report again")
-    parser.add_argument("folder", metavar="DIR", help="folder of a finished run")
-    parser.set_defaults(handler=_command)
 
 
 def report_html(
@@ -86,11 +77,6 @@ def report_html(
         + "\n".join(body)
         + "\n</body></html>\n"
     )
-
-
-def _command(arguments: Any) -> int:
-    sys.stdout.write(f"{write_report(arguments.folder)}\n")
-    return DONE
 
 
 def _html(table: Table) -> str:

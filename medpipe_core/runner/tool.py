@@ -1,42 +1,27 @@
-"""The command `medpipe`: what is installed, what it takes, and what a run left behind."""
+"""The command `medpipe`: what is installed, what it takes, and what a run left behind.
+
+It has to answer at once, however many plugins there are: each subcommand imports what it needs.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import inspect
 import json
 import os
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pydantic.errors import PydanticUserError
-
 from medpipe_core.errors import MedpipeError
-from medpipe_core.plugins import (
-    KINDS,
-    MissingPluginError,
-    ParameterError,
-    UnknownNameError,
-    list_parameters,
-    load_plugins,
-)
-from medpipe_core.runner import plain
-from medpipe_core.runner.command import exit_code_of
+from medpipe_core.plugins import KINDS, MissingPluginError, UnknownNameError, load_plugins
+from medpipe_core.runner.columns import columns, origin
 from medpipe_core.runner.errors import DONE, FAILED, WRONG_WORDS
-from medpipe_core.runner.report import add_report_command
-from medpipe_core.space import declared_choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from medpipe_core.plugins import Entry, Registry
-
 _WHAT = "Tells what is installed, what it takes as parameters, and what a run left behind."
-# What is told of these must not wait for torch, which their factories import.
-_HEAVY = ("searcher", "dataset")
-_WIDEST = 44
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,8 +65,14 @@ def _show_command(commands: Any) -> None:
     _set(parser, _one, _one_text)
 
 
+def _report_command(commands: Any) -> None:
+    parser = commands.add_parser("report", help="write a run's report again")
+    parser.add_argument("folder", metavar="DIR", help="folder of a finished run")
+    parser.set_defaults(handler=_report)
+
+
 # Each adds one subcommand, whose `handler` takes the arguments and returns the exit code.
-_COMMANDS = (_plugins_command, _list_command, _show_command, add_report_command)
+_COMMANDS = (_plugins_command, _list_command, _show_command, _report_command)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,7 +106,16 @@ def _set(
     parser.set_defaults(handler=handler)
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    from medpipe_core.runner.report import write_report
+
+    sys.stdout.write(f"{write_report(arguments.folder)}\n")
+    return DONE
+
+
 def _exit_code(error: MedpipeError) -> int:
+    from medpipe_core.runner.exits import exit_code_of
+
     if isinstance(error, UnknownNameError) and not isinstance(error, MissingPluginError):
         return WRONG_WORDS
     return exit_code_of(error)
@@ -148,140 +148,26 @@ def _names(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         sys.stderr.write(f"medpipe: {', '.join(left_out)} left out; see `medpipe plugins`\n")
     if not names:
         sys.stderr.write(f"medpipe: no {arguments.kind} is registered\n")
-    return [_origin(registry.entry(arguments.kind, name)) for name in names]
+    return [origin(registry.entry(arguments.kind, name)) for name in names]
 
 
 def _names_text(entries: list[dict[str, Any]]) -> Iterator[str]:
-    return _columns(
+    return columns(
         (entry["name"], f"{entry['distribution']} {entry['version']}", entry["summary"])
         for entry in entries
     )
 
 
 def _one(arguments: argparse.Namespace) -> dict[str, Any]:
-    registry = load_plugins()
-    entry = registry.entry(arguments.kind, arguments.name)
-    parameters = {p.name: asdict(p) for p in list_parameters(entry.parameters())}
-    content = {
-        **_origin(entry),
-        "summary": _summary(entry),
-        "parameters": parameters,
-        "schema": _schema(entry),
-    }
-    if entry.kind == "space":
-        content |= _space(registry, entry)
-    if entry.kind in ("augmentation", "block"):
-        content |= _searchable(entry)
-    return content
+    from medpipe_core.runner.showing import content
+
+    return content(load_plugins(), arguments.kind, arguments.name)
 
 
 def _one_text(content: dict[str, Any]) -> Iterator[str]:
-    yield "{kind} {name} of {distribution} {version} (plugin {plugin})".format_map(content)
-    if content["summary"]:
-        yield content["summary"]
-    yield from _section("parameters", map(_parameter_row, content["parameters"].values()))
-    if "choices" in content:
-        yield from _section("space", _space_rows(content))
-        rows = ((c["path"], c["kind"], ", ".join(c["keys"])) for c in content["choices"])
-        yield from _section(f"{len(content['choices'])} choices", rows)
-    if "unknown" in content:
-        yield from ("", f"choices and size depend on parameters: {content['unknown']}")
-    searchable = content.get("searchable", {}).items()
-    yield from _section("searchable", (_searchable_row(name, told) for name, told in searchable))
+    from medpipe_core.runner.showing import lines
 
-
-def _origin(entry: Entry) -> dict[str, Any]:
-    return {
-        "kind": entry.kind,
-        "name": entry.name,
-        "distribution": entry.distribution,
-        "version": entry.version,
-        "plugin": entry.entry_point,
-        "summary": entry.summary,
-    }
-
-
-def _summary(entry: Entry) -> str:
-    if entry.summary or entry.kind in _HEAVY:
-        return entry.summary
-    documented = getattr(entry.load(), "__doc__", None) or ""
-    return next(iter(inspect.cleandoc(documented).splitlines()), "")
-
-
-def _schema(entry: Entry) -> dict[str, Any] | None:
-    """Return the JSON schema of an entry's parameters; None where a type has none."""
-    try:
-        return entry.parameters().model_json_schema()
-    except PydanticUserError:
-        return None
-
-
-def _space(registry: Registry, entry: Entry) -> dict[str, Any]:
-    try:
-        space = registry.space(entry.name)
-    except ParameterError as error:  # it has parameters without a default
-        return {"unknown": "; ".join(error.problems)}
-    return {
-        "size": space.size(),
-        "distinct_size": space.distinct_size(),
-        "digest": space.digest,
-        "budget": space.budget and asdict(space.budget),
-        "constraints": list(map(str, space.constraints)),
-        "choices": [
-            {"path": choice.path, "kind": choice.kind, "keys": list(choice.keys)}
-            for choice in space.choices.values()
-        ],
-    }
-
-
-def _searchable(entry: Entry) -> dict[str, Any]:
-    """Tell the searchable parameters that an operation declares."""
-    return {
-        "searchable": {
-            name: {
-                "values": list(choice.keys),
-                "limits": choice.declaration.limits,
-                "unit": choice.declaration.unit,
-                "description": choice.declaration.description,
-                "schema": choice.declaration.schema(),
-            }
-            for name, choice in declared_choices(entry.load()).items()
-        }
-    }
-
-
-def _searchable_row(name: str, told: dict[str, Any]) -> tuple[str, ...]:
-    return name, ", ".join(told["values"]), told["unit"], told["limits"], told["description"]
-
-
-def _parameter_row(parameter: dict[str, Any]) -> tuple[str, ...]:
-    default = "required" if parameter["required"] else plain.write(parameter["default"])
-    kind = f"{parameter['type']} {parameter['limits']}".rstrip()
-    return parameter["name"], kind, default, parameter["description"]
-
-
-def _space_rows(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "size", f"{content['size']:,}"
-    yield "distinct", f"{content['distinct_size']:,}, an operation that does nothing counted once"
-    yield "digest", content["digest"]
-    for name, limit in (content["budget"] or {}).items():
-        if limit is not None:
-            yield "budget", f"at most {limit:,} {name.replace('_', '-')}"
-    for constraint in content["constraints"]:
-        yield "constraint", constraint
-
-
-def _section(title: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    lines = [f"  {line}" for line in _columns(rows)]
-    if lines:
-        yield from ("", title, *lines)
-
-
-def _columns(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    held = list(rows)
-    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*held, strict=True)]
-    for row in held:
-        yield "  ".join(map(str.ljust, row, widths)).rstrip()
+    return lines(content)
 
 
 @contextlib.contextmanager

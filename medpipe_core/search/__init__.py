@@ -5,17 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.search.protocol import (
-    GATE_GRADIENTS,
-    VALIDATION_LOSS,
-    BudgetError,
-    Outcome,
-    Searcher,
-)
-
 if TYPE_CHECKING:
     from medpipe_core.search.gumbel import GumbelSearcher
     from medpipe_core.search.loop import SearchFailedError, advance, search
+    from medpipe_core.search.protocol import (
+        GATE_GRADIENTS,
+        VALIDATION_LOSS,
+        BudgetError,
+        Outcome,
+        Searcher,
+    )
     from medpipe_core.search.random_search import RandomSearcher
     from medpipe_core.search.state import BatchSource, Candidate, Score, SearchState
 
@@ -36,15 +35,20 @@ __all__ = [
     "search",
 ]
 
-# These need torch; registering a searcher and reading its settings does not.
+# Registering a searcher and reading its settings waits for none of these.
 _MODULES = {
     "BatchSource": "state",
+    "BudgetError": "protocol",
     "Candidate": "state",
+    "GATE_GRADIENTS": "protocol",
     "GumbelSearcher": "gumbel",
+    "Outcome": "protocol",
     "RandomSearcher": "random_search",
     "Score": "state",
     "SearchFailedError": "loop",
     "SearchState": "state",
+    "Searcher": "protocol",
+    "VALIDATION_LOSS": "protocol",
     "advance": "loop",
     "search": "loop",
 }

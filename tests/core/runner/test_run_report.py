@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from html.parser import HTMLParser
 
@@ -10,7 +9,8 @@ import pytest
 
 from medpipe_core.runner import RunFolderError, write_report
 from medpipe_core.runner.curves import Curve, stage_curves, svg
-from medpipe_core.runner.report import add_report_command, report_html
+from medpipe_core.runner.report import report_html
+from medpipe_core.runner.tool import main
 
 EVIL = "<script>alert('x')</script>&\""
 INTERVAL = {"value": 0.9, "low": 0.8, "high": 0.95}
@@ -146,10 +146,7 @@ def test_a_report_is_written_again_from_its_folder(registry, tmp_path, capsys):
     report = result.folder / "report.html"
     first = report.read_text()
     report.unlink()
-    parser = argparse.ArgumentParser()
-    add_report_command(parser.add_subparsers())
-    arguments = parser.parse_args(["report", str(result.folder)])
-    assert arguments.handler(arguments) == 0
+    assert main(["report", str(result.folder)]) == 0
     assert capsys.readouterr().out.strip() == str(report)
     assert report.read_text() == first
 

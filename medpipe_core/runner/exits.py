@@ -1,0 +1,25 @@
+"""The exit code of each error."""
+
+from __future__ import annotations
+
+from medpipe_core.plugins import MissingPluginError, PluginError
+from medpipe_core.runner.errors import (
+    BROKEN_PLUGIN,
+    FAILED,
+    UNUSABLE_FOLDER,
+    ConfigurationError,
+    Interrupted,
+    RunFolderError,
+)
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code that an error ends a command with."""
+    match error:
+        case ConfigurationError() | Interrupted():
+            return error.exit_code
+        case PluginError() | MissingPluginError():
+            return BROKEN_PLUGIN
+        case RunFolderError():
+            return UNUSABLE_FOLDER
+    return FAILED
