@@ -9,6 +9,7 @@ import torch
 from medpipe_core.data import Batches, Development, halves
 from medpipe_core.runner.errors import ConfigurationError
 from medpipe_core.runner.pipeline import Candidate, Planned, Trained
+from medpipe_core.runner.training import check_training, trained_as
 from medpipe_core.search import SearchState, search
 from medpipe_core.seeding import child_seed
 from medpipe_core.supernet import ResourceMeter, Supernet, build_network, build_policy
@@ -68,6 +69,7 @@ class TorchStages:
         if self._keys.threads is not None:
             torch.set_num_threads(self._keys.threads)
         self.space = registry.space(configuration.space, **configuration.parameters["space"])
+        check_training(self.space)
         self._meter = ResourceMeter(self.space, size=card.size, **self._shape)
         self._inherited: Supernet | None = None
 
@@ -181,6 +183,7 @@ class TorchStages:
         stage: str,
         emit: Emit,
     ) -> nn.Module:
+        keys = trained_as(self.space, genotype, keys)
         seed = self._seed(stage, genotype.digest)
         network = self._network(genotype, development, inherit=keys.inherit, seed=seed)
         state = FitState.start(

@@ -23,7 +23,7 @@ class Table:
 
 
 def tables(space: SearchSpace, genotype: Genotype) -> tuple[Table, ...]:
-    """Return the genotype as tables, one for each kind of operation it has.
+    """Return the genotype as tables, one for each kind of operation, one for values by themselves.
 
     Augmentations are triplets of operation, magnitude and probability (as in the paper's fig. 5);
     blocks are told layer by layer with their strides.
@@ -31,9 +31,15 @@ def tables(space: SearchSpace, genotype: Genotype) -> tuple[Table, ...]:
     steps = space.resolve(genotype)
     kinds = dict.fromkeys(step.kind for step in steps)
     makers = {"augmentation": _policy, "block": _network}
-    return tuple(
+    found = [
         makers.get(kind, _others)([step for step in steps if step.kind == kind]) for kind in kinds
-    )
+    ]
+    within = {path for step in steps for path in step.choices}
+    alone = [p for p in genotype if p not in within and space.choices[p].kind == "value"]
+    if alone:
+        rows = tuple((path, number(space.value(genotype, path))) for path in alone)
+        found.append(Table("Values", ("what", "value"), rows))
+    return tuple(found)
 
 
 def policy_text(space: SearchSpace, genotype: Genotype) -> str:

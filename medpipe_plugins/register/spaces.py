@@ -25,6 +25,11 @@ _SPACES = {
         "mbconv3d:WideMBConv3DSettings",
         "the same with more channels",
     ),
+    "medpipe-training": (
+        "training:training_space",
+        "training:TrainingSettings",
+        "learning rate, weight decay, label smoothing",
+    ),
     "medpipe-joint": (
         "joint:joint_space",
         "joint:JointSettings",

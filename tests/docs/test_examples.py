@@ -15,7 +15,7 @@ import medpipe_core
 import medpipe_plugins
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 MODULES = [
     module.name
@@ -27,7 +27,7 @@ PUBLIC = [
 ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_examples_of_a_page_run_from_top_to_bottom(page):
     blocks = [code for code in BLOCK.findall(page.read_text()) if not code.startswith("# not run")]
     if not blocks:

@@ -87,6 +87,29 @@ def test_a_space_composed_in_python_runs_as_it_is(toy, registry):
     assert all(path.startswith("network/") for path in result.genotype)
 
 
+def with_training(registry, **choices):
+    training = mp.SearchSpace("training", mp.Group(choices))
+    return mp.compose("mine", network=registry.space("toy", width=3), training=training)
+
+
+def test_a_space_may_decide_how_its_networks_are_trained(toy, registry):
+    space = with_training(registry, lr=mp.ValueChoice(2e-4), weight_decay=mp.ValueChoice(0.1))
+    result = toy(space=space, searcher="random", retrain__epochs=1)
+    epochs = [e for e in open_folder(result.folder).events() if e["event"] == "retrain-epoch"]
+    assert epochs[0]["lr"] <= 2e-4
+    text = (result.folder / "policy.txt").read_text()
+    assert "training/lr" in text
+    assert "0.0002" in text
+
+
+def test_a_training_decides_only_what_is_a_setting_of_one(toy, registry):
+    space = with_training(registry, lr=mp.ValueChoice(-1.0), weigth_decay=mp.ValueChoice(0.1))
+    with pytest.raises(ConfigurationError) as caught:
+        toy(space=space)
+    assert "training/lr=-1.0: Input should be greater than 0" in str(caught.value)
+    assert "no setting 'weigth_decay'. Did you mean 'weight_decay'" in str(caught.value)
+
+
 def test_a_composed_space_may_not_take_a_registered_name(toy, registry):
     space = registry.space("toy", width=3)
     with pytest.raises(mp.MedpipeError, match="registers space 'toy', which"):
