@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medpipe_core.plugins import Registered, Registrar, Registry, hookimpl, load_plugins
     from medpipe_core.runner import RunResult, run
     from medpipe_core.search import Outcome, Searcher
+    from medpipe_core.seeding import child_seed
     from medpipe_core.space import (
         Budget,
         Catalogue,
@@ -79,6 +80,7 @@ __all__ = [
     "ValueChoice",
     "build_network",
     "build_policy",
+    "child_seed",
     "compose",
     "declared_choices",
     "did_you_mean",
@@ -96,6 +98,7 @@ _ROOMS = {
     "plugins": ("Registered", "Registrar", "Registry", "hookimpl", "load_plugins"),
     "runner": ("RunResult", "run"),
     "search": ("Outcome", "Searcher"),
+    "seeding": ("child_seed",),
     "space": (
         "Budget",
         "Catalogue",

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medpipe_core.plugins import Registry
 
-_PACKAGES = ("medpipe", "torch", "numpy", "scipy", "kornia", "pydantic", "safetensors")
+_PACKAGES = (
+    "medpipe",
+    "torch",
+    "numpy",
+    "scipy",
+    "kornia",
+    "numba",
+    "pydantic",
+    "safetensors",
+)
 
 
 def environment(*, device: str, threads: int) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 from scipy.stats import norm
 
+from medpipe_core import child_seed
 from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
-from medpipe_core.seeding import child_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
