@@ -55,10 +55,8 @@ def test_every_public_name_is_there_and_documented(name):
 
 def test_readme_has_the_two_commands():
     text = (ROOT / "README.md").read_text()
-    assert (
-        'python3 -m venv .venv && .venv/bin/pip install ".[fast]" && .venv/bin/medpipe-run\n'
-        in text
-    )
+    command = '.venv/bin/pip install ".[fast]" && .venv/bin/medpipe-run'
+    assert f"python3 -m venv .venv && {command}\n" in text
     assert '.venv/bin/pip install -e ".[test]" && .venv/bin/pytest -m "not slow"\n' in text
 
 
