@@ -91,7 +91,7 @@ def _strength(step: Step) -> tuple[str, str]:
 
 
 def _network(steps: Sequence[Step]) -> Table:
-    layers = [_layer(step) for step in steps]
+    layers = [step.place or step.name for step in steps]
     shared = _shared_part(layers)
     rows = [
         (
@@ -108,12 +108,6 @@ def _network(steps: Sequence[Step]) -> Table:
 def _others(steps: Sequence[Step]) -> Table:
     rows = [(step.path, label(step.name), _settings(step.parameters) or "–") for step in steps]
     return Table(label(steps[0].kind).capitalize(), ("where", "what", "settings"), tuple(rows))
-
-
-def _layer(step: Step) -> str:
-    """Return where a step sits: for a chosen candidate the place of the choice."""
-    place, _, _ = step.path.rpartition("/")
-    return place if place in step.choices else step.path or step.name
 
 
 def _shared_part(layers: Sequence[str]) -> str:

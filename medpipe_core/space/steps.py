@@ -39,6 +39,7 @@ class Step:
             operations or counts of whose outcome it is the last step.
         neutral: Whether the chosen values make it the identity.
         sources: Searchable parameter → path of the choice that gives its value.
+        place: Where it stands for people: `path` without the key of a candidate.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Step:
     choices: tuple[str, ...]
     neutral: bool
     sources: Mapping[str, str]
+    place: str
 
 
 def steps(root: Mutable, chosen: Mapping[str, str]) -> Iterator[Step]:
@@ -120,8 +122,11 @@ def _steps(node: Mutable, place: _Place, chosen: Mapping[str, str]) -> Iterator[
         case Operation():
             yield _step(node, place, chosen)
         case OperationChoice():
-            key = chosen[place.choices]
-            inner = _steps(node.candidates[key], place.below(key), chosen)
+            below = place.below(chosen[place.choices])
+            inner = (
+                replace(step, place=place.site) if step.path == below.site else step
+                for step in _steps(node.candidates[chosen[place.choices]], below, chosen)
+            )
             yield from _governed(place.choices, inner)
         case Repeat():
             places = map(place.below, item_names(int(chosen[place.choices])))
@@ -183,4 +188,5 @@ def _step(node: Operation, place: _Place, chosen: Mapping[str, str]) -> Step:
     # A choice behind two parameters governs the operation once.
     governing = tuple(dict.fromkeys(sources.values()))
     neutral = place.neutral(node, chosen)
-    return Step(place.site, node.kind, node.name, parameters, governing, neutral, sources)
+    site = place.site
+    return Step(site, node.kind, node.name, parameters, governing, neutral, sources, site)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from medpipe_core import Group, Operation, OperationChoice, SearchSpace, ValueChoice
+from medpipe_core import (
+    Group,
+    Operation,
+    OperationChoice,
+    Ref,
+    Repeat,
+    SearchSpace,
+    Shared,
+    ValueChoice,
+)
 from medpipe_core.runner.closing import CAUTION, closing_text, data_notes, verdict
 from medpipe_core.runner.pipeline import RunResult
-from medpipe_core.runner.wording import count, label, number, policy_text
+from medpipe_core.runner.wording import count, label, number, policy_text, tables
 
 
 def interval(value, low, high):
@@ -143,3 +152,14 @@ def test_names_read_as_people_write_them(name, shown):
 def test_numbers_are_short():
     assert (number(-22.5), number(0.30000000000000004), number(True)) == ("−22.5", "0.3", "True")
     assert (count(950), count(1_500_000), count(2 * 10**9)) == ("950", "1.5 M", "2 G")
+
+
+def test_items_of_a_repetition_and_shared_candidates_are_told_by_their_places():
+    layer = OperationChoice({"k1": Operation("block", "one"), "k3": Operation("block", "three")})
+    root = Shared(
+        {"kind": layer},
+        Group({"first": Ref("kind"), "rest": Repeat(Ref("kind"), (2,))}),
+    )
+    space = SearchSpace("shared", root)
+    [table] = tables(space, space.sample(seed=0))
+    assert [row[0] for row in table.rows] == ["first", "rest/item1", "rest/item2"]
