@@ -66,7 +66,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 SUMMARIES: Mapping[str, str] = MappingProxyType(
     {
         "quick": "everything in about two minutes on two cores, to see it work",
-        "laptop": "an hour or two for a set of 28³ volumes on two cores",
+        "laptop": "half an hour or so for a set of 28³ volumes on two cores",
         "paper": "the paper's epochs and learning rates; wants a GPU",
     }
 )

@@ -26,7 +26,7 @@ class JointSettings(BaseModel):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         preset: {
-            **{f"augment.{key}": v for key, v in AugmentSettings.presets.get(preset, {}).items()},
+            **{f"augment.{key}": v for key, v in AugmentSettings.presets[preset].items()},
             **{f"network.{key}": v for key, v in MBConv3DSettings.presets[preset].items()},
         }
         for preset in ("quick", "laptop")
