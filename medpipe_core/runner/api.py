@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.plugins import load_plugins
 from medpipe_core.runner.config import GIVEN, Configuration, resolve
 from medpipe_core.runner.environment import environment, plugin_table
-from medpipe_core.runner.errors import Interrupted
+from medpipe_core.runner.errors import ConfigurationError, Interrupted
 from medpipe_core.runner.folder import RunFolder, create_folder
 from medpipe_core.runner.pipeline import Pipeline, RunResult
 from medpipe_core.runner.report import write_report
-from medpipe_core.space import SearchSpace
+from medpipe_core.space import SearchSpace, SpaceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -90,6 +90,7 @@ def execute(
         on_folder: Called with the folder as soon as there is one.
         on_result: Called with the result and the space at the end.
     """
+    _check_space(configuration, registry)
     folder = create_folder(configuration)
     if on_folder is not None:
         on_folder(folder)
@@ -120,6 +121,19 @@ def execute(
     if on_result is not None:
         on_result(result, stages.space)
     return result
+
+
+def _check_space(configuration: Configuration, registry: Registry) -> None:
+    """Describe the space before anything is written: only now do its parts tell what they declare.
+
+    Raises:
+        ConfigurationError: The parameters do not fit what the parts declare.
+        PluginError: A part cannot be imported.
+    """
+    try:
+        registry.space(configuration.space, **configuration.parameters["space"])
+    except SpaceError as error:
+        raise ConfigurationError([f"space={configuration.space}: {error}"]) from error
 
 
 @contextlib.contextmanager

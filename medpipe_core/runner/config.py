@@ -268,7 +268,10 @@ def _told(error: ValidationError, prefix: str, model: Model) -> Iterator[str]:
         elif not where:
             yield f"{prefix.removesuffix('.') or 'configuration'}: {text}"
         else:
-            yield f"{prefix}{where}: {text} (given {_shown(problem['input'])}){_hint(problem)}"
+            # A complaint about several keys together has said which values it means.
+            given = problem["input"]
+            shown = "" if isinstance(given, dict) else f" (given {_shown(given)})"
+            yield f"{prefix}{where}: {text}{shown}{_hint(problem)}"
 
 
 def _hint(problem: Any) -> str:

@@ -102,7 +102,7 @@ class AugmentSettings(BaseModel):
             elif name in TABLE_ONE:
                 problems += _wrong_grids(name, grids_of)
         if problems:
-            raise ValueError(" ".join(problems))
+            raise ValueError("; ".join(problem.removesuffix(".") for problem in problems))
         return self
 
 

@@ -130,3 +130,20 @@ def test_a_run_goes_by_its_function_after_its_room_was_imported(toy):
     import medpipe_core.runner  # noqa: F401
 
     assert callable(mp.run)
+
+
+def test_a_magnitude_that_a_plugin_does_not_declare_is_refused_before_anything_is_written(tmp_path):
+    class Gamma(mp.Augmentation):
+        low = mp.ValueChoice(0.5, 0.7, gt=0)
+
+    registry = mp.load_plugins().adding("augmentation", "acme-gamma", Gamma)
+    keys = {"space.extra": ["acme-gamma"], "run.root": str(tmp_path / "runs")}
+    for magnitudes, told in (
+        ({"lwo": [0.4]}, "declares no searchable parameter 'lwo'. Did you mean 'low'"),
+        ({"low": [0.4, -1]}, r"acme-gamma', low: each value must be a number > 0, but got -1"),
+    ):
+        given = {**keys, "space.magnitudes": {"acme-gamma": magnitudes}}
+        with pytest.raises(ConfigurationError) as caught:
+            mp.run(space="medpipe-augment", registry=registry, **given)
+        assert told in str(caught.value)
+    assert not (tmp_path / "runs").exists()
