@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from medpipe_core.search.gumbel import GumbelSearcher
     from medpipe_core.search.loop import SearchFailedError, advance, search
     from medpipe_core.search.random_search import RandomSearcher
+    from medpipe_core.search.scored import ScoreSearcher
     from medpipe_core.search.state import BatchSource, Candidate, Score, SearchState
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Outcome",
     "RandomSearcher",
     "Score",
+    "ScoreSearcher",
     "SearchFailedError",
     "SearchState",
     "Searcher",
@@ -43,6 +45,7 @@ _MODULES = {
     "GumbelSearcher": "gumbel",
     "RandomSearcher": "random_search",
     "Score": "state",
+    "ScoreSearcher": "scored",
     "SearchFailedError": "loop",
     "SearchState": "state",
     "advance": "loop",
