@@ -14,6 +14,7 @@ from medpipe_core.search.protocol import (
 )
 
 if TYPE_CHECKING:
+    from medpipe_core.search.evolution import EvolutionSearcher
     from medpipe_core.search.gumbel import GumbelSearcher
     from medpipe_core.search.loop import SearchFailedError, advance, search
     from medpipe_core.search.random_search import RandomSearcher
@@ -26,6 +27,7 @@ __all__ = [
     "BatchSource",
     "BudgetError",
     "Candidate",
+    "EvolutionSearcher",
     "GumbelSearcher",
     "Outcome",
     "RandomSearcher",
@@ -42,6 +44,7 @@ __all__ = [
 _MODULES = {
     "BatchSource": "state",
     "Candidate": "state",
+    "EvolutionSearcher": "evolution",
     "GumbelSearcher": "gumbel",
     "RandomSearcher": "random_search",
     "Score": "state",

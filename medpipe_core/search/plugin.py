@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
-    """Register `gumbel` and `random`."""
+    """Register `gumbel`, `random` and `evolution`."""
     registry.register(
         "searcher",
         "gumbel",
@@ -26,4 +26,11 @@ def medpipe_register(registry: Registrar) -> None:
         "medpipe_core.search.random_search:RandomSearcher",
         parameters="medpipe_core.search.settings:RandomSettings",
         summary="uniform over the space, without repeats",
+    )
+    registry.register(
+        "searcher",
+        "evolution",
+        "medpipe_core.search.evolution:EvolutionSearcher",
+        parameters="medpipe_core.search.settings:EvolutionSettings",
+        summary="ageing evolution: mutates the best of a few, the oldest dies",
     )
