@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from medpipe_core.search.evolution import EvolutionSearcher
     from medpipe_core.search.gumbel import GumbelSearcher
     from medpipe_core.search.loop import SearchFailedError, advance, search
+    from medpipe_core.search.optuna_search import MissingOptunaError, OptunaSearcher
     from medpipe_core.search.random_search import RandomSearcher
     from medpipe_core.search.scored import ScoreSearcher
     from medpipe_core.search.state import BatchSource, Candidate, Score, SearchState
@@ -29,6 +30,8 @@ __all__ = [
     "Candidate",
     "EvolutionSearcher",
     "GumbelSearcher",
+    "MissingOptunaError",
+    "OptunaSearcher",
     "Outcome",
     "RandomSearcher",
     "Score",
@@ -46,6 +49,8 @@ _MODULES = {
     "Candidate": "state",
     "EvolutionSearcher": "evolution",
     "GumbelSearcher": "gumbel",
+    "MissingOptunaError": "optuna_search",
+    "OptunaSearcher": "optuna_search",
     "RandomSearcher": "random_search",
     "Score": "state",
     "ScoreSearcher": "scored",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
-    """Register `gumbel`, `random` and `evolution`."""
+    """Register `gumbel`, `random`, `evolution` and `optuna`."""
     registry.register(
         "searcher",
         "gumbel",
@@ -33,4 +33,11 @@ def medpipe_register(registry: Registrar) -> None:
         "medpipe_core.search.evolution:EvolutionSearcher",
         parameters="medpipe_core.search.settings:EvolutionSettings",
         summary="ageing evolution: mutates the best of a few, the oldest dies",
+    )
+    registry.register(
+        "searcher",
+        "optuna",
+        "medpipe_core.search.optuna_search:OptunaSearcher",
+        parameters="medpipe_core.search.settings:OptunaSettings",
+        summary="a sampler of Optuna, by default TPE; needs the extra medpipe[optuna]",
     )

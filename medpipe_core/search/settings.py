@@ -84,3 +84,16 @@ class EvolutionSettings(BaseModel):
         if self.sample > self.population:
             raise ValueError(f"sample={self.sample} is above population={self.population}")
         return self
+
+
+class OptunaSettings(BaseModel):
+    """Settings of `optuna`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    sampler: Literal["tpe", "random", "gp", "nsgaii", "qmc"] = Field(
+        "tpe", description="Optuna's sampler"
+    )
+    startup: int = Field(
+        10, ge=2, description="trials before tpe and gp learn; the population of nsgaii"
+    )

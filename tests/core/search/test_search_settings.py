@@ -8,10 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from medpipe_core import load_plugins, search
-from medpipe_core.search import EvolutionSearcher, GumbelSearcher, RandomSearcher
+from medpipe_core.search import EvolutionSearcher, GumbelSearcher, OptunaSearcher, RandomSearcher
 from medpipe_core.search.settings import (
     EvolutionSettings,
     GumbelSettings,
+    OptunaSettings,
     RandomSettings,
     SearchSettings,
 )
@@ -23,6 +24,7 @@ from medpipe_core.search.settings import (
         (GumbelSearcher, GumbelSettings),
         (RandomSearcher, RandomSettings),
         (EvolutionSearcher, EvolutionSettings),
+        (OptunaSearcher, OptunaSettings),
     ],
 )
 def test_a_searcher_takes_its_settings_with_the_same_defaults(factory, settings):
@@ -35,7 +37,8 @@ def test_a_searcher_takes_its_settings_with_the_same_defaults(factory, settings)
 
 
 def test_every_setting_is_described():
-    for model in (SearchSettings, GumbelSettings, RandomSettings, EvolutionSettings):
+    searchers = (GumbelSettings, RandomSettings, EvolutionSettings, OptunaSettings)
+    for model in (SearchSettings, *searchers):
         assert all(field.description for field in model.model_fields.values())
 
 
@@ -54,6 +57,8 @@ def test_every_setting_is_described():
         (EvolutionSettings, {"mutations": 0}),
         (EvolutionSettings, {"crossover": 1.1}),
         (EvolutionSettings, {"paths": "best"}),
+        (OptunaSettings, {"sampler": "cmaes"}),
+        (OptunaSettings, {"startup": 1}),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(model, wrong):
@@ -77,6 +82,8 @@ def test_the_searchers_are_registered_with_their_settings():
     assert registry.factory("searcher", "gumbel") is GumbelSearcher
     assert registry.entry("searcher", "evolution").parameters() is EvolutionSettings
     assert registry.factory("searcher", "evolution") is EvolutionSearcher
+    assert registry.entry("searcher", "optuna").parameters() is OptunaSettings
+    assert registry.factory("searcher", "optuna") is OptunaSearcher
 
 
 def test_every_public_name_is_there():
