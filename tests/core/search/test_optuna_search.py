@@ -39,11 +39,11 @@ def trials(searcher):
 @pytest.mark.slow
 def test_a_better_genotype_is_found_than_at_random_with_as_many_scores(tower, planted, play):
     gains = []
-    for seed in range(12):
+    for seed in range(16):
         score = planted(tower, seed)
         one = OptunaSearcher(tower, seed=seed, steps=1)
         other = RandomSearcher(tower, seed=seed, steps=1)
-        assert len(play(one, score, 40)) == len(play(other, score, 40)) == 40
+        assert len(play(one, score, 60)) == len(play(other, score, 60)) == 60
         gains.append(score(one.best()) - score(other.best()))
     assert sum(gains) / len(gains) > 0.5
     assert wilcoxon(gains, alternative="greater").pvalue < 0.01
