@@ -6,8 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medpipe_core.search.evolution import EvolutionSearcher
     from medpipe_core.search.gumbel import GumbelSearcher
     from medpipe_core.search.loop import SearchFailedError, advance, search
+    from medpipe_core.search.optuna_search import MissingOptunaError, OptunaSearcher
     from medpipe_core.search.protocol import (
         GATE_GRADIENTS,
         VALIDATION_LOSS,
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
         Searcher,
     )
     from medpipe_core.search.random_search import RandomSearcher
+    from medpipe_core.search.scored import ScoreSearcher
     from medpipe_core.search.state import BatchSource, Candidate, Score, SearchState
 
 __all__ = [
@@ -24,10 +27,14 @@ __all__ = [
     "BatchSource",
     "BudgetError",
     "Candidate",
+    "EvolutionSearcher",
     "GumbelSearcher",
+    "MissingOptunaError",
+    "OptunaSearcher",
     "Outcome",
     "RandomSearcher",
     "Score",
+    "ScoreSearcher",
     "SearchFailedError",
     "SearchState",
     "Searcher",
@@ -43,8 +50,12 @@ _MODULES = {
     "GATE_GRADIENTS": "protocol",
     "GumbelSearcher": "gumbel",
     "Outcome": "protocol",
+    "EvolutionSearcher": "evolution",
+    "MissingOptunaError": "optuna_search",
+    "OptunaSearcher": "optuna_search",
     "RandomSearcher": "random_search",
     "Score": "state",
+    "ScoreSearcher": "scored",
     "SearchFailedError": "loop",
     "SearchState": "state",
     "Searcher": "protocol",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
-    """Register `gumbel` and `random`."""
+    """Register `gumbel`, `random`, `evolution` and `optuna`."""
     registry.register(
         "searcher",
         "gumbel",
@@ -26,4 +26,18 @@ def medpipe_register(registry: Registrar) -> None:
         "medpipe_core.search.random_search:RandomSearcher",
         parameters="medpipe_core.search.settings:RandomSettings",
         summary="uniform over the space, without repeats",
+    )
+    registry.register(
+        "searcher",
+        "evolution",
+        "medpipe_core.search.evolution:EvolutionSearcher",
+        parameters="medpipe_core.search.settings:EvolutionSettings",
+        summary="ageing evolution: mutates the best of a few, the oldest dies",
+    )
+    registry.register(
+        "searcher",
+        "optuna",
+        "medpipe_core.search.optuna_search:OptunaSearcher",
+        parameters="medpipe_core.search.settings:OptunaSettings",
+        summary="a sampler of Optuna, by default TPE; needs the extra medpipe[optuna]",
     )

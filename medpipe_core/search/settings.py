@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Ge, Lt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Decay = Annotated[float, Ge(0), Lt(1)]
 
@@ -64,3 +64,36 @@ class RandomSettings(BaseModel):
     """Settings of `random`: none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class EvolutionSettings(BaseModel):
+    """Settings of `evolution`; sizes are for searches that score tens of candidates."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    population: int = Field(10, ge=2, description="members alive; the first ones are drawn")
+    sample: int = Field(5, ge=1, description="members of a tournament; at most the population")
+    mutations: int = Field(1, ge=1, description="choices that a child changes")
+    crossover: float = Field(0.0, ge=0, le=1, description="probability of a second parent")
+    paths: Literal["uniform", "population"] = Field(
+        "uniform", description="where the steps that train the weights take their paths from"
+    )
+
+    @model_validator(mode="after")
+    def _tournament_within_the_population(self) -> Self:
+        if self.sample > self.population:
+            raise ValueError(f"sample={self.sample} is above population={self.population}")
+        return self
+
+
+class OptunaSettings(BaseModel):
+    """Settings of `optuna`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    sampler: Literal["tpe", "random", "gp", "nsgaii", "qmc"] = Field(
+        "tpe", description="Optuna's sampler"
+    )
+    startup: int = Field(
+        10, ge=2, description="trials before tpe and gp learn; the population of nsgaii"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 import pytest
@@ -13,6 +14,7 @@ from medpipe_core import (
     Group,
     Operation,
     OperationChoice,
+    Outcome,
     SearchSpace,
     Supernet,
     ValueChoice,
@@ -207,3 +209,50 @@ def plain():
         return data is None or type(data) in (bool, int, float, str, torch.Tensor)
 
     return check
+
+
+@pytest.fixture
+def tower(make_space):
+    """A conditional space of 12 288 members, for searchers that learn from scores."""
+
+    def layer():
+        return one_of(
+            conv=block("conv", kernel=ValueChoice(1, 3, 5)),
+            wide=block("conv", channels=ValueChoice(1, 2, 4, 6)),
+            sees=block("sees"),
+        )
+
+    return make_space(
+        width=block("conv", channels=ValueChoice(8, 16, 24)),
+        **{f"layer{number}": layer() for number in range(1, 5)},
+    )
+
+
+@pytest.fixture
+def planted():
+    """Return a function that makes a score: each key of each choice adds what a seed says."""
+
+    def make(space, seed):
+        rng = random.Random(seed)
+        worth = {
+            path: {key: rng.gauss(0, 1) for key in choice.keys}
+            for path, choice in space.choices.items()
+        }
+        return lambda genotype: sum(worth[path][key] for path, key in genotype.choices.items())
+
+    return make
+
+
+@pytest.fixture
+def play():
+    """Return a function that lets a searcher propose and be scored; it returns the proposals."""
+
+    def rounds(searcher, score, count, at_once=2):
+        proposed = []
+        for number in range(count // at_once):
+            for genotype in searcher.propose(at_once):
+                searcher.observe(Outcome(genotype, number, score=score(genotype)))
+                proposed.append(genotype)
+        return proposed
+
+    return rounds

@@ -8,12 +8,24 @@ import pytest
 from pydantic import ValidationError
 
 from medpipe_core import load_plugins, search
-from medpipe_core.search import GumbelSearcher, RandomSearcher
-from medpipe_core.search.settings import GumbelSettings, RandomSettings, SearchSettings
+from medpipe_core.search import EvolutionSearcher, GumbelSearcher, OptunaSearcher, RandomSearcher
+from medpipe_core.search.settings import (
+    EvolutionSettings,
+    GumbelSettings,
+    OptunaSettings,
+    RandomSettings,
+    SearchSettings,
+)
 
 
 @pytest.mark.parametrize(
-    ("factory", "settings"), [(GumbelSearcher, GumbelSettings), (RandomSearcher, RandomSettings)]
+    ("factory", "settings"),
+    [
+        (GumbelSearcher, GumbelSettings),
+        (RandomSearcher, RandomSettings),
+        (EvolutionSearcher, EvolutionSettings),
+        (OptunaSearcher, OptunaSettings),
+    ],
 )
 def test_a_searcher_takes_its_settings_with_the_same_defaults(factory, settings):
     accepted = {
@@ -25,7 +37,8 @@ def test_a_searcher_takes_its_settings_with_the_same_defaults(factory, settings)
 
 
 def test_every_setting_is_described():
-    for model in (SearchSettings, GumbelSettings, RandomSettings):
+    searchers = (GumbelSettings, RandomSettings, EvolutionSettings, OptunaSettings)
+    for model in (SearchSettings, *searchers):
         assert all(field.description for field in model.model_fields.values())
 
 
@@ -39,6 +52,13 @@ def test_every_setting_is_described():
         (GumbelSettings, {"betas": (0.9, 1.0)}),
         (GumbelSettings, {"estimator": "gates"}),
         (RandomSettings, {"lr": 1}),
+        (EvolutionSettings, {"population": 1}),
+        (EvolutionSettings, {"sample": 11}),
+        (EvolutionSettings, {"mutations": 0}),
+        (EvolutionSettings, {"crossover": 1.1}),
+        (EvolutionSettings, {"paths": "best"}),
+        (OptunaSettings, {"sampler": "cmaes"}),
+        (OptunaSettings, {"startup": 1}),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(model, wrong):
@@ -55,11 +75,15 @@ def test_registering_searchers_and_reading_their_settings_waits_for_no_torch():
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
 
 
-def test_both_searchers_are_registered_with_their_settings():
+def test_the_searchers_are_registered_with_their_settings():
     registry = load_plugins()
     assert registry.entry("searcher", "gumbel").parameters() is GumbelSettings
     assert registry.entry("searcher", "random").parameters() is RandomSettings
     assert registry.factory("searcher", "gumbel") is GumbelSearcher
+    assert registry.entry("searcher", "evolution").parameters() is EvolutionSettings
+    assert registry.factory("searcher", "evolution") is EvolutionSearcher
+    assert registry.entry("searcher", "optuna").parameters() is OptunaSettings
+    assert registry.factory("searcher", "optuna") is OptunaSearcher
 
 
 def test_every_public_name_is_there():

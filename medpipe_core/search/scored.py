@@ -1,0 +1,104 @@
+"""What searchers that learn from scores have in common: no repeats, and the best so far."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.search.protocol import Searcher
+from medpipe_core.space import Genotype, SpaceError
+from medpipe_core.supernet import Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from medpipe_core.search.protocol import Outcome
+
+_TRIES = 50
+_ENUMERABLE = 20_000
+
+
+class ScoreSearcher(Searcher):
+    """Base of searchers that look at scores only; a subclass says what to propose.
+
+    Steps of the weights draw uniformly and with repeats, so that every path is trained. The best
+    is the best that was scored. A subclass proposes what `remember` or `unseen` let through, so
+    that nothing is proposed twice; genotypes that describe the same function count as one.
+    """
+
+    def __init__(self, space: Any, **kwargs: Any) -> None:
+        super().__init__(space, **kwargs)
+        self._random = random.Random(self.seed)  # noqa: S311
+        self._proposed: set[str] = set()
+        self._best: tuple[float, Genotype] | None = None
+
+    def decide(self, step: int) -> Decision:
+        """Draw a path for this step."""
+        return Decision(self.draw())
+
+    def observe(self, outcome: Outcome) -> None:
+        """Keep the best score; of equal ones the first."""
+        if outcome.score is not None and (self._best is None or outcome.score > self._best[0]):
+            self._best = (outcome.score, outcome.genotype)
+
+    def best(self) -> Genotype:
+        """Return the best scored genotype; before any score, a drawn one."""
+        return self._best[1] if self._best else self.draw()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the generator's state and what was proposed and scored."""
+        version, words, gauss = self._random.getstate()
+        return {
+            "random": [version, list(words), gauss],
+            "proposed": sorted(self._proposed),
+            "best": None if self._best is None else [self._best[0], self._best[1].to_dict()],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        version, words, gauss = state["random"]
+        self._random.setstate((version, tuple(words), gauss))
+        self._proposed = set(state["proposed"])
+        best = state["best"]
+        self._best = None if best is None else (best[0], Genotype.from_dict(best[1]))
+
+    def draw(self) -> Genotype:
+        """Draw uniformly from the admitted genotypes.
+
+        Raises:
+            BudgetError: As `admitted`.
+        """
+        return self.admitted(lambda: self.space.sample(rng=self._random))
+
+    def mutated(self, genotype: Genotype, count: int = 1) -> Genotype:
+        """Return a genotype with `count` choices changed, or as many as it has that can change."""
+        for able in range(min(count, len(genotype)), 0, -1):
+            try:
+                return self.space.mutate(genotype, rng=self._random, count=able)
+            except SpaceError:
+                continue
+        return genotype
+
+    def remember(self, genotype: Genotype) -> bool:
+        """Say whether a genotype does what was not proposed before, and count it as proposed."""
+        digest = self.space.canonical(genotype).digest
+        if digest in self._proposed:
+            return False
+        self._proposed.add(digest)
+        return True
+
+    def unseen(self, count: int) -> list[Genotype]:
+        """Draw genotypes that were not proposed before; fewer where the space is used up.
+
+        Raises:
+            BudgetError: As `admitted`.
+        """
+        drawn = (self.draw() for _ in range(count * _TRIES))
+        fresh = list(itertools.islice(filter(self.remember, drawn), count))
+        if len(fresh) < count and self.space.size() <= _ENUMERABLE:
+            # Nearly used up: luck no longer finds what is left, looking does.
+            ranks = self._random.sample(range(self.space.size()), self.space.size())
+            rest = filter(self.admits, map(self.space.unrank, ranks))
+            fresh += itertools.islice(filter(self.remember, rest), count - len(fresh))
+        return fresh
