@@ -82,10 +82,10 @@ class EvolutionSearcher(ScoreSearcher):
         return born + self.unseen(count - len(born))
 
     def insight(self) -> dict[str, Any]:
-        """Return how many are alive, and the mean of their scores; None if none is."""
+        """Return how many are alive and, if any is, the mean of their scores."""
         scores = [score for score, _ in self._alive]
-        mean = sum(scores) / len(scores) if scores else None
-        return {"population": len(scores), "mean_score": mean}
+        mean = {"mean_score": sum(scores) / len(scores)} if scores else {}
+        return {"population": len(scores), **mean}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what every score searcher has, and the population, the oldest first."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+import pytest
+
 from medpipe_core.search import GumbelSearcher, RandomSearcher
 from medpipe_core.testing import SearcherContract, toy_spaces
 
@@ -21,3 +25,16 @@ class TestGumbelAnnealed(SearcherContract):
     parameters = {"temperature_end": 0.1}
     spaces = toy_spaces()[:3]
     most_choices = 0
+
+
+class TestEvolution(SearcherContract):
+    searcher = "medpipe_core.search:EvolutionSearcher"
+    parameters = {"population": 4, "sample": 2, "crossover": 0.5}
+    most_choices = 4000
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("optuna"), reason="optuna is an extra")
+class TestOptuna(SearcherContract):
+    searcher = "medpipe_core.search:OptunaSearcher"
+    parameters = {"startup": 2}
+    most_choices = 0  # a proposal takes TPE about a third of a millisecond a choice
