@@ -3,7 +3,8 @@
     python tests/benchmarks/depthwise.py [--json] [--threads 2] [--rounds 5]
 
 Both run by turns in one process on the same float32 input; medians and quartiles are of the seconds
-of one forward and backward pass, agreement is with `nn.Conv3d` in float64.
+of one forward and backward pass, agreement is with `nn.Conv3d` in float64, on
+a few channels.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from medpipe_plugins.blocks3d.weight_gradient import has_numba
 
 SHAPES = ((8, 96, 28), (8, 192, 14))
 KERNELS = (3, 5, 7)
+CHECKED = 4
 
 
 def step(layer: nn.Module, volumes: torch.Tensor, gradient: torch.Tensor) -> list[torch.Tensor]:
@@ -33,6 +35,21 @@ def step(layer: nn.Module, volumes: torch.Tensor, gradient: torch.Tensor) -> lis
     weight = next(layer.parameters())
     found = torch.autograd.grad(output, (volumes, weight), gradient)
     return [output.detach(), *found]
+
+
+def few(layer: nn.Conv3d) -> nn.Conv3d:
+    """Return the layer of the first channels alone: in float64 torch lays out all offsets at once."""
+    part = nn.Conv3d(
+        CHECKED,
+        CHECKED,
+        layer.kernel_size,
+        padding=layer.padding,
+        groups=CHECKED,
+        bias=False,
+        dtype=torch.float64,
+    )
+    part.weight.data = layer.weight.data[:CHECKED].clone()
+    return part
 
 
 def compare(batch: int, channels: int, size: int, kernel: int, rounds: int) -> dict[str, object]:
@@ -51,10 +68,12 @@ def compare(batch: int, channels: int, size: int, kernel: int, rounds: int) -> d
             step(layer, volumes, gradient)
             if turn:
                 seconds[name].append(time.perf_counter() - began)
-    exact = step(plain.double(), volumes.double(), gradient.double())
+    output, to_volumes, to_weight = step(ours, volumes, gradient)
+    mine = (output[:, :CHECKED], to_volumes[:, :CHECKED], to_weight[:CHECKED])
+    exact = step(few(plain.double()), volumes[:, :CHECKED].double(), gradient[:, :CHECKED].double())
     errors = [
-        float((mine.double() - true).abs().max() / true.abs().max())
-        for mine, true in zip(step(ours, volumes, gradient), exact, strict=True)
+        float((found.double() - true).abs().max() / true.abs().max())
+        for found, true in zip(mine, exact, strict=True)
     ]
     quartiles = {name: statistics.quantiles(values) for name, values in seconds.items()}
     return {
