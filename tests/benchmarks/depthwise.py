@@ -3,8 +3,7 @@
     python tests/benchmarks/depthwise.py [--json] [--threads 2] [--rounds 5]
 
 Both run by turns in one process on the same float32 input; medians and quartiles are of the seconds
-of one forward and backward pass, agreement is with `nn.Conv3d` in float64, on
-a few channels.
+of one forward and backward pass, agreement is with `nn.Conv3d` in float64 on a few channels.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def step(layer: nn.Module, volumes: torch.Tensor, gradient: torch.Tensor) -> lis
 
 
 def few(layer: nn.Conv3d) -> nn.Conv3d:
-    """Return the layer of the first channels alone: in float64 torch lays out all offsets at once."""
+    """Return the first channels alone: in float64 torch lays out all offsets at once."""
     part = nn.Conv3d(
         CHECKED,
         CHECKED,
