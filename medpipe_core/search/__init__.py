@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from medpipe_core.search.loop import SearchFailedError, advance, search
     from medpipe_core.search.optuna_search import MissingOptunaError, OptunaSearcher
     from medpipe_core.search.protocol import (
+        AGREEMENT,
+        CLEAN_VALIDATION,
         GATE_GRADIENTS,
+        LOOK_AHEAD,
+        NEEDS,
         VALIDATION_LOSS,
         BudgetError,
         Outcome,
@@ -22,7 +26,11 @@ if TYPE_CHECKING:
     from medpipe_core.search.state import BatchSource, Candidate, Score, SearchState
 
 __all__ = [
+    "AGREEMENT",
+    "CLEAN_VALIDATION",
     "GATE_GRADIENTS",
+    "LOOK_AHEAD",
+    "NEEDS",
     "VALIDATION_LOSS",
     "BatchSource",
     "BudgetError",
@@ -44,6 +52,10 @@ __all__ = [
 
 # Registering a searcher and reading its settings waits for none of these.
 _MODULES = {
+    "AGREEMENT": "protocol",
+    "CLEAN_VALIDATION": "protocol",
+    "LOOK_AHEAD": "protocol",
+    "NEEDS": "protocol",
     "BatchSource": "state",
     "BudgetError": "protocol",
     "Candidate": "state",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from medpipe_core.search.climbing import climb
-from medpipe_core.search.estimators import Estimator, GateEstimator, Sample
+from medpipe_core.search.estimators import Sample, make_estimator
 from medpipe_core.search.moments import named_moments, restore_moments
-from medpipe_core.search.protocol import Searcher
+from medpipe_core.search.protocol import GATE_GRADIENTS, Searcher
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class GumbelSearcher(Searcher):
         temperature: τ at the first step.
         temperature_end: τ at the last step; None keeps it constant, as the paper does.
         schedule: How τ goes from one to the other.
-        estimator: What θ learns from: `"gate"` is the paper's.
+        estimator: What θ learns from, as `make_estimator`: `"gate"` is the paper's.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
     """
 
@@ -55,12 +55,12 @@ class GumbelSearcher(Searcher):
         temperature: float = 1.0,
         temperature_end: float | None = None,
         schedule: Literal["linear", "exponential"] = "exponential",
-        estimator: Literal["gate"] = "gate",
+        estimator: str = "gate",
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
         self._temperature = (temperature, temperature_end or temperature, schedule)
-        self._estimator = _estimator(estimator)
+        self._estimator = make_estimator(estimator)
         self.needs = self._estimator.needs
         self._generator = torch.Generator().manual_seed(self.seed)
         self._theta = {
@@ -70,6 +70,7 @@ class GumbelSearcher(Searcher):
         # Adam skips tensors without a gradient whole, moments included.
         self._adam = torch.optim.Adam(list(self._theta.values()), lr=lr, betas=betas)
         self._sample: Sample | None = None
+        self._unscored: set[str] = set()
 
     def temperature(self, step: int) -> float:
         """Return τ at a step."""
@@ -82,14 +83,12 @@ class GumbelSearcher(Searcher):
     def decide(self, step: int) -> Decision:
         """Sample a path that is admitted; its gates are leaves that stand for equation 4's."""
         genotype, noise = self._draw()
-        temperature = self.temperature(step)
-        gates = {
-            path: straight_through(
-                self._theta[path], noise[path], temperature, self._index(path, key)
-            )
+        log_p = {
+            path: torch.log_softmax(self._theta[path], 0)[self._index(path, key)]
             for path, key in genotype.choices.items()
         }
-        self._sample = Sample(genotype, gates)
+        gates = self._gates(genotype, noise, self.temperature(step))
+        self._sample = Sample(genotype, gates, log_p)
         leaves = {path: gate.detach().requires_grad_() for path, gate in gates.items()}
         return Decision(genotype, leaves)
 
@@ -98,6 +97,9 @@ class GumbelSearcher(Searcher):
         sample, self._sample = self._sample, None
         if sample is None or outcome.score is not None or sample.genotype != outcome.genotype:
             return
+        if outcome.validated:
+            self._unscored |= set(sample.genotype) - outcome.validated
+            self._unscored -= outcome.validated
         surrogate = self._estimator.surrogate(sample, outcome)
         if surrogate is None:
             return
@@ -106,13 +108,17 @@ class GumbelSearcher(Searcher):
         self._adam.step()
 
     def propose(self, count: int) -> list[Genotype]:
-        """Return the most probable genotype, then samples; no two of them do the same."""
+        """Return the most probable genotype, then samples; no two of them do the same.
+
+        Where validation is clean, scores say nothing of choices that only training depends on,
+        such as those of augmentations; samples take those from the most probable genotype.
+        """
         best = self.best()
         found = {self.space.canonical(best): best}
         for _ in range(count * _PROPOSAL_TRIES):
             if len(found) >= count:
                 break
-            genotype = self._draw()[0]
+            genotype = self._with_unscored_of(best, self._draw()[0])
             found.setdefault(self.space.canonical(genotype), genotype)
         return list(found.values())[:count]
 
@@ -148,6 +154,8 @@ class GumbelSearcher(Searcher):
         return {
             "theta": {path: theta.detach().clone() for path, theta in self._theta.items()},
             "moments": copy.deepcopy(named_moments(self._adam, list(self._theta))),
+            "estimator": self._estimator.state_dict(),
+            "unscored": sorted(self._unscored),
             "generator": self._generator.get_state(),
         }
 
@@ -157,8 +165,29 @@ class GumbelSearcher(Searcher):
             for path, theta in self._theta.items():
                 theta.copy_(state["theta"][path])
         restore_moments(self._adam, list(self._theta), state["moments"])
+        self._estimator.load_state_dict(state["estimator"])
+        self._unscored = set(state["unscored"])
         self._generator.set_state(state["generator"])
         self._sample = None
+
+    def _with_unscored_of(self, best: Genotype, sampled: Genotype) -> Genotype:
+        """Return a sample with the best's keys where scores cannot tell them apart."""
+        keys = {**best.choices, **sampled.choices}
+        keys.update({path: best[path] for path in self._unscored if path in best})
+        mixed = self.space.decide(lambda c: keys.get(c.path, c.keys[0]))
+        return mixed if self.admits(mixed) else sampled
+
+    def _gates(
+        self, genotype: Genotype, noise: Mapping[str, Tensor], temperature: float
+    ) -> dict[str, Tensor]:
+        if GATE_GRADIENTS not in self.needs:
+            return {}
+        return {
+            path: straight_through(
+                self._theta[path], noise[path], temperature, self._index(path, key)
+            )
+            for path, key in genotype.choices.items()
+        }
 
     def _draw(self) -> tuple[Genotype, dict[str, Tensor]]:
         """Draw a path that is admitted, and the noise that made it.
@@ -245,10 +274,3 @@ def straight_through(theta: Tensor, noise: Tensor, temperature: float, chosen: i
 
 def _uniform(keys: tuple[str, ...], generator: torch.Generator) -> str:
     return keys[int(torch.randint(len(keys), (), generator=generator))]
-
-
-def _estimator(name: str) -> Estimator:
-    match name:
-        case "gate":
-            return GateEstimator()
-    raise ValueError(f"there is no estimator {name!r}; known: gate")

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor, nn
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.events import Emit, silent
 from medpipe_core.memory import out_of_memory, release_memory
-from medpipe_core.search.protocol import GATE_GRADIENTS, Outcome
+from medpipe_core.search.protocol import Outcome
 from medpipe_core.search.state import Candidate
-from medpipe_core.search.statistics import renew_statistics, statistics_kept
-from medpipe_core.supernet import Decision
+from medpipe_core.search.statistics import renew_statistics
+from medpipe_core.search.step import OUT_OF_MEMORY, take_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from medpipe_core.search.settings import SearchSettings
     from medpipe_core.search.state import Score, SearchState
+    from medpipe_core.search.step import Loss
     from medpipe_core.space import Genotype
 
-    Loss = Callable[[Tensor, Tensor], Tensor]
-
 _MOST_FAILURES = 25
-_NOT_FINITE = "the loss or its gradient is not finite"
-_OUT_OF_MEMORY = "out of memory"
 
 
 class SearchFailedError(MedpipeError):
@@ -93,7 +86,8 @@ def _one_step(state: SearchState, settings: SearchSettings, loss: Loss, emit: Em
     began = time.perf_counter()
     decision = state.searcher.decide(state.step)
     warming = state.step < settings.warmup_epochs * len(state.training)
-    outcome, problem = _try_step(state, decision, settings, loss, informs=not warming)
+    needs = frozenset() if warming else state.searcher.needs
+    outcome, problem = take_step(state, decision, settings, loss, needs)
     if problem:
         _clear_away(state, problem)
     elif not warming:
@@ -115,80 +109,6 @@ def _one_step(state: SearchState, settings: SearchSettings, loss: Loss, emit: Em
             f"{decision.genotype.digest}. Lower search.weights_lr, search.batch_size, or the "
             "budget of the space"
         )
-
-
-def _try_step(
-    state: SearchState,
-    decision: Decision,
-    settings: SearchSettings,
-    loss: Loss,
-    *,
-    informs: bool,
-) -> tuple[Outcome, str]:
-    """Train and, if the step informs the searcher, validate; return what is wrong, or nothing."""
-    outcome = Outcome(decision.genotype, state.step)
-    try:
-        train_loss, stepped = _train(state, decision, settings, loss)
-        outcome = replace(outcome, train_loss=train_loss)
-        if not stepped:
-            return outcome, _NOT_FINITE
-        if informs and state.searcher.needs:
-            validation_loss, gradients = _validate(state, decision, loss)
-            outcome = replace(outcome, validation_loss=validation_loss, gate_gradients=gradients)
-            if not all(map(math.isfinite, (validation_loss, *gradients.values()))):
-                return outcome, _NOT_FINITE
-    except RuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        return outcome, _OUT_OF_MEMORY
-    return outcome, ""
-
-
-def _train(
-    state: SearchState, decision: Decision, settings: SearchSettings, loss: Loss
-) -> tuple[float, bool]:
-    """Step the path's weights; return the loss and whether it and its gradient were finite."""
-    state.supernet.train()
-    batch = state.training.next()
-    # With no gradient on what was not sampled, Adam leaves it alone: no decay, no momentum.
-    state.optimiser.zero_grad(set_to_none=True)
-    logits = state.supernet(batch.volumes, decision.detached(), generator=state.generator)
-    value = loss(logits, batch.labels)
-    value.backward()  # type: ignore[no-untyped-call]
-    weights = [w for w in state.supernet.parameters_of(decision.genotype) if w.grad is not None]
-    norm = nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
-    number, size = torch.stack((value.detach().float(), norm.float())).tolist()
-    if not (math.isfinite(number) and math.isfinite(size)):
-        return number, False
-    if settings.grad_clip is not None:
-        nn.utils.clip_grads_with_norm_(weights, settings.grad_clip, norm)
-    state.optimiser.step()
-    return number, True
-
-
-def _validate(state: SearchState, decision: Decision, loss: Loss) -> tuple[float, dict[str, float]]:
-    """Return the loss of a validation batch and its derivative with respect to each gate."""
-    batch = state.validation.next()
-    wanted = GATE_GRADIENTS in state.searcher.needs
-    gates = _leaves(decision.gates, batch.volumes.device) if wanted else {}
-    decision = Decision(decision.genotype, gates)
-    with statistics_kept(state.supernet), torch.set_grad_enabled(bool(gates)):
-        logits = state.supernet(batch.volumes, decision, generator=state.generator)
-        value = loss(logits, batch.labels)
-        if not gates:
-            return float(value), {}
-        # Only the gates are asked for, so no gradient of a weight is computed.
-        found = torch.autograd.grad(value, list(gates.values()), allow_unused=True)
-    reached = {path: g for path, g in zip(gates, found, strict=True) if g is not None}
-    # One transfer for all numbers, so that a device is waited for once.
-    number, *gradients = torch.stack((value.detach().float(), *reached.values())).tolist()
-    return number, dict(zip(reached, gradients, strict=True))
-
-
-def _leaves(gates: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Return gates of value 1 on the device, cut off from the searcher's graph."""
-    ones = torch.ones(len(gates), device=device).unbind()
-    return {path: one.detach().requires_grad_() for path, one in zip(gates, ones, strict=True)}
 
 
 def _end_epoch(state: SearchState, settings: SearchSettings, score: Score, emit: Emit) -> None:
@@ -223,7 +143,7 @@ def _try_score(
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-        return {}, _OUT_OF_MEMORY
+        return {}, OUT_OF_MEMORY
     return figures, "" if math.isfinite(figures["score"]) else "the score is not finite"
 
 
@@ -231,7 +151,7 @@ def _clear_away(state: SearchState, problem: str) -> None:
     """Drop what a failure left behind: gradients, memory, statistics that are not finite."""
     state.optimiser.zero_grad(set_to_none=True)
     renew_statistics(state.supernet)
-    if problem == _OUT_OF_MEMORY:
+    if problem == OUT_OF_MEMORY:
         release_memory()
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 GATE_GRADIENTS = "gate_gradients"
 VALIDATION_LOSS = "validation_loss"
+CLEAN_VALIDATION = "clean_validation"
+AGREEMENT = "agreement"
+LOOK_AHEAD = "look_ahead"
+NEEDS = frozenset({GATE_GRADIENTS, VALIDATION_LOSS, CLEAN_VALIDATION, AGREEMENT, LOOK_AHEAD})
 _MOST_TRIES = 2000
 
 
@@ -35,6 +39,13 @@ class Outcome:
         validation_loss: Loss of the validation batch, if the searcher needs it.
         gate_gradients: Choice path → derivative of the validation loss with respect to the
             choice's gate, if the searcher needs them.
+        validated: The choices that the validation loss depends on directly: those of the network
+            and, unless validation is clean, those of the augmentations.
+        agreement: Cosine between the gradient of the training loss, on augmented volumes, and that
+            of the validation loss, on clean ones, with respect to the path's weights, both before
+            the step; in [−1, 1]; if the searcher needs it.
+        improvement: By how much the step on the weights lowered the loss of the clean validation
+            batch, if the searcher needs it.
         score: Figure of merit of the genotype as exported, larger is better; only at the end of
             an epoch, for what `propose` named.
     """
@@ -45,6 +56,9 @@ class Outcome:
     validation_loss: float | None = None
     gate_gradients: Mapping[str, float] = field(default_factory=dict)
     score: float | None = None
+    validated: frozenset[str] = frozenset()
+    agreement: float | None = None
+    improvement: float | None = None
 
 
 class Searcher(ABC):
@@ -64,7 +78,12 @@ class Searcher(ABC):
     """
 
     needs: frozenset[str] = frozenset()
-    """What `observe` wants to be told of each step: `"gate_gradients"`, `"validation_loss"`."""
+    """What `observe` wants to be told of each step, of `NEEDS`.
+
+    `"gate_gradients"` and `"validation_loss"` are of a validation batch after the step on the
+    weights, augmented as the training batch was. With `"clean_validation"` it is not augmented.
+    `"agreement"` and `"look_ahead"` are of a clean batch before the step, the latter also after it.
+    """
 
     def __init__(
         self,

@@ -55,7 +55,7 @@ class GumbelSettings(BaseModel):
     schedule: Literal["linear", "exponential"] = Field(
         "exponential", description="how the temperature goes from first to last"
     )
-    estimator: Literal["gate"] = Field(
+    estimator: Literal["agreement", "gate", "look-ahead", "score"] = Field(
         "gate", description="what the logits learn from; gate is the paper's equations 3 and 4"
     )
 

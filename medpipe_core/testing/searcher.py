@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medpipe_core.errors import MedpipeError
-from medpipe_core.search import GATE_GRADIENTS, VALIDATION_LOSS, Outcome
+from medpipe_core.search import NEEDS, Outcome
 from medpipe_core.testing.checking import global_seeds, global_state_kept, in_words, require
 from medpipe_core.testing.searcher_runs import ADMITTED, EPOCH, PROPOSED, SearcherRuns, as_saved
 from medpipe_core.testing.toys import ToySpace, outcome_of, score_of, toy_spaces
@@ -181,7 +181,7 @@ class SearcherContract(SearcherRuns):
 
     def test_what_it_needs_is_known(self) -> None:
         """`needs` names what the loop can tell."""
-        searcher, known = self.make(self.spaces[0]), {GATE_GRADIENTS, VALIDATION_LOSS}
+        searcher, known = self.make(self.spaces[0]), NEEDS
         require(
             isinstance(searcher.needs, frozenset) and searcher.needs <= known,
             f"{self.name}.needs is {searcher.needs!r}; it is a frozenset of names out of "

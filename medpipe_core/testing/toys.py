@@ -64,6 +64,9 @@ def outcome_of(decision: Decision, step: int, needs: frozenset[str]) -> Outcome:
         train_loss=loss,
         validation_loss=loss if needs else None,
         gate_gradients=gradients if "gate_gradients" in needs else {},
+        validated=frozenset(path for path in genotype if _number(path) > 0),
+        agreement=loss - 1 if "agreement" in needs else None,
+        improvement=loss - 1 if "look_ahead" in needs else None,
     )
 
 

@@ -261,5 +261,5 @@ def test_probabilities_begin_uniform_and_entropy_falls(searcher):
 
 def test_what_it_needs_is_what_its_estimator_needs(searcher):
     assert searcher.needs == {"gate_gradients"}
-    with pytest.raises(ValueError, match=r"no estimator 'gates'; known: gate"):
+    with pytest.raises(ValueError, match=r"no estimator 'gates'; known: agreement, gate"):
         GumbelSearcher(searcher.space, seed=0, steps=1, estimator="gates")
