@@ -246,7 +246,8 @@ def test_every_patient_in_a_volume_of_its_own_is_no_patients_at_all(seed):
     rng = np.random.default_rng(seed)
     case = binary(rng.random(12), rng.integers(0, 2, 12))
     one = bootstrap(*case, seed=0, groups=np.arange(12), resamples=20)
-    assert one == bootstrap(*case, seed=0, resamples=20)
+    # As text: where a measure has no value, NaN is not equal to itself.
+    assert repr(one) == repr(bootstrap(*case, seed=0, resamples=20))
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
