@@ -101,6 +101,9 @@ class TorchStages:
     def search(self, development: Development, emit: Emit) -> list[Candidate]:
         """Search on two halves of the training set; return scored candidates, the best first.
 
+        What the searcher itself calls the best leads them: a score of shared weights says nothing
+        of augmentation.
+
         One half trains the shared weights, the other informs the searcher (paper, section IV-C1).
         Candidates are scored on all that no weight was trained on: the other half and the
         validation set. A validation set alone is often too small to rank by.
@@ -126,7 +129,9 @@ class TorchStages:
             emit=emit,
         )
         self._inherited = supernet
-        ranked = sorted(found, key=lambda candidate: -candidate.score)
+        # The searcher's own answer is always among those compared, the best scored come after it.
+        best = state.searcher.best()
+        ranked = sorted(found, key=lambda c: (c.genotype != best, -c.score))
         return [self._candidate(c.genotype, c.figures, c.epoch) for c in ranked]
 
     def evaluate(

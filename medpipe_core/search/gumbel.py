@@ -42,7 +42,7 @@ class GumbelSearcher(Searcher):
         temperature: τ at the first step.
         temperature_end: τ at the last step; None keeps it constant, as the paper does.
         schedule: How τ goes from one to the other.
-        estimator: What θ learns from, as `make_estimator`: `"gate"` is the paper's.
+        estimator: What θ learns from, as `make_estimator`; `"gate"` is the paper's.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
     """
 
@@ -55,7 +55,7 @@ class GumbelSearcher(Searcher):
         temperature: float = 1.0,
         temperature_end: float | None = None,
         schedule: Literal["linear", "exponential"] = "exponential",
-        estimator: str = "gate",
+        estimator: str = "look-ahead",
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)

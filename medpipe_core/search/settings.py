@@ -34,7 +34,7 @@ class SearchSettings(BaseModel):
 
 
 class GumbelSettings(BaseModel):
-    """Settings of `gumbel`; the defaults are the paper's, which keeps the temperature constant."""
+    """Settings of `gumbel`; the defaults are the paper's, but for the estimator."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -43,6 +43,7 @@ class GumbelSettings(BaseModel):
         {
             "quick": MappingProxyType({"lr": 0.05}),
             "laptop": MappingProxyType({"lr": 3e-3}),
+            "paper": MappingProxyType({"estimator": "gate"}),
         }
     )
 
@@ -56,7 +57,8 @@ class GumbelSettings(BaseModel):
         "exponential", description="how the temperature goes from first to last"
     )
     estimator: Literal["agreement", "gate", "look-ahead", "score"] = Field(
-        "gate", description="what the logits learn from; gate is the paper's equations 3 and 4"
+        "look-ahead",
+        description="what the logits learn from; gate is the paper's equations 3 and 4",
     )
 
 

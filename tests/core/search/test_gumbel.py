@@ -18,7 +18,7 @@ from medpipe_core.search.gumbel import gumbel_noise, straight_through
 
 @pytest.fixture
 def searcher(space):
-    return GumbelSearcher(space, seed=0, steps=100)
+    return GumbelSearcher(space, seed=0, steps=100, estimator="gate")
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_the_mean_gradient_of_theta_is_that_of_the_equations_integrated_over_the
 
 
 def test_only_active_choices_are_visited(conditional):
-    searcher = GumbelSearcher(conditional, seed=0, steps=10)
+    searcher = GumbelSearcher(conditional, seed=0, steps=10, estimator="gate")
     seen = set()
     for step in range(40):
         decision = searcher.decide(step)
@@ -130,7 +130,7 @@ def test_only_active_choices_are_visited(conditional):
 
 
 def test_choices_that_a_step_did_not_visit_keep_logits_and_moments(conditional):
-    searcher = GumbelSearcher(conditional, seed=0, steps=100, lr=0.1)
+    searcher = GumbelSearcher(conditional, seed=0, steps=100, lr=0.1, estimator="gate")
     for step in range(50):  # every choice gathers momentum
         searcher.observe(told(searcher.decide(step)))
     before = searcher.state_dict()

@@ -70,7 +70,7 @@ def test_the_gate_finds_the_candidate_that_sees(make_space, start, loss, names, 
     space = make_space(layer=one_of(*names))
     # Weights first: while the classifier is wrong, seeing makes it worse.
     settings = SearchSettings(epochs=20, warmup_epochs=8, weights_lr=0.1)
-    state = start(space, GumbelSearcher, settings=settings, lr=0.1, seed=seed)
+    state = start(space, GumbelSearcher, settings=settings, lr=0.1, seed=seed, estimator="gate")
     search(state, settings=settings, loss=loss, score=score)
     assert state.searcher.probabilities()["layer"]["sees"] > 0.8
     assert state.searcher.best()["layer"] == "sees"
