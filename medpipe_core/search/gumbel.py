@@ -70,7 +70,6 @@ class GumbelSearcher(Searcher):
         # Adam skips tensors without a gradient whole, moments included.
         self._adam = torch.optim.Adam(list(self._theta.values()), lr=lr, betas=betas)
         self._sample: Sample | None = None
-        self._unscored: set[str] = set()
 
     def temperature(self, step: int) -> float:
         """Return τ at a step."""
@@ -97,9 +96,6 @@ class GumbelSearcher(Searcher):
         sample, self._sample = self._sample, None
         if sample is None or outcome.score is not None or sample.genotype != outcome.genotype:
             return
-        if outcome.validated:
-            self._unscored |= set(sample.genotype) - outcome.validated
-            self._unscored -= outcome.validated
         surrogate = self._estimator.surrogate(sample, outcome)
         if surrogate is None:
             return
@@ -108,17 +104,13 @@ class GumbelSearcher(Searcher):
         self._adam.step()
 
     def propose(self, count: int) -> list[Genotype]:
-        """Return the most probable genotype, then samples; no two of them do the same.
-
-        Where validation is clean, scores say nothing of choices that only training depends on,
-        such as those of augmentations; samples take those from the most probable genotype.
-        """
+        """Return the most probable genotype, then samples; no two of them do the same."""
         best = self.best()
         found = {self.space.canonical(best): best}
         for _ in range(count * _PROPOSAL_TRIES):
             if len(found) >= count:
                 break
-            genotype = self._with_unscored_of(best, self._draw()[0])
+            genotype = self._draw()[0]
             found.setdefault(self.space.canonical(genotype), genotype)
         return list(found.values())[:count]
 
@@ -155,7 +147,6 @@ class GumbelSearcher(Searcher):
             "theta": {path: theta.detach().clone() for path, theta in self._theta.items()},
             "moments": copy.deepcopy(named_moments(self._adam, list(self._theta))),
             "estimator": self._estimator.state_dict(),
-            "unscored": sorted(self._unscored),
             "generator": self._generator.get_state(),
         }
 
@@ -166,16 +157,8 @@ class GumbelSearcher(Searcher):
                 theta.copy_(state["theta"][path])
         restore_moments(self._adam, list(self._theta), state["moments"])
         self._estimator.load_state_dict(state["estimator"])
-        self._unscored = set(state["unscored"])
         self._generator.set_state(state["generator"])
         self._sample = None
-
-    def _with_unscored_of(self, best: Genotype, sampled: Genotype) -> Genotype:
-        """Return a sample with the best's keys where scores cannot tell them apart."""
-        keys = {**best.choices, **sampled.choices}
-        keys.update({path: best[path] for path in self._unscored if path in best})
-        mixed = self.space.decide(lambda c: keys.get(c.path, c.keys[0]))
-        return mixed if self.admits(mixed) else sampled
 
     def _gates(
         self, genotype: Genotype, noise: Mapping[str, Tensor], temperature: float

@@ -170,18 +170,3 @@ def test_gates_are_there_for_estimators_that_need_them_alone():
     for name, has in (("gate", True), ("score", False), ("agreement", False)):
         decision = GumbelSearcher(SPACE, seed=0, steps=1, estimator=name).decide(0)
         assert bool(decision.gates) == has
-
-
-def test_proposals_differ_in_what_scores_can_tell():
-    searcher = GumbelSearcher(SPACE, seed=0, steps=9, estimator="agreement")
-    assert len(searcher.propose(6)) == 6
-    for step in range(3):
-        genotype = searcher.decide(step).genotype
-        searcher.observe(
-            Outcome(
-                genotype, step, validation_loss=1.0, agreement=0.1, validated=frozenset({"network"})
-            )
-        )
-    proposed = searcher.propose(6)
-    assert len(proposed) == 3
-    assert {genotype["augment"] for genotype in proposed} == {searcher.best()["augment"]}
