@@ -1,0 +1,106 @@
+"""Problems of augmentation: what destroys the label, and what few samples need."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from medpipe_plugins.planted.problem import (
+    Count,
+    PlantedDataset,
+    PlantedSettings,
+    majority_belief,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from medpipe_core import Genotype
+
+_PERIOD = 6
+_NEVER = frozenset({"0.0"})
+_OFTEN = frozenset({"0.5", "0.8"})
+
+
+class Side(PlantedDataset):
+    """A saw-tooth along the height that rises or falls: a V-flip turns one class into the other.
+
+    Flips along the other axes and a little noise change nothing that matters.
+    """
+
+    name = "planted-side"
+    title = "the label is a side: V-flips destroy it"
+    classes = ("rising", "falling")
+    optimum = MappingProxyType({"augment/v_flip/p": _NEVER})
+
+    def _lost(self, genotype: Genotype) -> float:
+        return 1 - majority_belief(float(genotype["augment/v_flip/p"]))
+
+    def _draw(self, label: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+        size = self.settings.size
+        wave = (np.arange(size) + rng.uniform(0, _PERIOD)) % _PERIOD / _PERIOD - 0.5
+        wave = wave[::-1] if label else wave
+        return np.broadcast_to(0.5 * wave[None, :, None], (size, size, size))
+
+
+class Intensity(PlantedDataset):
+    """Small cubes darker or brighter than the background: inversion swaps the classes."""
+
+    name = "planted-intensity"
+    title = "the label is an intensity: inversion destroys it"
+    classes = ("dark", "bright")
+    optimum = MappingProxyType({"augment/invert/p": _NEVER})
+
+    def _lost(self, genotype: Genotype) -> float:
+        return 1 - majority_belief(float(genotype["augment/invert/p"]))
+
+    def _draw(self, label: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+        size = self.settings.size
+        signal = np.zeros((size, size, size))
+        for d, h, w in rng.integers(0, size - 2, (6, 3)):
+            signal[d : d + 2, h : h + 2, w : w + 2] = 0.4 if label else -0.4
+        return signal
+
+
+class SymmetrySettings(PlantedSettings):
+    """Parameters of `planted-symmetry`: few training volumes."""
+
+    train: Count = Field(96, description="volumes in the training set")
+    noise: float = Field(0.15, ge=0, le=1, description="standard deviation of the noise")
+
+
+class Symmetry(PlantedDataset):
+    """One of two shapes of eight cells, mirrored at random along each axis; few samples.
+
+    Each class looks eight ways, so that few samples show each way a few times only. Flips turn
+    every sample into all eight.
+    """
+
+    name = "planted-symmetry"
+    title = "few samples of mirrored shapes: flips along all three axes help"
+    classes = ("first", "second")
+    optimum = MappingProxyType({f"augment/{axis}_flip/p": _OFTEN for axis in "vhd"})
+    settings_model = SymmetrySettings
+
+    GAIN = 0.3
+    """What the three flips together are worth, in accuracy; see tests/benchmarks/planted.py."""
+
+    _SHAPES = ((0, 0, 0, 1, 0, 1, 1, 1), (0, 1, 0, 1, 0, 1, 1, 0))
+    _CELL = 3
+
+    def _lost(self, genotype: Genotype) -> float:
+        missing = sum(genotype[path] not in keys for path, keys in self.optimum.items())
+        return self.GAIN * missing / len(self.optimum)
+
+    def _draw(self, label: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+        shape = np.array(self._SHAPES[label]).reshape(2, 2, 2) * 2 - 1
+        mirrored = np.flip(shape, tuple(axis for axis in range(3) if rng.random() < 0.5))
+        block = np.kron(mirrored, np.ones((self._CELL,) * 3))
+        edge = len(block)
+        signal = np.zeros((self.settings.size,) * 3)
+        start = rng.integers(0, self.settings.size - edge + 1, 3)
+        signal[tuple(slice(s, s + edge) for s in start)] = 0.3 * block
+        return signal

@@ -1,0 +1,132 @@
+"""What planted problems have in common: data from a seed, and a regret for every genotype."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ConfigDict, Field
+
+from medpipe_core import MedpipeError, child_seed
+from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from medpipe_core import Genotype
+
+Count = Annotated[int, Ge(4)]
+
+
+class PlantedError(MedpipeError):
+    """A genotype that says nothing of a planted problem."""
+
+
+class PlantedSettings(BaseModel):
+    """Parameters of the planted datasets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: Annotated[int, Ge(12), Le(64)] = Field(12, description="edge length, in voxels")
+    train: Count = Field(256, description="volumes in the training set")
+    validation: Count = Field(64, description="volumes in the validation set")
+    test: Count = Field(400, description="volumes in the test set")
+    noise: Annotated[float, Ge(0), Le(1)] = Field(
+        0.1, description="standard deviation of the noise, in units of the intensity range"
+    )
+    seed: Annotated[int, Ge(0)] = Field(0, description="seed of the volumes, not of the run")
+
+
+class PlantedDataset(ABC):
+    """Two equally frequent classes that a known part of a known space can tell apart.
+
+    Args:
+        settings: Fields of `PlantedSettings`.
+
+    Attributes:
+        name: Name of the dataset and of its space.
+        title: What is planted, in one line.
+        classes: Names of the two classes.
+        optimum: Choice path → keys that are right; choices that are not named do not matter.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    classes: ClassVar[tuple[str, str]]
+    optimum: ClassVar[Mapping[str, frozenset[str]]]
+    settings_model: ClassVar[type[PlantedSettings]] = PlantedSettings
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = self.settings_model(**settings)
+
+    @property
+    def card(self) -> DatasetCard:
+        """What it says of itself, the planted answer included."""
+        size = self.settings.size
+        right = "; ".join(f"{p} = {' or '.join(sorted(k))}" for p, k in self.optimum.items())
+        return DatasetCard(
+            name=self.name,
+            title=self.title,
+            classes=self.classes,
+            channels=1,
+            size=(size, size, size),
+            source="made in process from a seed",
+            licence="none needed",
+            notes=(f"The best answer of space {self.name} is known: {right}.",),
+        )
+
+    def development(self) -> Development:
+        """Make the training and validation sets."""
+        return Development(
+            self._make("train", self.settings.train),
+            self._make("validation", self.settings.validation),
+        )
+
+    def sealed_test(self) -> SealedTest:
+        """Return the test set, made when it is opened."""
+        return SealedTest(lambda: self._make("test", self.settings.test))
+
+    def regret(self, genotype: Genotype) -> float:
+        """Return the accuracy a genotype gives away against the optimum, in [0, 1].
+
+        Raises:
+            PlantedError: The genotype is of another space.
+        """
+        missing = [path for path in self.optimum if path not in genotype.choices]
+        if missing:
+            raise PlantedError(
+                f"{self.name}: the genotype has no choice {missing[0]!r}; the regret is known for "
+                f"genotypes of space {self.name}, so run dataset={self.name} space={self.name}"
+            )
+        return self._lost(genotype)
+
+    @abstractmethod
+    def _lost(self, genotype: Genotype) -> float:
+        """Return the regret of a genotype of the right space."""
+
+    @abstractmethod
+    def _draw(self, label: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+        """Draw one volume's signal, `(size, size, size)`, to be added to mid-grey."""
+
+    def _make(self, part: str, count: int) -> LabelledVolumes:
+        rng = np.random.default_rng(child_seed(self.settings.seed, self.name, part))
+        labels = rng.permutation(np.arange(count, dtype=np.int64) % 2)
+        signal = np.stack([self._draw(int(label), rng) for label in labels])
+        volumes = 0.5 + signal + rng.normal(0, self.settings.noise, signal.shape)
+        stored = (np.clip(volumes, 0, 1) * 255).round().astype(np.uint8)
+        return LabelledVolumes(stored[:, None], labels)
+
+
+def majority_belief(p: float) -> float:
+    """Return the accuracy on clean volumes where a share p of training labels is turned round.
+
+    A classifier that fits such labels believes the majority: right below a half, at chance there,
+    wrong above.
+    """
+    if p < 0.5:
+        return 1.0
+    return 0.5 if p == 0.5 else 0.0

@@ -1,0 +1,92 @@
+"""A problem whose best augmentation depends on the network."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Le
+from pydantic import Field
+from torch import nn
+
+from medpipe_plugins.planted.problem import PlantedDataset, PlantedSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from medpipe_core import Genotype
+
+
+class SynergySettings(PlantedSettings):
+    """Parameters of `planted-synergy`."""
+
+    reliable: Annotated[float, Ge(0.5), Le(1)] = Field(
+        0.8, description="share of volumes whose texture tells the class"
+    )
+
+
+class Synergy(PlantedDataset):
+    """A wave across depth and width that is certain, and a texture that is right in 80 %.
+
+    The wave runs along one diagonal of the depth-width plane or the other. Within one plane of
+    equal depth both look the same, so a network that looks at planes is blind to it; an H-flip
+    turns one into the other. The texture alternates voxel by voxel along height or width, in
+    every plane; a blur over two voxels removes it.
+
+    One of the two augmentations is always on. With the flip any network is left with the texture
+    and ends at its reliability. With the blur a network of volumes has the wave and is right; one
+    of planes has nothing and is at chance. So a network of planes, such as a ResNet in 2.5D, asks
+    for the flip, and who fixes that first cannot reach the best pair any more.
+    """
+
+    name = "planted-synergy"
+    title = "the best augmentation depends on the network: one after the other must fail"
+    classes = ("falling", "rising")
+    optimum = MappingProxyType(
+        {"augment/one_of": frozenset({"blur"}), "network/layer": frozenset({"volume"})}
+    )
+    settings_model = SynergySettings
+    settings: SynergySettings
+
+    def _lost(self, genotype: Genotype) -> float:
+        if genotype["augment/one_of"] == "flip":
+            return 1 - self.settings.reliable
+        return 0.0 if genotype["network/layer"] == "volume" else 0.5
+
+    def _draw(self, label: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+        size = self.settings.size
+        at = np.arange(size)
+        told = label if rng.random() < self.settings.reliable else 1 - label
+        texture = (-1.0) ** (at + rng.integers(2))
+        texture = texture[None, :, None] if told else texture[None, None, :]
+        along = at[:, None, None] + (1 if label else -1) * at[None, None, :]
+        wave = np.cos(2 * np.pi * along / 6 + rng.uniform(0, 2 * np.pi))
+        signal = 0.15 * (texture + wave)
+        return signal
+
+
+class PlaneConv(nn.Module):
+    """1 × k × k convolution → batch normalisation → ReLU6: every plane of equal depth for itself.
+
+    Args:
+        in_channels: Channels that come in.
+        channels: Channels that go out.
+        kernel: Odd edge length of the kernel in height and width, in voxels.
+    """
+
+    def __init__(self, in_channels: int, *, channels: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.out_channels = channels
+        shape, padding = (1, kernel, kernel), (0, kernel // 2, kernel // 2)
+        self.layers = nn.Sequential(
+            nn.Conv3d(in_channels, channels, shape, padding=padding, bias=False),
+            nn.BatchNorm3d(channels),
+            nn.ReLU6(),
+        )
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        """Apply the three layers; `(batch, channel, D, H, W)`, D, H and W kept."""
+        output: Tensor = self.layers(volumes)
+        return output

@@ -1,0 +1,51 @@
+"""Names and import strings, so that registering imports nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from medpipe_core import hookimpl
+
+if TYPE_CHECKING:
+    from medpipe_core import Registrar
+
+_PROBLEMS = {
+    "side": ("augmentation:Side", "problem:PlantedSettings", "V-flips destroy the label"),
+    "intensity": ("augmentation:Intensity", "problem:PlantedSettings", "inversion destroys it"),
+    "symmetry": (
+        "augmentation:Symmetry",
+        "augmentation:SymmetrySettings",
+        "few samples, flips along all axes help",
+    ),
+    "reach": ("architecture:Reach", "architecture:ReachSettings", "only kernel 7 is large enough"),
+    "texture": ("architecture:Texture", "problem:PlantedSettings", "an early stride destroys it"),
+    "synergy": (
+        "synergy:Synergy",
+        "synergy:SynergySettings",
+        "the best augmentation depends on the network",
+    ),
+}
+
+
+@hookimpl
+def medpipe_register(registry: Registrar) -> None:
+    """Register the planted problems: a dataset and a space for each, of one name."""
+    room = "medpipe_plugins.planted"
+    for problem, (dataset, settings, summary) in _PROBLEMS.items():
+        name = f"planted-{problem}"
+        registry.register(
+            "dataset",
+            name,
+            f"{room}.{dataset}",
+            parameters=f"{room}.{settings}",
+            summary=f"planted problem: {summary}",
+        )
+        registry.register(
+            "space", name, f"{room}.spaces:{problem}_space", summary=f"of the dataset {name}"
+        )
+    registry.register(
+        "block",
+        "planted-plane",
+        f"{room}.synergy:PlaneConv",
+        summary="convolution within planes of equal depth, for planted-synergy",
+    )
