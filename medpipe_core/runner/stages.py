@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 
@@ -10,8 +10,8 @@ from medpipe_core.data import Batches, Development, halves
 from medpipe_core.runner.errors import ConfigurationError
 from medpipe_core.runner.pipeline import Candidate, Planned, Trained
 from medpipe_core.runner.training import check_training, trained_as
-from medpipe_core.search import SearchState, search
-from medpipe_core.seeding import child_seed
+from medpipe_core.search import SearchState, StagesError, search
+from medpipe_core.seeding import child_seed, seeded_init
 from medpipe_core.supernet import ResourceMeter, Supernet, build_network, build_policy
 from medpipe_core.train import (
     ClassificationTask,
@@ -110,12 +110,12 @@ class TorchStages:
         """
         weights_half, other_half = self._halves(development)
         training = self._batch_source(weights_half, "search", "weights")
-        supernet = Supernet(self.space, seed=self._seed("supernet"), **self._shape)
-        supernet.to(self._device)
         settings = self._keys.search
+        searcher = self._searcher(settings.epochs * len(training))
+        supernet = self._supernet(searcher)
         state = SearchState.start(
             supernet,
-            self._searcher(settings.epochs * len(training)),
+            searcher,
             training,
             self._batch_source(other_half, "search", "searcher"),
             settings=settings,
@@ -171,14 +171,28 @@ class TorchStages:
 
     def _searcher(self, steps: int) -> Searcher:
         name = self._configuration.searcher
-        searcher: Searcher = self._registry.factory("searcher", name)(
-            self.space,
-            seed=self._keys.seed,
-            steps=steps,
-            admit=self._meter.admits,
-            **self._configuration.parameters["searcher"],
-        )
+        try:
+            searcher: Searcher = self._registry.factory("searcher", name)(
+                self.space,
+                seed=self._keys.seed,
+                steps=steps,
+                admit=self._meter.admits,
+                **self._configuration.parameters["searcher"],
+            )
+        except StagesError as error:
+            raise ConfigurationError([f"searcher={name}: {error}"]) from error
         return searcher
+
+    def _supernet(self, searcher: Searcher) -> Supernet:
+        fixed = {name: self._fixed(name, own) for name, own in searcher.networks.items()}
+        seed = self._seed("supernet")
+        supernet = Supernet(self.space, seed=seed, fixed=fixed, **self._shape)
+        return supernet.to(self._device)
+
+    def _fixed(self, name: str, parameters: Mapping[str, Any]) -> nn.Module:
+        with seeded_init(self._seed("supernet", "fixed", name)):
+            network: nn.Module = self._registry.model(name, **self._shape, **parameters)
+        return network
 
     def _fit(
         self,

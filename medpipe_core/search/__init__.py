@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medpipe_core.search.decoupled import DecoupledSearcher, StagesError
     from medpipe_core.search.evolution import EvolutionSearcher
     from medpipe_core.search.gumbel import GumbelSearcher
     from medpipe_core.search.loop import SearchFailedError, advance, search
@@ -35,6 +36,7 @@ __all__ = [
     "BatchSource",
     "BudgetError",
     "Candidate",
+    "DecoupledSearcher",
     "EvolutionSearcher",
     "GumbelSearcher",
     "MissingOptunaError",
@@ -46,6 +48,7 @@ __all__ = [
     "SearchFailedError",
     "SearchState",
     "Searcher",
+    "StagesError",
     "advance",
     "search",
 ]
@@ -59,6 +62,7 @@ _MODULES = {
     "BatchSource": "state",
     "BudgetError": "protocol",
     "Candidate": "state",
+    "DecoupledSearcher": "decoupled",
     "GATE_GRADIENTS": "protocol",
     "GumbelSearcher": "gumbel",
     "Outcome": "protocol",
@@ -71,6 +75,7 @@ _MODULES = {
     "SearchFailedError": "loop",
     "SearchState": "state",
     "Searcher": "protocol",
+    "StagesError": "decoupled",
     "VALIDATION_LOSS": "protocol",
     "advance": "loop",
     "search": "loop",

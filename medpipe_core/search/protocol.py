@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError
@@ -84,6 +85,9 @@ class Searcher(ABC):
     weights, augmented as the training batch was. With `"clean_validation"` it is not augmented.
     `"agreement"` and `"look_ahead"` are of a clean batch before the step, the latter also after it.
     """
+
+    networks: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """Fixed networks that its decisions may name: name of a registered model → its parameters."""
 
     def __init__(
         self,
