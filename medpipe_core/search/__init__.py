@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     )
     from medpipe_core.search.random_search import RandomSearcher
     from medpipe_core.search.scored import ScoreSearcher
-    from medpipe_core.search.state import BatchSource, Candidate, Score, SearchState
+    from medpipe_core.search.state import (
+        BatchSource,
+        Candidate,
+        NoBatches,
+        Score,
+        ScoreError,
+        SearchState,
+    )
 
 __all__ = [
     "AGREEMENT",
@@ -40,10 +47,12 @@ __all__ = [
     "EvolutionSearcher",
     "GumbelSearcher",
     "MissingOptunaError",
+    "NoBatches",
     "OptunaSearcher",
     "Outcome",
     "RandomSearcher",
     "Score",
+    "ScoreError",
     "ScoreSearcher",
     "SearchFailedError",
     "SearchState",
@@ -65,12 +74,14 @@ _MODULES = {
     "DecoupledSearcher": "decoupled",
     "GATE_GRADIENTS": "protocol",
     "GumbelSearcher": "gumbel",
+    "NoBatches": "state",
     "Outcome": "protocol",
     "EvolutionSearcher": "evolution",
     "MissingOptunaError": "optuna_search",
     "OptunaSearcher": "optuna_search",
     "RandomSearcher": "random_search",
     "Score": "state",
+    "ScoreError": "state",
     "ScoreSearcher": "scored",
     "SearchFailedError": "loop",
     "SearchState": "state",

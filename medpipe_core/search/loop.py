@@ -10,7 +10,7 @@ from medpipe_core.errors import MedpipeError
 from medpipe_core.events import Emit, silent
 from medpipe_core.memory import out_of_memory, release_memory
 from medpipe_core.search.protocol import Outcome
-from medpipe_core.search.state import Candidate
+from medpipe_core.search.state import Candidate, ScoreError
 from medpipe_core.search.statistics import renew_statistics
 from medpipe_core.search.step import OUT_OF_MEMORY, take_step
 
@@ -145,6 +145,8 @@ def _try_score(
     """Score a genotype as it would be exported; return what is wrong, or nothing."""
     try:
         figures = dict(score(genotype, state.supernet.freeze(genotype)))
+    except ScoreError as error:
+        return {}, str(error)
     except RuntimeError as error:
         if not out_of_memory(error):
             raise

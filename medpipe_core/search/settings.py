@@ -34,6 +34,13 @@ class SearchSettings(BaseModel):
         None, gt=0, description="largest norm of the weights' gradient; none by default"
     )
     candidates: int = Field(1, ge=1, description="genotypes scored at the end of every epoch")
+    scores: Literal["shared", "trained"] = Field(
+        "shared",
+        description="what a candidate is scored by: the search's weights, or a training of its own",
+    )
+    trial_epochs: int = Field(
+        10, ge=1, description="epochs of that training, which is otherwise as evaluate.* says"
+    )
     warmup_epochs: int = Field(
         0, ge=0, description="first epochs that train weights only and teach the searcher nothing"
     )
