@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from medpipe_core.errors import MedpipeError, did_you_mean
 from medpipe_core.plugins.discovery import normal
 from medpipe_core.plugins.entry import Entry
-from medpipe_core.plugins.errors import MissingPluginError, PluginError, UnknownNameError
+from medpipe_core.plugins.errors import (
+    MissingPluginError,
+    ParameterError,
+    PluginError,
+    UnknownNameError,
+)
 from medpipe_core.plugins.registered import REGISTRY
 
 if TYPE_CHECKING:
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 KINDS = ("augmentation", "block", "space", "searcher", "dataset", "model")
+MODEL_GIVEN = ("in_channels", "num_classes")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -167,15 +173,42 @@ class Registry:
             PluginError: The factory cannot be imported, or raised an error of its own.
         """
         entry = self.entry(kind, name)
-        factory, arguments = entry.load(), entry.arguments(parameters, {REGISTRY: self})
-        try:
-            return factory(*args, **arguments)
-        except MedpipeError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"{entry.who} could not be made: {type(error).__name__}: {error}"
-            ) from error
+        return _made(entry, *args, **entry.arguments(parameters, {REGISTRY: self}))
+
+    def model_arguments(self, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return checked parameters of a registered model, without those that it is handed.
+
+        Raises:
+            ParameterError: Parameters do not fit; it lists every mistake.
+        """
+        entry = self.entry("model", name)
+        # A model read from a signature has them among its parameters, a registered one has not.
+        handed = {what: 1 for what in MODEL_GIVEN if what in entry.parameters().model_fields}
+        taken = [f"{what} is the framework's to give" for what in parameters if what in MODEL_GIVEN]
+        if taken:
+            raise ParameterError(f"model {name!r}", taken)
+        arguments = entry.arguments({**parameters, **handed}, {REGISTRY: self})
+        return {what: value for what, value in arguments.items() if what not in handed}
+
+    def model(self, name: str, *, in_channels: int, num_classes: int, **parameters: Any) -> Any:
+        """Return a registered model, a network from volumes to logits.
+
+        Args:
+            name: Its name.
+            in_channels: Channels of a volume.
+            num_classes: Logits of a volume.
+            parameters: The model's own.
+
+        Raises:
+            ParameterError: Parameters do not fit; it lists every mistake.
+            PluginError: It cannot be imported, raised an error of its own, or is no network.
+        """
+        entry = self.entry("model", name)
+        arguments = self.model_arguments(name, parameters)
+        model = _made(entry, in_channels=in_channels, num_classes=num_classes, **arguments)
+        if not callable(getattr(model, "parameters", None)):
+            raise PluginError(f"{entry.who} made a {type(model).__name__}, not a torch.nn.Module")
+        return model
 
     def space(self, name: str, **parameters: Any) -> Any:
         """Return a registered search space, its operations made by this registry if by no other.
@@ -220,6 +253,18 @@ class Registry:
     def _check_kind(self, kind: str) -> None:
         if kind not in KINDS:
             raise UnknownNameError(f"there is no kind {kind!r}.{did_you_mean(kind, KINDS)}")
+
+
+def _made(entry: Entry, *args: Any, **arguments: Any) -> Any:
+    factory = entry.load()
+    try:
+        return factory(*args, **arguments)
+    except MedpipeError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"{entry.who} could not be made: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _takes_positional(factory: Callable[..., Any]) -> bool:

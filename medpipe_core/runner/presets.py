@@ -22,6 +22,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "search.epochs": 4,
                 "search.candidates": 3,
                 "search.weights_lr": 6e-3,
+                "search.trial_epochs": 4,
                 "evaluate.top_k": 4,
                 "evaluate.epochs": 4,
                 "evaluate.validate_every": 4,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 
 from medpipe_core.data import Batches, Development, halves
+from medpipe_core.events import Emit, silent
 from medpipe_core.runner.errors import ConfigurationError
 from medpipe_core.runner.pipeline import Candidate, Planned, Trained
-from medpipe_core.runner.training import check_training, trained_as
-from medpipe_core.search import SearchState, search
-from medpipe_core.seeding import child_seed
+from medpipe_core.runner.training import as_trial, check_training, trained_as
+from medpipe_core.search import NoBatches, ScoreError, SearchState, StagesError, search
+from medpipe_core.seeding import child_seed, seeded_init
 from medpipe_core.supernet import ResourceMeter, Supernet, build_network, build_policy
 from medpipe_core.train import (
     ClassificationTask,
     FitState,
+    TrainingDivergedError,
     contest,
     fit,
     predict,
@@ -23,16 +25,15 @@ from medpipe_core.train import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
 
     from medpipe_core.data import DatasetCard, LabelledVolumes
-    from medpipe_core.events import Emit
     from medpipe_core.plugins import Registry
     from medpipe_core.runner.config import Configuration
     from medpipe_core.runner.settings import EvaluateKeys, RetrainKeys
-    from medpipe_core.search import Searcher
+    from medpipe_core.search import BatchSource, Score, Searcher
     from medpipe_core.space import Genotype
 
 # A step of the search trains a path and shows it a validation batch; measured beside training.
@@ -88,15 +89,22 @@ class TorchStages:
     def plan(self, development: Development) -> dict[str, Planned]:
         """Return what each stage is going to do."""
         keys, count = self._keys, len(development.train)
-        searching = keys.search.epochs * _batches(count // 2, keys.search.batch_size)
+        trial_epoch = _batches(count // 2, keys.evaluate.batch_size)
         trials = keys.evaluate.top_k * keys.evaluate.epochs
-        comparing = trials * _batches(count // 2, keys.evaluate.batch_size)
         training = keys.retrain.epochs * _batches(count, keys.retrain.batch_size)
         return {
-            "search": Planned("search-step", searching, _SEARCH_STEP * searching),
-            "evaluate": Planned("evaluate-epoch", trials, comparing),
+            "search": self._plan_search(count // 2, trial_epoch),
+            "evaluate": Planned("evaluate-epoch", trials, trials * trial_epoch),
             "retrain": Planned("retrain-epoch", keys.retrain.epochs, training),
         }
+
+    def _plan_search(self, count: int, trial_epoch: int) -> Planned:
+        keys = self._keys.search
+        steps = keys.epochs * _batches(count, keys.batch_size)
+        steps = steps if self._trains_weights(steps) else 0
+        trials = keys.epochs * keys.candidates if keys.scores == "trained" else 0
+        work = _SEARCH_STEP * steps + trials * keys.trial_epochs * trial_epoch
+        return Planned("search-step" if steps else "search-epoch", steps or trials, work)
 
     def search(self, development: Development, emit: Emit) -> list[Candidate]:
         """Search on two halves of the training set; return scored candidates, the best first.
@@ -106,20 +114,20 @@ class TorchStages:
 
         One half trains the shared weights, the other informs the searcher (paper, section IV-C1).
         Candidates are scored on all that no weight was trained on: the other half and the
-        validation set. A validation set alone is often too small to rank by.
+        validation set. A validation set alone is often too small to rank by. Where nobody uses the
+        shared weights, no step trains them, and an epoch is a round of scoring.
         """
         weights_half, other_half = self._halves(development)
-        training = self._batch_source(weights_half, "search", "weights")
-        supernet = Supernet(self.space, seed=self._seed("supernet"), **self._shape)
-        supernet.to(self._device)
+        training: BatchSource = self._batch_source(weights_half, "search", "weights")
+        validation: BatchSource = self._batch_source(other_half, "search", "searcher")
         settings = self._keys.search
+        if not self._trains_weights(settings.epochs * len(training)):
+            training = validation = NoBatches()
+        searcher = self._searcher(settings.epochs * len(training))
+        supernet = self._supernet(searcher)
+        seed = self._keys.seed
         state = SearchState.start(
-            supernet,
-            self._searcher(settings.epochs * len(training)),
-            training,
-            self._batch_source(other_half, "search", "searcher"),
-            settings=settings,
-            seed=self._keys.seed,
+            supernet, searcher, training, validation, settings=settings, seed=seed
         )
         found = search(
             state,
@@ -171,14 +179,34 @@ class TorchStages:
 
     def _searcher(self, steps: int) -> Searcher:
         name = self._configuration.searcher
-        searcher: Searcher = self._registry.factory("searcher", name)(
-            self.space,
-            seed=self._keys.seed,
-            steps=steps,
-            admit=self._meter.admits,
-            **self._configuration.parameters["searcher"],
-        )
+        try:
+            searcher: Searcher = self._registry.factory("searcher", name)(
+                self.space,
+                seed=self._keys.seed,
+                steps=steps,
+                admit=self._meter.admits,
+                **self._configuration.parameters["searcher"],
+            )
+        except StagesError as error:
+            raise ConfigurationError([f"searcher={name}: {error}"]) from error
         return searcher
+
+    def _trains_weights(self, steps: int) -> bool:
+        """Say whether anybody uses the shared weights that the search's steps would train."""
+        keys = self._keys
+        used = keys.search.scores == "shared" or keys.evaluate.inherit or keys.retrain.inherit
+        return used or bool(self._searcher(steps).needs)
+
+    def _supernet(self, searcher: Searcher) -> Supernet:
+        fixed = {name: self._fixed(name, own) for name, own in searcher.networks.items()}
+        seed = self._seed("supernet")
+        supernet = Supernet(self.space, seed=seed, fixed=fixed, **self._shape)
+        return supernet.to(self._device)
+
+    def _fixed(self, name: str, parameters: Mapping[str, Any]) -> nn.Module:
+        with seeded_init(self._seed("supernet", "fixed", name)):
+            network: nn.Module = self._registry.model(name, **self._shape, **parameters)
+        return network
 
     def _fit(
         self,
@@ -216,14 +244,22 @@ class TorchStages:
         self._recalibrate(network, development.train)
         return network
 
-    def _scorer(
-        self, weights_half: LabelledVolumes, validation: LabelledVolumes
-    ) -> Callable[[Genotype, nn.Module], Mapping[str, float]]:
-        def score(_: Genotype, network: nn.Module) -> dict[str, float]:
-            self._recalibrate(network, weights_half)
-            return self._figures(network, validation)
+    def _scorer(self, weights_half: LabelledVolumes, unseen: LabelledVolumes) -> Score:
+        trained_on = Development(weights_half, unseen)
+        keys = as_trial(self._keys.evaluate, self._keys.search.trial_epochs)
 
-        return score
+        def by_shared_weights(_: Genotype, network: nn.Module) -> dict[str, float]:
+            self._recalibrate(network, weights_half)
+            return self._figures(network, unseen)
+
+        def by_training(genotype: Genotype, _: nn.Module) -> dict[str, float]:
+            try:
+                network = self._fit(genotype, trained_on, keys, "trial", silent)
+            except TrainingDivergedError as error:
+                raise ScoreError(str(error)) from error
+            return self._figures(network, unseen)
+
+        return by_shared_weights if self._keys.search.scores == "shared" else by_training
 
     def _recalibrate(self, network: nn.Module, data: LabelledVolumes) -> None:
         batches = self._batch_source(data, "recalibrate")

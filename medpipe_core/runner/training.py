@@ -13,6 +13,7 @@ from medpipe_core.train.settings import FitSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from medpipe_core.runner.settings import EvaluateKeys
     from medpipe_core.space import Choice, Genotype, SearchSpace
 
 _PART = "training/"
@@ -27,6 +28,16 @@ def trained_as(space: SearchSpace, genotype: Genotype, settings: Settings) -> Se
         if path.startswith(_PART)
     }
     return type(settings).model_validate({**settings.model_dump(), **own}) if own else settings
+
+
+def as_trial(settings: EvaluateKeys, epochs: int) -> EvaluateKeys:
+    """Return how a candidate is trained to be scored: as in evaluation, but from fresh weights.
+
+    Validation volumes are looked at on the way only where they pick the epoch that counts.
+    """
+    every = settings.validate_every if settings.select == "best" else epochs
+    changed = {"epochs": epochs, "inherit": False, "validate_every": every}
+    return settings.model_copy(update=changed)
 
 
 def check_training(space: SearchSpace) -> None:

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medpipe_core.search.decoupled import DecoupledSearcher, StagesError
     from medpipe_core.search.evolution import EvolutionSearcher
     from medpipe_core.search.gumbel import GumbelSearcher
     from medpipe_core.search.loop import SearchFailedError, advance, search
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     )
     from medpipe_core.search.random_search import RandomSearcher
     from medpipe_core.search.scored import ScoreSearcher
-    from medpipe_core.search.state import BatchSource, Candidate, Score, SearchState
+    from medpipe_core.search.state import (
+        BatchSource,
+        Candidate,
+        NoBatches,
+        Score,
+        ScoreError,
+        SearchState,
+    )
 
 __all__ = [
     "AGREEMENT",
@@ -35,17 +43,21 @@ __all__ = [
     "BatchSource",
     "BudgetError",
     "Candidate",
+    "DecoupledSearcher",
     "EvolutionSearcher",
     "GumbelSearcher",
     "MissingOptunaError",
+    "NoBatches",
     "OptunaSearcher",
     "Outcome",
     "RandomSearcher",
     "Score",
+    "ScoreError",
     "ScoreSearcher",
     "SearchFailedError",
     "SearchState",
     "Searcher",
+    "StagesError",
     "advance",
     "search",
 ]
@@ -59,18 +71,22 @@ _MODULES = {
     "BatchSource": "state",
     "BudgetError": "protocol",
     "Candidate": "state",
+    "DecoupledSearcher": "decoupled",
     "GATE_GRADIENTS": "protocol",
     "GumbelSearcher": "gumbel",
+    "NoBatches": "state",
     "Outcome": "protocol",
     "EvolutionSearcher": "evolution",
     "MissingOptunaError": "optuna_search",
     "OptunaSearcher": "optuna_search",
     "RandomSearcher": "random_search",
     "Score": "state",
+    "ScoreError": "state",
     "ScoreSearcher": "scored",
     "SearchFailedError": "loop",
     "SearchState": "state",
     "Searcher": "protocol",
+    "StagesError": "decoupled",
     "VALIDATION_LOSS": "protocol",
     "advance": "loop",
     "search": "loop",

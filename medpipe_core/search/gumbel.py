@@ -74,7 +74,7 @@ class GumbelSearcher(Searcher):
     def temperature(self, step: int) -> float:
         """Return τ at a step."""
         start, end, schedule = self._temperature
-        done = min(step / max(self.steps - 1, 1), 1.0)
+        done = self._progress(step)
         if schedule == "linear":
             return start + (end - start) * done
         return float(start * (end / start) ** done)
@@ -85,6 +85,7 @@ class GumbelSearcher(Searcher):
         log_p = {
             path: torch.log_softmax(self._theta[path], 0)[self._index(path, key)]
             for path, key in genotype.choices.items()
+            if self._learns(path)
         }
         gates = self._gates(genotype, noise, self.temperature(step))
         self._sample = Sample(genotype, gates, log_p)
@@ -170,6 +171,7 @@ class GumbelSearcher(Searcher):
                 self._theta[path], noise[path], temperature, self._index(path, key)
             )
             for path, key in genotype.choices.items()
+            if self._learns(path)
         }
 
     def _draw(self) -> tuple[Genotype, dict[str, Tensor]]:
@@ -183,7 +185,7 @@ class GumbelSearcher(Searcher):
         def perturbed(path: str) -> Tensor:
             if path not in noise:
                 noise[path] = gumbel_noise(len(self._theta[path]), self._generator)
-            return self._theta[path].detach() + noise[path]
+            return self._log_p(path) + noise[path]
 
         def draw() -> Genotype:
             noise.clear()
@@ -221,10 +223,19 @@ class GumbelSearcher(Searcher):
             return self.space.sample(seed=seed)
         return self.space.decide(lambda c: _uniform(c.keys, generator))
 
+    def _progress(self, step: int) -> float:
+        """Return how far the temperature's schedule is, in [0, 1]."""
+        return min(step / max(self.steps - 1, 1), 1.0)
+
+    def _learns(self, path: str) -> bool:
+        """Say whether this step teaches a choice; a subclass may learn some choices at a time."""
+        return True
+
     def _index(self, path: str, key: str) -> int:
         return self.space.choices[path].keys.index(key)
 
     def _log_p(self, path: str) -> Tensor:
+        """Return log P of a choice's keys, `(keys,)`: all that drawing and `best` go by."""
         return torch.log_softmax(self._theta[path].detach(), 0)
 
 

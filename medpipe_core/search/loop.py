@@ -10,7 +10,7 @@ from medpipe_core.errors import MedpipeError
 from medpipe_core.events import Emit, silent
 from medpipe_core.memory import out_of_memory, release_memory
 from medpipe_core.search.protocol import Outcome
-from medpipe_core.search.state import Candidate
+from medpipe_core.search.state import Candidate, ScoreError
 from medpipe_core.search.statistics import renew_statistics
 from medpipe_core.search.step import OUT_OF_MEMORY, take_step
 
@@ -51,7 +51,8 @@ def search(
         settings: Epochs, and how weights step.
         loss: Logits and labels to a scalar.
         score: Scores a frozen candidate on validation data.
-        emit: Told of every step (`search-step`) and candidate (`search-epoch`).
+        emit: Told of every step (`search-step`), and of every candidate or an epoch without one
+            (`search-epoch`).
 
     Raises:
         SearchFailedError: 25 steps in a row gave no finite loss or ran out of memory.
@@ -99,6 +100,7 @@ def _one_step(state: SearchState, settings: SearchSettings, loss: Loss, emit: Em
         validation_loss=_plain(outcome.validation_loss),
         genotype=decision.genotype.digest,
         seconds=time.perf_counter() - began,
+        **({"network": decision.network} if decision.network else {}),
         **({"failed": problem, "choices": dict(decision.genotype.choices)} if problem else {}),
     )
     state.step += 1
@@ -113,7 +115,10 @@ def _one_step(state: SearchState, settings: SearchSettings, loss: Loss, emit: Em
 
 def _end_epoch(state: SearchState, settings: SearchSettings, score: Score, emit: Emit) -> None:
     epoch = state.epoch + 1
-    for genotype in state.searcher.propose(settings.candidates):
+    proposed = state.searcher.propose(settings.candidates)
+    if not proposed:
+        emit("search-epoch", epoch=epoch, insight=state.searcher.insight(), seconds=0.0)
+    for genotype in proposed:
         began = time.perf_counter()
         figures, problem = _try_score(state, genotype, score)
         emit(
@@ -140,6 +145,8 @@ def _try_score(
     """Score a genotype as it would be exported; return what is wrong, or nothing."""
     try:
         figures = dict(score(genotype, state.supernet.freeze(genotype)))
+    except ScoreError as error:
+        return {}, str(error)
     except RuntimeError as error:
         if not out_of_memory(error):
             raise

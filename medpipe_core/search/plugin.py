@@ -12,13 +12,20 @@ if TYPE_CHECKING:
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
-    """Register `gumbel`, `random`, `evolution` and `optuna`."""
+    """Register `gumbel`, `decoupled`, `random`, `evolution` and `optuna`."""
     registry.register(
         "searcher",
         "gumbel",
         "medpipe_core.search.gumbel:GumbelSearcher",
         parameters="medpipe_core.search.settings:GumbelSettings",
         summary="single path by Gumbel-softmax with straight-through, as the paper",
+    )
+    registry.register(
+        "searcher",
+        "decoupled",
+        "medpipe_core.search.decoupled:DecoupledSearcher",
+        parameters="medpipe_core.search.settings:DecoupledSettings",
+        summary="augmentation on a fixed network first, then the network",
     )
     registry.register(
         "searcher",

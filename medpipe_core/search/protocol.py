@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError
@@ -67,7 +68,8 @@ class Searcher(ABC):
     The loop calls, in this order: `decide` at the start of every step; `observe` after it, unless
     the step failed; at the end of every epoch `propose`, and `observe` with the score of each
     proposed genotype that could be scored; `best` when all is done. `state_dict` is called between
-    steps, never between a `decide` and its `observe`.
+    steps, never between a `decide` and its `observe`. A searcher that needs nothing of a step may
+    get none: then `steps` is 0, and epochs only score what it proposes.
 
     Args:
         space: The space to search.
@@ -84,6 +86,9 @@ class Searcher(ABC):
     weights, augmented as the training batch was. With `"clean_validation"` it is not augmented.
     `"agreement"` and `"look_ahead"` are of a clean batch before the step, the latter also after it.
     """
+
+    networks: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """Fixed networks that its decisions may name: name of a registered model → its parameters."""
 
     def __init__(
         self,

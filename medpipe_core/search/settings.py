@@ -7,7 +7,16 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Ge, Lt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from medpipe_core.plugins import REGISTRY, ParameterError, Registered
 
 Decay = Annotated[float, Ge(0), Lt(1)]
 
@@ -25,6 +34,13 @@ class SearchSettings(BaseModel):
         None, gt=0, description="largest norm of the weights' gradient; none by default"
     )
     candidates: int = Field(1, ge=1, description="genotypes scored at the end of every epoch")
+    scores: Literal["shared", "trained"] = Field(
+        "shared",
+        description="what a candidate is scored by: the search's weights, or a training of its own",
+    )
+    trial_epochs: int = Field(
+        10, ge=1, description="epochs of that training, which is otherwise as evaluate.* says"
+    )
     warmup_epochs: int = Field(
         0, ge=0, description="first epochs that train weights only and teach the searcher nothing"
     )
@@ -60,6 +76,36 @@ class GumbelSettings(BaseModel):
         "look-ahead",
         description="what the logits learn from; gate is the paper's equations 3 and 4",
     )
+
+
+class DecoupledSettings(GumbelSettings):
+    """Settings of `decoupled`: those of `gumbel`, and how its first stage goes."""
+
+    # Pydantic before 2.10 keeps every name that begins with `model_` for itself.
+    model_config = ConfigDict(protected_namespaces=())
+
+    first: str = Field(
+        "augment", min_length=1, description="part of the space that the first stage learns"
+    )
+    first_share: float = Field(0.5, gt=0, lt=1, description="share of the steps it has")
+    # A default is checked too: the plugin that has it may be disabled.
+    model: Annotated[str, Registered("model")] = Field(
+        "resnet18-2.5d", validate_default=True, description="the fixed network that it trains"
+    )
+    model_parameters: dict[str, Any] = Field(
+        {}, validate_default=True, description="parameters of that network, such as {width: 8}"
+    )
+
+    @field_validator("model_parameters")
+    @classmethod
+    def _fitting_the_model(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        registry = (info.context or {}).get(REGISTRY)
+        if registry is not None and "model" in info.data:
+            try:
+                registry.model_arguments(info.data["model"], given)
+            except ParameterError as error:
+                raise ValueError(str(error)) from None
+        return given
 
 
 class RandomSettings(BaseModel):

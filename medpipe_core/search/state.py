@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from medpipe_core.errors import MedpipeError
 from medpipe_core.search.moments import named_moments, restore_moments
 from medpipe_core.seeding import child_seed
 from medpipe_core.space import Genotype
@@ -37,11 +38,42 @@ class BatchSource(Protocol):
         """Go on from there."""
 
 
+class NoBatches:
+    """A source without batches, for a search whose epochs only score what is proposed."""
+
+    def __len__(self) -> int:
+        """Return 0: an epoch has no step."""
+        return 0
+
+    def next(self) -> Any:
+        """Fail: there is no batch, and nobody asks for one.
+
+        Raises:
+            StopIteration: Always.
+        """
+        raise StopIteration("this search has no steps")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take nothing."""
+
+
+class ScoreError(MedpipeError):
+    """A candidate cannot be scored; it fails alone, and the search goes on."""
+
+
 class Score(Protocol):
     """Scores a genotype as it would be exported."""
 
     def __call__(self, genotype: Genotype, network: nn.Module, /) -> Mapping[str, float]:
-        """Return figures, among them `score`: larger is better."""
+        """Return figures, among them `score`: larger is better.
+
+        Raises:
+            ScoreError: This one cannot be scored; the text says why.
+        """
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,14 @@ from medpipe_core.search.protocol import (
     Outcome,
 )
 from medpipe_core.search.statistics import statistics_kept
-from medpipe_core.supernet import Decision
-from medpipe_core.supernet.binding import AUGMENTATION
+from medpipe_core.supernet.binding import AUGMENTATION, BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from medpipe_core.search.settings import SearchSettings
     from medpipe_core.search.state import SearchState
+    from medpipe_core.supernet import Decision
 
     Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -96,7 +96,7 @@ def _differentiate(state: SearchState, decision: Decision, loss: Loss) -> _Train
     logits = state.supernet(batch.volumes, decision.detached(), generator=state.generator)
     value = loss(logits, batch.labels)
     value.backward()  # type: ignore[no-untyped-call]
-    weights = [w for w in state.supernet.parameters_of(decision.genotype) if w.grad is not None]
+    weights = [w for w in state.supernet.parameters_of(decision) if w.grad is not None]
     norm = nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
     number, size = torch.stack((value.detach().float(), norm.float())).tolist()
     return _Training(number, size, weights)
@@ -133,7 +133,7 @@ class _Validation:
 
     def __init__(self, state: SearchState, decision: Decision, loss: Loss, *, clean: bool) -> None:
         self._supernet = state.supernet
-        self._genotype = decision.genotype
+        self._decision = decision
         self._batch = state.validation.next()
         self._loss = loss
         self._generator = None if clean else state.generator
@@ -155,7 +155,8 @@ class _Validation:
         """
         asked = [*gates.values(), *weights]
         with statistics_kept(self._supernet), torch.set_grad_enabled(bool(asked)):
-            value = self._loss(self._logits(Decision(self._genotype, gates)), self._batch.labels)
+            logits = self._logits(replace(self._decision, gates=gates))
+            value = self._loss(logits, self._batch.labels)
             # Only what is asked for: a gate's gradient needs no gradient of a weight.
             found = torch.autograd.grad(value, asked, allow_unused=True) if asked else ()
         reached = {p: g for p, g in zip(gates, found, strict=False) if g is not None}
@@ -178,9 +179,10 @@ class _Validation:
         return logits
 
     def _validated(self) -> frozenset[str]:
-        steps = self._supernet.space.resolve(self._genotype)
-        clean = self._generator is None
-        ran = (step for step in steps if not (clean and step.kind == AUGMENTATION))
+        steps = self._supernet.space.resolve(self._decision.genotype)
+        idle = {AUGMENTATION} if self._generator is None else set()
+        idle |= {BLOCK} if self._decision.network is not None else set()
+        ran = (step for step in steps if step.kind not in idle)
         return frozenset(choice for step in ran for choice in step.choices)
 
 

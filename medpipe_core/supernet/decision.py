@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -24,14 +24,17 @@ class Decision:
             graph. The output of the operation that a choice governs is multiplied by its gate, so
             the gate's gradient is what the paper's equations 3 and 4 send to the logits. A choice
             without a gate gets no gradient.
+        network: Name of a fixed network that runs in place of the path's; None for the path's.
+            The path's augmentations act in either case.
     """
 
     genotype: Genotype
     gates: Mapping[str, torch.Tensor] = field(default_factory=lambda: MappingProxyType({}))
+    network: str | None = None
 
     def detached(self) -> Decision:
         """Return the same path without gates: for the step on the weights."""
-        return Decision(self.genotype)
+        return replace(self, gates={})
 
     def gate(self, paths: Iterable[str]) -> torch.Tensor | None:
         """Return the product of the gates of some choices, or None where there is none."""

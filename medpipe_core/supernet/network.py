@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from medpipe_core.seeding import child_seed, seeded_init
 from medpipe_core.supernet.binding import (
     BLOCK,
+    BindingError,
     bind_blocks,
     build_block,
     catalogue_of,
     check_plugins,
+    module_name,
     variant_key,
 )
 from medpipe_core.supernet.decision import Decision
@@ -24,7 +26,7 @@ from medpipe_core.supernet.head import PooledLinear
 from medpipe_core.supernet.policy import policy_from_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from medpipe_core.space import Catalogue, Genotype, SearchSpace
 
@@ -50,6 +52,8 @@ class Supernet(nn.Module):
         seed: Seed of the first weights and of the augmentations' default generator.
         head: Makes the head; global average pooling and one linear layer by default.
         catalogue: Who makes the operations; the space's own by default.
+        fixed: Networks that are not searched, by name, from volumes to logits. A decision may name
+            one to run in place of its path's network.
 
     Raises:
         BindingError: The space cannot be bound; the text names the path.
@@ -64,6 +68,7 @@ class Supernet(nn.Module):
         seed: int = 0,
         head: HeadFactory = PooledLinear,
         catalogue: Catalogue | None = None,
+        fixed: Mapping[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.space = space
@@ -71,6 +76,9 @@ class Supernet(nn.Module):
         bound = bind_blocks(space, self.catalogue, in_channels=in_channels, seed=seed)
         self.operations = nn.ModuleDict(bound.modules)
         self.head = _build_head(head, bound.out_channels, num_classes, seed)
+        self.fixed = nn.ModuleDict(
+            {module_name(name, []): network for name, network in (fixed or {}).items()}
+        )
         self._generator_seed = child_seed(seed, "supernet", "augmentation")
         self._generators: dict[torch.device, torch.Generator] = {}
 
@@ -112,7 +120,14 @@ class Supernet(nn.Module):
         return augmented
 
     def classify(self, volumes: Tensor, decision: Decision) -> Tensor:
-        """Return the logits of the path's network, without augmentation."""
+        """Return the logits of the path's network, or of the fixed one, without augmentation.
+
+        Raises:
+            BindingError: The decision names a fixed network that is not there.
+        """
+        if decision.network is not None:
+            found: Tensor = self._fixed(decision.network)(volumes)
+            return found
         features = volumes
         for step in self.space.resolve(decision.genotype):
             if step.kind != BLOCK:
@@ -134,10 +149,26 @@ class Supernet(nn.Module):
         """
         return copy.deepcopy(nn.Sequential(OrderedDict(self._path(genotype))))
 
-    def parameters_of(self, genotype: Genotype) -> Iterator[nn.Parameter]:
-        """Iterate over the parameters that a genotype's path uses, the head's included."""
-        for _, module in self._path(genotype):
+    def parameters_of(self, decision: Decision | Genotype) -> Iterator[nn.Parameter]:
+        """Iterate over the parameters that a path uses, the head's included.
+
+        Where the decision names a fixed network, these are the fixed network's.
+        """
+        decision = decision if isinstance(decision, Decision) else Decision(decision)
+        if decision.network is not None:
+            yield from self._fixed(decision.network).parameters()
+            return
+        for _, module in self._path(decision.genotype):
             yield from module.parameters()
+
+    def _fixed(self, name: str) -> nn.Module:
+        key = module_name(name, [])
+        if key not in self.fixed:
+            raise BindingError(
+                f"a decision names the fixed network {name!r}, which this supernet does not have; "
+                "hand it over as Supernet(..., fixed={name: network})"
+            )
+        return self.fixed[key]
 
     def _path(self, genotype: Genotype) -> Iterator[tuple[str, nn.Module]]:
         for step in self.space.resolve(genotype):

@@ -188,6 +188,20 @@ class SearcherContract(SearcherRuns):
             f"{', '.join(sorted(known))}",
         )
 
+    def test_fixed_networks_are_named(self) -> None:
+        """A decision runs the path's network, or a fixed one that is in `networks`."""
+        for toy in self.spaces:
+            searcher = self.make(toy)
+            for step in range(self.steps):
+                decision = self.decide(searcher, step)
+                require(
+                    decision.network is None or decision.network in searcher.networks,
+                    f"{self.name} decides for the fixed network {decision.network!r}, which nobody "
+                    "builds. Name it and its parameters in the constructor: self.networks = "
+                    f"{{{decision.network!r}: {{}}}}",
+                )
+                searcher.observe(outcome_of(decision, step, searcher.needs))
+
     def test_its_insight_is_plain_and_finite(self) -> None:
         """`insight` is a dictionary that the journal can hold, without NaN or None."""
         for toy in self.spaces:

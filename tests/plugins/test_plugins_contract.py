@@ -13,6 +13,10 @@ class TestBlocks3D(PluginContract):
     plugin = "medpipe_plugins.register.blocks3d"
 
 
+class TestBaselines(PluginContract):
+    plugin = "medpipe_plugins.register.baselines"
+
+
 class TestMedMNIST3D(PluginContract):
     plugin = "medpipe_plugins.register.medmnist3d"
 

@@ -10,6 +10,7 @@ from medpipe_core.plugins import KINDS, MissingPluginError, PluginError
 
 BUNDLE = (
     "medpipe-augment3d",
+    "medpipe-baselines",
     "medpipe-blocks3d",
     "medpipe-medmnist3d",
     "medpipe-phantom3d",
@@ -217,7 +218,7 @@ def test_each_bundled_plugin_can_be_disabled_without_breaking_the_rest(plugin):
 
 def test_every_registered_name_of_the_bundle_can_be_imported():
     registry = load_plugins(strict=True)
-    for kind in ("augmentation", "block", "space", "searcher", "dataset"):
+    for kind in KINDS:
         for name in registry.names(kind):
             assert callable(registry.factory(kind, name))
             assert registry.entry(kind, name).parameters()

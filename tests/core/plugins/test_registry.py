@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from medpipe_core import load_plugins
 from medpipe_core.plugins import ParameterError, PluginError, UnknownNameError
@@ -51,3 +52,20 @@ def test_an_import_string_that_leads_nowhere_names_its_distribution(site):
     )
     with pytest.raises(PluginError, match=r"block 'gone' of acme 1.0: 'acme:gone' cannot be imp"):
         load_plugins().create("block", "gone")
+
+
+def test_a_model_is_made_for_the_data_with_its_own_parameters():
+    def linear(*, in_channels: int, num_classes: int, bias: bool = True):
+        return torch.nn.Linear(in_channels, num_classes, bias=bias)
+
+    registry = load_plugins().adding("model", "linear", linear)
+    model = registry.model("linear", in_channels=3, num_classes=2, bias=False)
+    assert (model.in_features, model.out_features, model.bias) == (3, 2, None)
+    with pytest.raises(ParameterError, match=r"there is no key 'bais'\. Did you mean 'bias'"):
+        registry.model("linear", in_channels=3, num_classes=2, bais=False)
+
+
+def test_what_is_no_network_is_no_model():
+    registry = load_plugins().adding("model", "odd", lambda *, in_channels, num_classes: 3)
+    with pytest.raises(PluginError, match="made a int, not a torch"):
+        registry.model("odd", in_channels=1, num_classes=2)

@@ -147,3 +147,35 @@ def test_a_magnitude_that_a_plugin_does_not_declare_is_refused_before_anything_i
             mp.run(space="medpipe-augment", registry=registry, **given)
         assert told in str(caught.value)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def decoupled(toy):
+    def run(name="runs", **more):
+        given = {"searcher__model": "toy-net", "search__epochs": 3, **more}
+        return toy(name, searcher="decoupled", **given)
+
+    return run
+
+
+def test_a_decoupled_run_scores_networks_of_its_second_stage_only(decoupled):
+    events = open_folder(decoupled(**{"searcher.first_share": 0.7}).folder).events()
+    steps = [event for event in events if event["event"] == "search-step"]
+    networks = [event.get("network") for event in steps]
+    switch = round(0.7 * len(steps))
+    assert networks == ["toy-net"] * switch + [None] * (len(steps) - switch)
+    scored = [e for e in events if e["event"] == "search-epoch" and "genotype" in e]
+    assert {event["epoch"] for event in scored} == {3}
+    kept = {event["choices"]["augment/shift/p"] for event in scored}
+    assert len(kept) == 1
+
+
+def test_the_same_seed_gives_the_same_decoupled_run(decoupled):
+    one, other = (decoupled(name, **{"searcher.model_parameters": {"width": 3}}) for name in "ab")
+    assert {**one.content, "seconds": 0} == {**other.content, "seconds": 0}
+
+
+def test_a_decoupled_search_that_cannot_go_in_stages_is_a_wrong_configuration(decoupled):
+    with pytest.raises(ConfigurationError, match=r"searcher=decoupled: .* augment, network") as no:
+        decoupled(**{"searcher.first": "augmentation"})
+    assert no.value.exit_code == 2

@@ -172,3 +172,44 @@ class _Plain:
         from pydantic import BaseModel
 
         return type("NoParameters", (BaseModel,), {})
+
+
+DECOUPLED = {**TOY, "searcher": "decoupled"}
+
+
+def test_the_fixed_network_is_told_with_what_is_near(registry):
+    error = problems_of({**DECOUPLED, "searcher.model": "toy-nett"}, registry)
+    assert error.exit_code == 2
+    assert "searcher.model: there is no model 'toy-nett'. Did you mean 'toy-net'" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"searcher.model_parameters.widht": 8}, "no key 'widht'. Did you mean 'width'?"),
+        ({"searcher.model_parameters": {"width": "wide"}}, "width='wide': input should be a valid"),
+        ({"searcher.model_parameters": {"in_channels": 8}}, "in_channels is the framework's"),
+    ],
+)
+@pytest.mark.parametrize("model", ["toy-net", "resnet18-2.5d"])
+def test_the_fixed_networks_parameters_are_its_models(registry, given, told, model):
+    error = problems_of({**DECOUPLED, "searcher.model": model, **given}, registry)
+    assert f"searcher.model_parameters: model {model!r}: " in str(error)
+    assert told in str(error)
+
+
+def test_a_model_that_is_disabled_is_a_plugin_problem():
+    registry = load_plugins(disable=["medpipe-baselines"])
+    error = problems_of({"searcher": "decoupled"}, registry)
+    assert error.exit_code == 3
+    assert "no model 'resnet18-2.5d'" in str(error)
+    assert "medpipe-baselines is disabled" in str(error)
+    assert resolve({"searcher": "gumbel"}, registry).searcher == "gumbel"
+
+
+def test_the_fixed_networks_parameters_are_written_and_read_again(registry):
+    given = {**DECOUPLED, "searcher.model": "toy-net", "searcher.model_parameters": {"width": 5}}
+    first = resolve(given, registry)
+    again = resolve({}, registry, base=read_file(first.to_yaml(), "config.yaml"))
+    assert again == first
+    assert again.parameters["searcher"]["model_parameters"] == {"width": 5}

@@ -80,13 +80,15 @@ def test_plain_progress_is_a_line_an_epoch_and_silent_on_steps():
     progress = PlainProgress(out)
     progress("stage-started", stage="search")
     progress("search-step", stage="search", step=0, train_loss=1.0)
-    progress("search-epoch", stage="search", epoch=1, figures={"accuracy": 0.75})
+    progress("search-epoch", stage="search", epoch=1, insight={"stage": 1}, seconds=0.0)
+    progress("search-epoch", stage="search", epoch=2, figures={"accuracy": 0.75})
     progress("evaluate-candidate", stage="evaluate", number=1, of=2, figures={}, failed="too big")
     progress("stage-finished", stage="search", seconds=200)
     progress("anything-else", x=1)
     assert out.getvalue().splitlines() == [
         "searching",
-        "searching: epoch 1, accuracy 0.750",
+        "searching: epoch 1",
+        "searching: epoch 2, accuracy 0.750",
         "comparing candidates: 1 of 2: too big",
         "searching: done in 3 min",
     ]

@@ -71,6 +71,14 @@ def toy_skip(in_channels):
     return block
 
 
+def toy_net(*, in_channels: int, num_classes: int, width: int = 2):
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Conv3d(in_channels, width, 6), nn.ReLU(), nn.Flatten(), nn.Linear(width, num_classes)
+    )
+
+
 def toy_shift(**_):
     import torch
 
@@ -129,6 +137,7 @@ def medpipe_register(registry):
     registry.register("augmentation", "toy_shift", toy_shift)
     registry.register("block", "toy_conv", toy_conv)
     registry.register("block", "toy_skip", toy_skip)
+    registry.register("model", "toy-net", toy_net)
     registry.register("space", "toy", toy_space, parameters=ToySettings, summary="a toy")
     registry.register("dataset", "toy", toy_dataset)
     registry.register("dataset", "toy-broken", broken_dataset)

@@ -161,10 +161,10 @@ def space(make_space):
 def start():
     """Return a function that starts a search: `start(space, Searcher, **settings of both)`."""
 
-    def begin(space, searcher_class, *, settings=None, seed=0, **parameters):
+    def begin(space, searcher_class, *, settings=None, seed=0, fixed=None, **parameters):
         settings = settings or SearchSettings(epochs=2)
         training = Batches(1)
-        supernet = Supernet(space, in_channels=1, num_classes=2, seed=seed)
+        supernet = Supernet(space, in_channels=1, num_classes=2, seed=seed, fixed=fixed)
         searcher = searcher_class(
             space, seed=seed, steps=settings.epochs * len(training), **parameters
         )

@@ -10,7 +10,9 @@ import torch
 from medpipe_core import Decision, Operation, OperationChoice
 from medpipe_core.search import (
     GumbelSearcher,
+    NoBatches,
     RandomSearcher,
+    ScoreError,
     Searcher,
     SearchFailedError,
     advance,
@@ -318,3 +320,26 @@ def test_clipping_bounds_the_gradient_of_the_path(space, start, loss):
             for name, value in state.supernet.named_parameters()
         )
     assert moved[1e-9] < moved[None] / 5  # Adam's epsilon shows through
+
+
+def test_a_score_may_say_why_a_candidate_cannot_be_scored(space, start, loss, journal):
+    def fail(genotype, network):
+        raise ScoreError("its training diverged")
+
+    settings = SearchSettings(epochs=1)
+    state = start(space, Fixed, settings=settings, turns=[member(space)])
+    assert search(state, settings=settings, loss=loss, score=fail, emit=journal) == []
+    assert [entry["failed"] for entry in journal.of("search-epoch")] == ["its training diverged"]
+
+
+def test_a_search_without_batches_scores_and_trains_nothing(space, start, loss, journal):
+    settings = SearchSettings(epochs=3, candidates=2)
+    state = start(space, RandomSearcher, settings=settings)
+    state.training = state.validation = NoBatches()
+    before = copy.deepcopy(state.supernet.state_dict())
+    found = search(state, settings=settings, loss=loss, score=score, emit=journal)
+    assert [candidate.epoch for candidate in found] == [1, 1, 2, 2, 3, 3]
+    assert not journal.of("search-step")
+    assert not changed(before, state.supernet)
+    state.load_state_dict(copy.deepcopy(state.state_dict()))
+    assert state.epoch == 3

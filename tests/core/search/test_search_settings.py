@@ -8,8 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from medpipe_core import load_plugins, search
-from medpipe_core.search import EvolutionSearcher, GumbelSearcher, OptunaSearcher, RandomSearcher
+from medpipe_core.search import (
+    DecoupledSearcher,
+    EvolutionSearcher,
+    GumbelSearcher,
+    OptunaSearcher,
+    RandomSearcher,
+)
 from medpipe_core.search.settings import (
+    DecoupledSettings,
     EvolutionSettings,
     GumbelSettings,
     OptunaSettings,
@@ -28,16 +35,26 @@ from medpipe_core.search.settings import (
     ],
 )
 def test_a_searcher_takes_its_settings_with_the_same_defaults(factory, settings):
-    accepted = {
+    assert settings().model_dump() == keywords_of(factory)
+
+
+def test_decoupled_takes_gumbels_settings_and_its_own():
+    accepted = keywords_of(GumbelSearcher) | keywords_of(DecoupledSearcher)
+    assert DecoupledSettings().model_dump() == {**accepted, "model_parameters": {}}
+
+
+def keywords_of(factory):
+    return {
         name: parameter.default
         for name, parameter in inspect.signature(factory).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    assert settings().model_dump() == accepted
 
 
 def test_every_setting_is_described():
-    searchers = (GumbelSettings, RandomSettings, EvolutionSettings, OptunaSettings)
+    searchers = (
+        GumbelSettings, DecoupledSettings, RandomSettings, EvolutionSettings, OptunaSettings,
+    )  # fmt: skip
     for model in (SearchSettings, *searchers):
         assert all(field.description for field in model.model_fields.values())
 
@@ -51,6 +68,9 @@ def test_every_setting_is_described():
         (GumbelSettings, {"temperature": 0}),
         (GumbelSettings, {"betas": (0.9, 1.0)}),
         (GumbelSettings, {"estimator": "gates"}),
+        (DecoupledSettings, {"first_share": 1.0}),
+        (DecoupledSettings, {"first": ""}),
+        (DecoupledSettings, {"estimator": "gates"}),
         (RandomSettings, {"lr": 1}),
         (EvolutionSettings, {"population": 1}),
         (EvolutionSettings, {"sample": 11}),
@@ -80,6 +100,8 @@ def test_the_searchers_are_registered_with_their_settings():
     assert registry.entry("searcher", "gumbel").parameters() is GumbelSettings
     assert registry.entry("searcher", "random").parameters() is RandomSettings
     assert registry.factory("searcher", "gumbel") is GumbelSearcher
+    assert registry.entry("searcher", "decoupled").parameters() is DecoupledSettings
+    assert registry.factory("searcher", "decoupled") is DecoupledSearcher
     assert registry.entry("searcher", "evolution").parameters() is EvolutionSettings
     assert registry.factory("searcher", "evolution") is EvolutionSearcher
     assert registry.entry("searcher", "optuna").parameters() is OptunaSettings

@@ -8,6 +8,7 @@ import pytest
 
 from medpipe_core.search import GumbelSearcher, RandomSearcher
 from medpipe_core.testing import SearcherContract, toy_spaces
+from medpipe_core.testing.toys import ToySpace, large_space
 
 
 class TestRandom(SearcherContract):
@@ -25,6 +26,34 @@ class TestGumbelAnnealed(SearcherContract):
     parameters = {"temperature_end": 0.1}
     spaces = toy_spaces()[:3]
     most_choices = 0
+
+
+class TestDecoupled(SearcherContract):
+    searcher = "medpipe_core.search:DecoupledSearcher"
+    parameters = {"first": "a", "lr": 0.3}
+    spaces = tuple(toy for toy in toy_spaces() if "a" in toy.space.choices)
+    most_choices = 0
+
+
+class TestDecoupledOnAugmentation(SearcherContract):
+    searcher = "medpipe_core.search:DecoupledSearcher"
+    parameters = {"first_share": 0.3, "temperature_end": 0.1}
+    spaces = tuple(toy for toy in toy_spaces() if toy.space.name == "toy-operations") * 2
+    most_choices = 0
+
+
+class TestDecoupledOnConditions(SearcherContract):
+    searcher = "medpipe_core.search:DecoupledSearcher"
+    parameters = {"first": "method", "lr": 0.3}
+    spaces = tuple(toy for toy in toy_spaces() if toy.space.name == "toy-conditional") * 2
+    most_choices = 0
+
+
+class TestDecoupledOnManyChoices(SearcherContract):
+    searcher = "medpipe_core.search:DecoupledSearcher"
+    parameters = {"first": "choice1"}
+    spaces = (ToySpace(large_space(4)), ToySpace(large_space(20)))
+    most_choices = 4000
 
 
 class TestEvolution(SearcherContract):

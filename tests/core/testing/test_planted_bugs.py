@@ -103,6 +103,8 @@ SEARCHER = [
     ("SlowDecisions", "takes time with the square of the choices",
      "large_spaces_take_time_in_proportion", "loop over all choices"),
     ("UnknownNeed", "needs what nobody tells", "what_it_needs_is_known", "gate_gradients"),
+    ("NamelessNetwork", "decides for a network that nobody builds", "fixed_networks_are_named",
+     "self.networks ="),
     ("EmptyInsight", "reports None", "its_insight_is_plain_and_finite", "leave out"),
 ]  # fmt: skip
 DATASET = [

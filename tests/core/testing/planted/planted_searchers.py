@@ -147,6 +147,11 @@ class UnknownNeed(Climber):
     needs = frozenset({"gradients"})
 
 
+class NamelessNetwork(Climber):
+    def decide(self, step):
+        return Decision(self.draw(), network="resnet18-3d")
+
+
 class EmptyInsight(Climber):
     def insight(self):
         return {"best": self._best and self._best[0]}
@@ -210,6 +215,10 @@ class TestSlowDecisions(SearcherContract):
 
 class TestUnknownNeed(Quick):
     searcher = UnknownNeed
+
+
+class TestNamelessNetwork(Quick):
+    searcher = NamelessNetwork
 
 
 class TestEmptyInsight(Quick):

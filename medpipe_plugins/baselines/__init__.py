@@ -1,0 +1,1 @@
+"""Fixed networks, to compare with and to search augmentation on."""
