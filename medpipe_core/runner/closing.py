@@ -37,7 +37,7 @@ def closing_text(result: RunResult, space: SearchSpace) -> str:
     figures = as_text(figures_table(content))
     notes = "\n".join(f"Note: {note}" for note in data_notes(content))
     where = f"Everything is in {result.folder}"
-    parts = [found, size, figures, verdict(content), notes, where, CAUTION]
+    parts = [found, size, figures, verdict(content), known_answer(content), notes, where, CAUTION]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -71,6 +71,18 @@ def verdict(content: Mapping[str, Any]) -> str:
     return (
         f"By accuracy it cannot be told from {always}, which lies within the interval."
         f"{_ranking(test)}"
+    )
+
+
+def known_answer(content: Mapping[str, Any]) -> str:
+    """Say how far what was chosen is from the best answer, where the dataset knows that."""
+    regret = content.get("regret")
+    if not _is_number(regret):
+        return ""
+    if regret == 0:
+        return "The dataset's best answer is known, and this is one (regret 0)."
+    return (
+        f"The dataset's best answer is known; this one falls short of it by {regret:.3g} (regret)."
     )
 
 

@@ -6,7 +6,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.runner import plain
-from medpipe_core.runner.closing import CAUTION, data_notes, figure, figures_table, verdict
+from medpipe_core.runner.closing import (
+    CAUTION,
+    data_notes,
+    figure,
+    figures_table,
+    known_answer,
+    verdict,
+)
 from medpipe_core.runner.curves import stage_curves, svg
 from medpipe_core.runner.folder import open_folder
 from medpipe_core.runner.progress import duration
@@ -60,7 +67,7 @@ def report_html(
         f"<h1>{escape(title)}</h1>",
         f'<p class="verdict">{escape(verdict(result))}</p>',
         f'<p class="caution">{escape(CAUTION)}</p>',
-        *(f"<p>{escape(note)}</p>" for note in data_notes(result)),
+        *(f"<p>{escape(note)}</p>" for note in _notes(result)),
         _html(figures_table(result)),
         *_confusion(result),
         *_data(result),
@@ -77,6 +84,10 @@ def report_html(
         + "\n".join(body)
         + "\n</body></html>\n"
     )
+
+
+def _notes(result: Mapping[str, Any]) -> Iterator[str]:
+    yield from filter(None, [known_answer(result), *data_notes(result)])
 
 
 def _html(table: Table) -> str:
