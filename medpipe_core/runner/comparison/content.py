@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.runner import closing
 from medpipe_core.runner.comparison.grouping import Group, Problem, differing, problems
 from medpipe_core.runner.comparison.records import STAGES, Run, read_runs
 from medpipe_core.runner.comparison.regret import COSTS, regret_curve, regret_of
@@ -28,7 +30,8 @@ MEASURES = ("accuracy", "balanced_accuracy", "auc")
 
 REGRET = "regret"
 METHODS = (
-    "Intervals of figures are Student's t over seeds, 95 %; those of regret and of Kendall's tau "
+    "Intervals of figures are Student's t over seeds, 95 %, cut to what a figure can be; those of "
+    "regret and of Kendall's tau "
     "are percentile bootstraps, 95 %.",
     "Groups are compared on common seeds by a two-sided paired permutation test of the mean "
     "difference, exact up to 13 seeds; p is corrected for the number of pairs of groups (Holm). "
@@ -74,6 +77,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "dataset": problem.label,
         "groups": [_group(group, differing([g.settings for g in groups])) for group in groups],
         "tests": list(_tests(groups)),
+        "cost": _cost(groups),
         "warnings": list(_warnings(groups)),
     }
 
@@ -117,7 +121,14 @@ def _run(run: Run, agreed: Agreement | None) -> dict[str, Any]:
 def _figures(found: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
     """Describe every figure that all runs have."""
     names = [name for name in found[0] if all(one.get(name) is not None for one in found)]
-    return {name: vars(normal_spread([one[name] or 0.0 for one in found])) for name in names}
+    return {
+        name: vars(normal_spread([one[name] or 0.0 for one in found], _limits(name)))
+        for name in names
+    }
+
+
+def _limits(name: str) -> tuple[float, float]:
+    return (0, 1) if name in closing.MEASURES else (-math.inf, math.inf)
 
 
 def _costs(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -170,13 +181,24 @@ def _by_seed(group: Group, measure: str) -> dict[int, float]:
     return {seed: value for seed, value in values.items() if value is not None}
 
 
-def _warnings(groups: Sequence[Group]) -> Iterator[str]:
+def _cost(groups: Sequence[Group]) -> dict[str, Any]:
+    """Return the groups of least and most steps, and whether they are equal within 5 %."""
     steps = {group.label: _costs([run.steps for run in group.runs])["all"] for group in groups}
     least, most = min(steps, key=steps.__getitem__), max(steps, key=steps.__getitem__)
-    if steps[most] > _EQUAL * steps[least]:
+    return {
+        "least": {"group": least, "steps": steps[least]},
+        "most": {"group": most, "steps": steps[most]},
+        "equal": steps[most] <= _EQUAL * steps[least],
+    }
+
+
+def _warnings(groups: Sequence[Group]) -> Iterator[str]:
+    cost = _cost(groups)
+    if not cost["equal"]:
+        most, least = cost["most"], cost["least"]
         yield (
-            f"the cost is not equal: {most} takes {steps[most]:.0f} steps of weights, "
-            f"{least} {steps[least]:.0f}"
+            f"the cost is not equal: {most['group']} takes {most['steps']:.0f} steps of weights, "
+            f"{least['group']} {least['steps']:.0f}"
         )
     devices = sorted({run.device for group in groups for run in group.runs if run.device})
     if len(devices) > 1:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.runner.comparison.regret import COSTS
 from medpipe_core.runner.comparison.tables import (
-    counted,
+    headline,
     left_out_lines,
     runs_table,
     tables_of,
@@ -67,7 +67,7 @@ def regret_csv(content: Mapping[str, Any]) -> str:
 
 def _body(content: Mapping[str, Any]) -> Iterator[str]:
     for problem in content["datasets"]:
-        yield f"<h1>{escape(problem['dataset'])}</h1><p>{escape(counted(problem))}</p>"
+        yield f"<h1>{escape(problem['dataset'])}</h1><p>{escape(headline(problem))}</p>"
         yield from (f'<p class="caution">{escape(note)}</p>' for note in problem["warnings"])
         yield from _plots(problem)
         yield from map(html_table, (*tables_of(problem), runs_table(problem)))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 PERMUTATIONS = 9999
+_ANY = (-np.inf, np.inf)
 _TAILS = [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]
 
 
@@ -45,14 +46,19 @@ class Spread:
     count: int
 
 
-def normal_spread(values: Sequence[float]) -> Spread:
-    """Describe values; the interval of the mean is Student's t."""
+def normal_spread(values: Sequence[float], limits: tuple[float, float] = _ANY) -> Spread:
+    """Describe values; the interval of the mean is Student's t.
+
+    Args:
+        values: A value for each seed.
+        limits: Range that such a value can have; the interval is cut to it.
+    """
     held = np.asarray(values, dtype=float)
     low = high = None
     if len(held) > 1:
         quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(held) - 1)
         half = float(quantile * held.std(ddof=1) / np.sqrt(len(held)))
-        low, high = float(held.mean()) - half, float(held.mean()) + half
+        low, high = np.clip([held.mean() - half, held.mean() + half], *limits).tolist()
     return _spread(held, low, high)
 
 

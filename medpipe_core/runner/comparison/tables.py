@@ -22,7 +22,7 @@ _STAGES = dict(zip(STAGES, ("search", "evaluation", "retraining"), strict=True))
 def comparison_text(content: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a comparison, for a terminal."""
     for problem in content["datasets"]:
-        yield f"{problem['dataset']}: {counted(problem)}"
+        yield f"{problem['dataset']}: {headline(problem)}"
         for table in tables_of(problem):
             yield from ("", as_text(table))
         yield ""
@@ -31,11 +31,15 @@ def comparison_text(content: Mapping[str, Any]) -> Iterator[str]:
     yield from content["methods"]
 
 
-def counted(problem: Mapping[str, Any]) -> str:
-    """Say how many runs of how many groups there are."""
-    groups = problem["groups"]
+def headline(problem: Mapping[str, Any]) -> str:
+    """Say how many runs of how many groups there are, and whether their cost is equal."""
+    groups, cost = problem["groups"], problem["cost"]
     runs = sum(len(group["runs"]) for group in groups)
-    return f"{_plural(runs, 'run')} in {_plural(len(groups), 'group')}"
+    counted = f"{_plural(runs, 'run')} in {_plural(len(groups), 'group')}"
+    if len(groups) < 2 or not cost["equal"]:
+        return counted
+    steps = dict.fromkeys(f"{cost[end]['steps']:.0f}" for end in ("least", "most"))
+    return f"{counted}, at equal cost ({' to '.join(steps)} steps of weights a run)"
 
 
 def left_out_lines(content: Mapping[str, Any]) -> Iterator[str]:

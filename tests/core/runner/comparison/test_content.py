@@ -214,8 +214,12 @@ def test_costs_are_counted_by_stage_and_a_difference_is_warned_of(make_run, root
     }  # fmt: skip
     assert content["groups"][1]["seconds"]["all"] == 6
     assert not any("cost" in note for note in content["warnings"])
+    assert content["cost"]["equal"]
+    assert "at equal cost (200 to 204 steps" in next(iter(comparison_text(compare([root]))))
     make_run(steps=(112, 50, 50), settings={"searcher": "dear"})
-    warnings = compare([root])["datasets"][0]["warnings"]
+    content = compare([root])
+    assert "equal cost" not in next(iter(comparison_text(content)))
+    warnings = content["datasets"][0]["warnings"]
     assert any("dear takes 212 steps of weights, random 200" in note for note in warnings)
 
 

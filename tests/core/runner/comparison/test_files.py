@@ -102,7 +102,7 @@ def test_the_command_tells_figures_costs_tests_and_choices(root, capsys):
     assert main(["compare", str(root)]) == 0
     out = capsys.readouterr().out
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert "phantom3d: 6 runs in 2 groups" in lines
+    assert "phantom3d: 6 runs in 2 groups, at equal cost (20 steps of weights a run)" in lines
     assert "accuracy random 3 0.750 (0.750 to 0.750) 0.750 to 0.750 0.500 (0.500 to 0.500)" in lines
     assert "random 3 0.000 (0.000 to 0.000) 0.000 to 0.000 100 %" in lines
     assert f"accuracy {EVIL} − random 3 −0.250 0.250 0.250" in lines

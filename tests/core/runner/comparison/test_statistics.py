@@ -30,6 +30,11 @@ def test_an_interval_of_figures_is_students_t():
     assert spread.mean - spread.low == pytest.approx(spread.high - spread.mean)
 
 
+def test_an_interval_is_cut_to_what_a_value_can_be():
+    spread = normal_spread([0.1, 0.9], (0, 1))
+    assert (spread.low, spread.high) == (0, 1)
+
+
 def test_one_value_has_no_interval():
     for spread in (normal_spread([0.7]), bootstrap_spread([0.7])):
         assert (spread.mean, spread.low, spread.high, spread.count) == (0.7, None, None, 1)
