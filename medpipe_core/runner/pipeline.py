@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from medpipe_core.data.dataset import KnownAnswer
+from medpipe_core.runner.candidates import compared, distinct, most_promising
 from medpipe_core.runner.journal import plain_fields
 from medpipe_core.runner.wording import policy_text, tables
 
@@ -171,7 +172,7 @@ class Pipeline:
         with self._stage("search") as emit:
             found = self._stages.search(development, self._with_regret(emit))
         with self._stage("evaluate") as emit:
-            top = distinct(found, self._stages.space)[: self._configuration.keys.evaluate.top_k]
+            top = self._most_promising(found)
             candidates = self._stages.evaluate(development, top, emit)
         searched = {candidate.genotype.digest: candidate.validation for candidate in top}
         chosen = candidates[0]
@@ -185,8 +186,10 @@ class Pipeline:
             tested = self._final_test(
                 trained, self._dataset.sealed_test(), development, after=digest
             )
-        rows = [_row(candidate, searched) for candidate in candidates]
-        content = self._content(chosen, rows, trained.validation, tested)
+        content = {
+            **self._content(chosen, trained.validation, tested),
+            **compared(candidates, searched, self._configuration.keys.search.objectives),
+        }
         self._folder.write_json(self._folder.RESULT, content)
         return RunResult(self._folder.path, chosen.genotype, content)
 
@@ -241,7 +244,6 @@ class Pipeline:
     def _content(
         self,
         chosen: Candidate,
-        rows: Sequence[Mapping[str, Any]],
         validation: Mapping[str, Any],
         tested: Mapping[str, Any],
     ) -> dict[str, Any]:
@@ -262,28 +264,11 @@ class Pipeline:
                 "multiply_adds": chosen.multiply_adds,
                 **self._regret(chosen.genotype),
                 "seconds": self._seconds,
-                "candidates": rows,
             }
         )
         return content
 
-
-def distinct(found: Sequence[Candidate], space: SearchSpace) -> list[Candidate]:
-    """Keep the first of candidates that describe the same function."""
-    first: dict[Genotype, Candidate] = {}
-    for candidate in found:
-        first.setdefault(space.canonical(candidate.genotype), candidate)
-    return list(first.values())
-
-
-def _row(candidate: Candidate, searched: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {
-        "genotype_digest": candidate.genotype.digest,
-        "genotype": candidate.genotype.to_dict(),
-        "epoch": candidate.epoch,
-        "search": dict(searched.get(candidate.genotype.digest, {})),
-        "validation": dict(candidate.validation),
-        "failed": candidate.failed,
-        "parameters": candidate.parameters,
-        "multiply_adds": candidate.multiply_adds,
-    }
+    def _most_promising(self, found: Sequence[Candidate]) -> list[Candidate]:
+        keys = self._configuration.keys
+        candidates = distinct(found, self._stages.space)
+        return most_promising(candidates, keys.search.objectives, keys.evaluate.top_k)

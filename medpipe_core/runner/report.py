@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.runner import plain
 from medpipe_core.runner.closing import (
     CAUTION,
+    FRONT,
     data_notes,
     figure,
     figures_table,
+    front_tables,
     known_answer,
     verdict,
 )
@@ -62,6 +64,7 @@ def report_html(
         *_data(result),
         *_found(events),
         html_table(_candidates(result)),
+        *(f"{html_table(table)}\n<p>{FRONT}</p>" for table in front_tables(result)),
         *_stages(events),
         html_table(_times(result)),
         html_table(_keys(configuration)),

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Ge, Lt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Decay = Annotated[float, Ge(0), Lt(1)]
 
@@ -25,12 +25,25 @@ class SearchSettings(BaseModel):
         None, gt=0, description="largest norm of the weights' gradient; none by default"
     )
     candidates: int = Field(1, ge=1, description="genotypes scored at the end of every epoch")
+    objectives: tuple[Literal["score", "parameters", "multiply_adds"], ...] = Field(
+        ("score",),
+        description="score, and costs that are to be small; by several, a Pareto front is compared",
+    )
     warmup_epochs: int = Field(
         0, ge=0, description="first epochs that train weights only and teach the searcher nothing"
     )
     recalibration_batches: int = Field(
         8, ge=1, description="batches that estimate a candidate's batch-norm statistics anew"
     )
+
+    @field_validator("objectives")
+    @classmethod
+    def _score_first_and_each_once(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if objectives[:1] != ("score",):
+            raise ValueError("score must be the first: it decides which candidate is retrained")
+        if len(set(objectives)) < len(objectives):
+            raise ValueError("an objective is given twice")
+        return objectives
 
 
 class GumbelSettings(BaseModel):

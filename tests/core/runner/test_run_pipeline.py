@@ -12,12 +12,13 @@ import torch
 
 from medpipe_core.data import Development, SealedTest
 from medpipe_core.runner.api import _told
+from medpipe_core.runner.candidates import distinct
 from medpipe_core.runner.errors import Interrupted
 from medpipe_core.runner.folder import create_folder
-from medpipe_core.runner.pipeline import Candidate, Pipeline, Planned, Trained, distinct
+from medpipe_core.runner.pipeline import Candidate, Pipeline, Planned, Trained
 
-FIGURES = {"accuracy": 0.5, "auc": float("nan")}
-TRIED = {"accuracy": 0.75}
+FIGURES = {"accuracy": 0.5, "auc": float("nan"), "score": 0.5}
+TRIED = {"accuracy": 0.75, "score": 0.75}
 
 
 @dataclass
@@ -195,7 +196,8 @@ def test_the_result_holds_what_it_promises(setting):
 def test_a_candidate_keeps_the_searchs_figures_beside_the_evaluations(setting):
     pipeline, _, _, _ = setting
     rows = pipeline.run().content["candidates"]
-    assert [row["search"] for row in rows] == [{"accuracy": 0.5, "auc": None}] * len(rows)
+    searched = {"accuracy": 0.5, "auc": None, "score": 0.5}
+    assert [row["search"] for row in rows] == [searched] * len(rows)
     assert [row["validation"] for row in rows] == [TRIED] * len(rows)
 
 
