@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -20,9 +21,10 @@ STAGES = ("search", "evaluate", "retrain")
 _TRACES = (RunFolder.CONFIG, RunFolder.EVENTS, RunFolder.RESULT)
 
 
-def _value(figure: Any) -> Any:
-    """Return the number of a figure that carries an interval."""
-    return figure.get("value") if isinstance(figure, dict) else figure
+def _value(figure: Any) -> float | None:
+    """Return the number of a figure, which may carry an interval; None where it has none."""
+    value = figure.get("value") if isinstance(figure, dict) else figure
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 Figures = dict[str, Annotated[float | None, BeforeValidator(_value)]]

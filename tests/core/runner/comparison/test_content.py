@@ -71,6 +71,14 @@ def test_runs_of_another_space_of_the_same_name_are_not_pooled(make_run, root):
     ]  # fmt: skip
 
 
+def test_a_figure_that_is_no_number_is_passed_over(make_run, root):
+    folder = make_run()
+    result = json.loads((folder / "result.json").read_text())
+    result["test"] |= {"confusion": [[1, 2]], "best_class": "ball", "loss": float("nan")}
+    (folder / "result.json").write_text(json.dumps(result))
+    assert list(groups_of(compare([root]))["random"]["figures"]["test"]) == ["accuracy"]
+
+
 def test_datasets_are_apart_and_named_by_what_differs(make_run, root):
     for settings in ({"dataset.size": 8}, {"dataset.size": 9}, {"dataset": "other"}):
         make_run(settings=settings)
