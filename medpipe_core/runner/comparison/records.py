@@ -72,7 +72,7 @@ class Best(_Content):
     regret: float | None = None
 
 
-class _Epoch(_Content):
+class _Trained(_Content):
     steps: int
 
 
@@ -148,27 +148,30 @@ def _read(folder: RunFolder) -> Run:
     if not (folder.path / folder.RESULT).is_file():
         raise RunFolderError(_ending(folder))
     result = _checked(Result, folder.result(), folder.RESULT)
-    events = folder.events()
-    return Run(
-        folder.path,
-        folder.configuration(),
-        result,
-        [_checked(Best, e, "search-best") for e in events if e["event"] == "search-best"],
-        _steps(events),
-        _device(folder),
-    )
+    bests, steps = _costs(folder.events())
+    return Run(folder.path, folder.configuration(), result, bests, steps, _device(folder))
 
 
-def _steps(events: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Count the steps of weights: the search tells of each, training of those of an epoch."""
-    steps = dict.fromkeys(STAGES, 0)
+def _costs(events: Sequence[Mapping[str, Any]]) -> tuple[list[Best], dict[str, int]]:
+    """Return what was best when, and count the steps of weights by stage.
+
+    The search tells of each of its own, a training of those of an epoch. Trainings that score a
+    candidate of the search count as search, and before whatever comes after them.
+    """
+    bests, trials, steps = [], 0, dict.fromkeys(STAGES, 0)
     for event in events:
         match event["event"]:
             case "search-step":
                 steps["search"] += 1
+            case "search-trial" as name:
+                trials += _checked(_Trained, event, name).steps
+            case "search-best" as name:
+                best = _checked(Best, event, name)
+                bests.append(best.model_copy(update={"steps": best.steps + trials}))
             case "evaluate-epoch" | "retrain-epoch" as name:
-                steps[name.removesuffix("-epoch")] += _checked(_Epoch, event, name).steps
-    return steps
+                steps[name.removesuffix("-epoch")] += _checked(_Trained, event, name).steps
+    steps["search"] += trials
+    return bests, steps
 
 
 def _checked(model: type[Model], content: Any, where: str) -> Model:

@@ -231,6 +231,21 @@ def test_costs_are_counted_by_stage_and_a_difference_is_warned_of(make_run, root
     assert any("dear takes 212 steps of weights, random 200" in note for note in warnings)
 
 
+def test_trainings_that_score_candidates_count_as_search(make_run, root):
+    folder = make_run(bests=[(4, 0.5, 1.0)], regret=1.0)
+    events = [
+        {"event": "search-trial", "steps": 7},
+        {"event": "search-best", "steps": 0, "seconds": 0.1, "regret": 2.0},
+        {"event": "search-trial", "steps": 7},
+        {"event": "search-best", "steps": 0, "seconds": 0.2, "regret": 1.0},
+        {"event": "evaluate-epoch", "steps": 3},
+    ]
+    (folder / "events.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    (group,) = groups_of(compare([root])).values()
+    assert group["steps"] == {"search": 14, "evaluate": 3, "retrain": 0, "all": 17}
+    assert [p["cost"] for p in group["regret"]["over"]["steps"]] == [7, 14, 17]
+
+
 def test_what_was_chosen_is_counted(make_run, root):
     for seed, key in enumerate(["conv", "skip", "conv"]):
         extra = {"depth": "2"} if key == "skip" else {}
