@@ -2,7 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.data.dataset import Dataset, Development, SealedTest, TestSetError
+from medpipe_core.data.dataset import (
+    Dataset,
+    Development,
+    KnownAnswer,
+    SealedTest,
+    TestSetError,
+)
 from medpipe_core.data.splits import halves, split
 from medpipe_core.data.volumes import (
     DataError,
@@ -23,6 +29,7 @@ __all__ = [
     "Dataset",
     "DatasetCard",
     "Development",
+    "KnownAnswer",
     "LabelledVolumes",
     "SealedTest",
     "TestSetError",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from medpipe_core.errors import MedpipeError
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from medpipe_core.data.volumes import DatasetCard, LabelledVolumes
+    from medpipe_core.space import Genotype
 
 
 class TestSetError(MedpipeError):
@@ -72,7 +73,7 @@ class Dataset(Protocol):
     """A dataset; a plugin registers a factory of one.
 
     A factory may take the keywords `root`, `download` and `strict`: the run fills them from its
-    keys `data.*`.
+    keys `data.*`. A dataset whose best answer is known beforehand is a `KnownAnswer` besides.
     """
 
     @property
@@ -84,3 +85,19 @@ class Dataset(Protocol):
 
     def sealed_test(self) -> SealedTest:
         """Return the sealed test set, without reading it."""
+
+
+@runtime_checkable
+class KnownAnswer(Protocol):
+    """What a dataset has besides, if it knows which genotypes are best.
+
+    No stage sees it, so no search learns from it: a run writes it down beside what was found.
+    """
+
+    def regret(self, genotype: Genotype) -> float | None:
+        """Return by how much a genotype falls short of the best answer.
+
+        Returns:
+            At least 0, which the best answers have alone; None for a genotype of a space in which
+            the answer is not known.
+        """

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CAUTION = (
     "This is a research result, not a medical device: do not use it for diagnosis or treatment."
 )
+FRONT = "Of these, the one with the best score was retrained and tested."
 MEASURES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -37,7 +38,9 @@ def closing_text(result: RunResult, space: SearchSpace) -> str:
     figures = as_text(figures_table(content))
     notes = "\n".join(f"Note: {note}" for note in data_notes(content))
     where = f"Everything is in {result.folder}"
-    parts = [found, size, figures, verdict(content), notes, where, CAUTION]
+    front = "\n\n".join(f"{as_text(table)}\n\n{FRONT}" for table in front_tables(content))
+    said = [front, verdict(content), known_answer(content)]
+    parts = [found, size, figures, *said, notes, where, CAUTION]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -56,6 +59,22 @@ def figures_table(content: Mapping[str, Any]) -> Table:
     return Table("How good it is", headings, rows)
 
 
+def front_tables(content: Mapping[str, Any]) -> list[Table]:
+    """Return a table of the candidates that no other beats; none for one objective."""
+    objectives = content.get("objectives", ())
+    if len(objectives) < 2:
+        return []
+    rows = [
+        (
+            f"{row['genotype_digest']}{_mark(row, content)}",
+            *(_objective(name, row[name]) for name in objectives),
+        )
+        for row in content["front"]
+    ]
+    headings = ("genotype", *(name.replace("_", "-") for name in objectives))
+    return [Table("Candidates that no other beats in everything", headings, tuple(rows))]
+
+
 def verdict(content: Mapping[str, Any]) -> str:
     """Say in words whether the test shows more than always giving the commonest answer does."""
     test, majority = content["test"], content["majority"]
@@ -71,6 +90,18 @@ def verdict(content: Mapping[str, Any]) -> str:
     return (
         f"By accuracy it cannot be told from {always}, which lies within the interval."
         f"{_ranking(test)}"
+    )
+
+
+def known_answer(content: Mapping[str, Any]) -> str:
+    """Say how far what was chosen is from the best answer, where the dataset knows that."""
+    regret = content.get("regret")
+    if not _is_number(regret):
+        return ""
+    if regret == 0:
+        return "The dataset's best answer is known, and this is one (regret 0)."
+    return (
+        f"The dataset's best answer is known; this one falls short of it by {regret:.3g} (regret)."
     )
 
 
@@ -96,6 +127,14 @@ def figure(value: Any) -> str:
             return middle
         return f"{middle} ({value['low']:.3f} to {value['high']:.3f})"
     return "–" if not _is_number(value) else f"{value:.3f}"
+
+
+def _mark(row: Mapping[str, Any], content: Mapping[str, Any]) -> str:
+    return " (retrained)" if row["genotype_digest"] == content["genotype_digest"] else ""
+
+
+def _objective(name: str, value: float) -> str:
+    return figure(value) if name == "score" else count(int(value))
 
 
 def _commonest(content: Mapping[str, Any]) -> str:

@@ -11,17 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _WIDTH, _HEIGHT = 640, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 24, 34
 _COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce", "#a16207", "#be123c")
+_DASHES = ("", ' stroke-dasharray="6 3"', ' stroke-dasharray="2 3"')
 _MOST_POINTS = 400
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Points under one name, x increasing."""
+    """Points under one name, x increasing.
+
+    Attributes:
+        name: What the legend says.
+        points: (x, y).
+        band: (x, lowest y, highest y), drawn as an area behind the line.
+    """
 
     name: str
     points: tuple[tuple[float, float], ...]
+    band: tuple[tuple[float, float, float], ...] = ()
 
 
 def stage_curves(
@@ -50,17 +58,37 @@ def stage_curves(
     return {kind: group for kind, group in (("loss", losses), ("share", shares)) if group}
 
 
-def svg(curves: Sequence[Curve], *, along: str, title: str) -> str:
-    """Draw curves with axes and a legend; the text is safe to put into HTML."""
+def staircase(curve: Curve) -> Curve:
+    """Return a curve whose values hold from each point to the next."""
+    points = zip(curve.points, curve.points[1:], strict=False)
+    band = zip(curve.band, curve.band[1:], strict=False)
+    return Curve(
+        curve.name,
+        (*(p for one, (x, _) in points for p in (one, (x, one[1]))), *curve.points[-1:]),
+        (*(p for one, (x, *_) in band for p in (one, (x, *one[1:]))), *curve.band[-1:]),
+    )
+
+
+def svg(curves: Sequence[Curve], *, along: str, title: str, up: str = "") -> str:
+    """Draw curves with axes and a legend; the text is safe to put into HTML.
+
+    Args:
+        curves: What to draw; seven and more are told apart by dashes.
+        along: What the horizontal axis is, with its unit.
+        title: What is drawn, for who cannot see it.
+        up: What the vertical axis is, with its unit.
+    """
     xs = [x for curve in curves for x, _ in curve.points]
     ys = [y for curve in curves for _, y in curve.points]
+    ys += [y for curve in curves for _, *ends in curve.band for y in ends]
     if not xs:
         return ""
     x_axis, y_axis = _Axis(min(xs), max(xs)), _Axis(min(ys), max(ys))
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">',
-        *_grid(x_axis, y_axis, along),
-        *(_line(c, _COLOURS[i % len(_COLOURS)], x_axis, y_axis) for i, c in enumerate(curves)),
+        *_grid(x_axis, y_axis, along, up),
+        *(_area(c, _colour(i), x_axis, y_axis) for i, c in enumerate(curves) if c.band),
+        *(_line(c, _colour(i), _dashes(i), x_axis, y_axis) for i, c in enumerate(curves)),
         "</svg>",
         _legend(curves),
     ]
@@ -83,7 +111,15 @@ class _Axis:
         return (value - self.low) / (self.high - self.low)
 
 
-def _grid(x_axis: _Axis, y_axis: _Axis, along: str) -> Iterable[str]:
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _dashes(number: int) -> str:
+    return _DASHES[number // len(_COLOURS) % len(_DASHES)]
+
+
+def _grid(x_axis: _Axis, y_axis: _Axis, along: str, up: str) -> Iterable[str]:
     for tick in y_axis.ticks:
         y = _y(y_axis, tick)
         yield (
@@ -98,19 +134,30 @@ def _grid(x_axis: _Axis, y_axis: _Axis, along: str) -> Iterable[str]:
     yield (
         f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 4}" text-anchor="end">{escape(along)}</text>'
     )
+    if up:
+        yield f'<text x="4" y="{_TOP - 10}">{escape(up)}</text>'
 
 
-def _line(curve: Curve, colour: str, x_axis: _Axis, y_axis: _Axis) -> str:
+def _area(curve: Curve, colour: str, x_axis: _Axis, y_axis: _Axis) -> str:
+    there = [(_x(x_axis, x), _y(y_axis, low)) for x, low, _ in curve.band]
+    back = [(_x(x_axis, x), _y(y_axis, high)) for x, _, high in reversed(curve.band)]
+    text = " ".join(f"{x},{y}" for x, y in there + back)
+    return f'<polygon points="{text}" fill="{colour}" fill-opacity="0.15"/>'
+
+
+def _line(curve: Curve, colour: str, dashes: str, x_axis: _Axis, y_axis: _Axis) -> str:
     places = [(_x(x_axis, x), _y(y_axis, y)) for x, y in curve.points]
     if len(places) == 1:
         return f'<circle cx="{places[0][0]}" cy="{places[0][1]}" r="3" fill="{colour}"/>'
     text = " ".join(f"{x},{y}" for x, y in places)
-    return f'<polyline points="{text}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
+    style = f'stroke="{colour}" stroke-width="1.6"{dashes}'
+    return f'<polyline points="{text}" fill="none" {style}/>'
 
 
 def _legend(curves: Sequence[Curve]) -> str:
     names = (
-        f'<span><i style="background:{_COLOURS[i % len(_COLOURS)]}"></i>'
+        f'<span><svg viewBox="0 0 24 8"><line x1="0" x2="24" y1="4" y2="4" '
+        f'stroke="{_colour(i)}" stroke-width="3"{_dashes(i)}/></svg>'
         f"{escape(curve.name.replace('_', ' '))}</span>"
         for i, curve in enumerate(curves)
     )
@@ -129,7 +176,7 @@ def _numbers(event: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
     figures = event.get("figures")
     inner = figures if isinstance(figures, dict) else {}
     for name, value in {**event, **inner}.items():
-        if name not in ("epoch", "step", "seconds", "lr") and _is_number(value):
+        if name not in ("epoch", "step", "steps", "seconds", "lr") and _is_number(value):
             yield str(name), float(value)
 
 

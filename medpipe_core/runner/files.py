@@ -67,8 +67,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         raise StorageError(
-            f"cannot write {path}: {reason}. Free some space there, or choose another folder with "
-            "run.root=FOLDER"
+            f"cannot write {path}: {reason}. Free some space there, or choose another folder "
+            "(run.root=FOLDER for a run, --out FOLDER for a comparison)"
         ) from error
 
 

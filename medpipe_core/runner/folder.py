@@ -81,6 +81,17 @@ class RunFolder:
             raise RunFolderError(f"{self.path / self.RESULT} is not the result of a run")
         return content
 
+    def environment(self) -> dict[str, Any]:
+        """Read `environment.json`.
+
+        Raises:
+            RunFolderError: It is missing or damaged.
+        """
+        content = self._read_json(self.ENVIRONMENT)
+        if not isinstance(content, dict):
+            raise RunFolderError(f"{self.path / self.ENVIRONMENT} is no description of a machine")
+        return content
+
     def configuration(self) -> dict[str, Any]:
         """Read `config.yaml` as dotted keys.
 

@@ -11,6 +11,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from medpipe_core.data.dataset import KnownAnswer
+from medpipe_core.runner.candidates import compared, distinct, most_promising
 from medpipe_core.runner.journal import plain_fields
 from medpipe_core.runner.wording import policy_text, tables
 
@@ -168,10 +170,11 @@ class Pipeline:
             development = self._dataset.development()
         self._emit("plan", stages={n: asdict(p) for n, p in self._stages.plan(development).items()})
         with self._stage("search") as emit:
-            found = self._stages.search(development, emit)
+            found = self._stages.search(development, self._with_regret(emit))
         with self._stage("evaluate") as emit:
-            top = distinct(found, self._stages.space)[: self._configuration.keys.evaluate.top_k]
+            top = self._most_promising(found)
             candidates = self._stages.evaluate(development, top, emit)
+        searched = {candidate.genotype.digest: candidate.validation for candidate in top}
         chosen = candidates[0]
         self._tell_chosen(chosen)
         with self._stage("retrain") as emit:
@@ -183,7 +186,10 @@ class Pipeline:
             tested = self._final_test(
                 trained, self._dataset.sealed_test(), development, after=digest
             )
-        content = self._content(chosen, candidates, trained.validation, tested)
+        content = {
+            **self._content(chosen, trained.validation, tested),
+            **compared(candidates, searched, self._configuration.keys.search.objectives),
+        }
         self._folder.write_json(self._folder.RESULT, content)
         return RunResult(self._folder.path, chosen.genotype, content)
 
@@ -197,6 +203,24 @@ class Pipeline:
         yield emit
         self._seconds[name] = round(self._clock() - started, 3)
         self._emit("stage-finished", stage=name, seconds=self._seconds[name])
+
+    def _with_regret(self, emit: Emit) -> Emit:
+        """Add to what the search says of its best what it cannot know: how far off that is."""
+
+        def emit_more(event: str, /, **fields: Any) -> None:
+            if event == "search-best" and "choices" in fields:
+                genotype = self._stages.space.genotype(fields["choices"])
+                fields |= self._regret(genotype)
+            emit(event, **fields)
+
+        return emit_more
+
+    def _regret(self, genotype: Genotype) -> dict[str, float]:
+        """Return the genotype's regret under its name; nothing where the dataset has none."""
+        if not isinstance(self._dataset, KnownAnswer):
+            return {}
+        regret = self._dataset.regret(genotype)
+        return {} if regret is None else {"regret": float(regret)}
 
     def _tell_chosen(self, chosen: Candidate) -> None:
         self._emit(
@@ -220,7 +244,6 @@ class Pipeline:
     def _content(
         self,
         chosen: Candidate,
-        candidates: Sequence[Candidate],
         validation: Mapping[str, Any],
         tested: Mapping[str, Any],
     ) -> dict[str, Any]:
@@ -239,28 +262,13 @@ class Pipeline:
                 "seed": configuration.keys.seed,
                 "parameters": chosen.parameters,
                 "multiply_adds": chosen.multiply_adds,
+                **self._regret(chosen.genotype),
                 "seconds": self._seconds,
-                "candidates": [_row(candidate) for candidate in candidates],
             }
         )
         return content
 
-
-def distinct(found: Sequence[Candidate], space: SearchSpace) -> list[Candidate]:
-    """Keep the first of candidates that describe the same function."""
-    first: dict[Genotype, Candidate] = {}
-    for candidate in found:
-        first.setdefault(space.canonical(candidate.genotype), candidate)
-    return list(first.values())
-
-
-def _row(candidate: Candidate) -> dict[str, Any]:
-    return {
-        "genotype_digest": candidate.genotype.digest,
-        "genotype": candidate.genotype.to_dict(),
-        "epoch": candidate.epoch,
-        "validation": dict(candidate.validation),
-        "failed": candidate.failed,
-        "parameters": candidate.parameters,
-        "multiply_adds": candidate.multiply_adds,
-    }
+    def _most_promising(self, found: Sequence[Candidate]) -> list[Candidate]:
+        keys = self._configuration.keys
+        candidates = distinct(found, self._stages.space)
+        return most_promising(candidates, keys.search.objectives, keys.evaluate.top_k)

@@ -6,9 +6,19 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.runner import plain
-from medpipe_core.runner.closing import CAUTION, data_notes, figure, figures_table, verdict
+from medpipe_core.runner.closing import (
+    CAUTION,
+    FRONT,
+    data_notes,
+    figure,
+    figures_table,
+    front_tables,
+    known_answer,
+    verdict,
+)
 from medpipe_core.runner.curves import stage_curves, svg
 from medpipe_core.runner.folder import open_folder
+from medpipe_core.runner.page import html_page, html_table
 from medpipe_core.runner.progress import duration
 from medpipe_core.runner.wording import Table, count
 
@@ -16,18 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-_STYLE = """
-:root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid #8884 }
-svg { width: 100%; height: auto } svg text { font-size: 11px; fill: currentColor }
-svg .grid { stroke: #8884 } .legend span { margin-right: 1.2rem }
-.legend i { display: inline-block; width: .8rem; height: .8rem; margin-right: .35rem }
-.verdict { font-size: 1.1rem } .caution { border-left: 4px solid #c2410c; padding-left: .8rem }
-.scroll { overflow-x: auto }
-"""
 _TITLES = {"search": "Search", "evaluate": "Comparing candidates", "retrain": "Retraining"}
 
 
@@ -60,34 +58,22 @@ def report_html(
         f"<h1>{escape(title)}</h1>",
         f'<p class="verdict">{escape(verdict(result))}</p>',
         f'<p class="caution">{escape(CAUTION)}</p>',
-        *(f"<p>{escape(note)}</p>" for note in data_notes(result)),
-        _html(figures_table(result)),
+        *(f"<p>{escape(note)}</p>" for note in _notes(result)),
+        html_table(figures_table(result)),
         *_confusion(result),
         *_data(result),
         *_found(events),
-        _html(_candidates(result)),
+        html_table(_candidates(result)),
+        *(f"{html_table(table)}\n<p>{FRONT}</p>" for table in front_tables(result)),
         *_stages(events),
-        _html(_times(result)),
-        _html(_keys(configuration)),
+        html_table(_times(result)),
+        html_table(_keys(configuration)),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style></head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body></html>\n"
-    )
+    return html_page(title, body)
 
 
-def _html(table: Table) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in table.headings)
-    rows = (
-        "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in table.rows
-    )
-    return (
-        f'<h2>{escape(table.title)}</h2>\n<div class="scroll"><table>'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+def _notes(result: Mapping[str, Any]) -> Iterator[str]:
+    yield from filter(None, [known_answer(result), *data_notes(result)])
 
 
 def _found(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -95,7 +81,7 @@ def _found(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for event in events:
         if event["event"] == "chosen":
             yield from (
-                _html(Table(t["title"], tuple(t["headings"]), tuple(map(tuple, t["rows"]))))
+                html_table(Table(t["title"], tuple(t["headings"]), tuple(map(tuple, t["rows"]))))
                 for t in event.get("tables", [])
             )
 
@@ -107,7 +93,7 @@ def _confusion(result: Mapping[str, Any]) -> Iterator[str]:
     names = [str(name) for name in result.get("classes") or range(len(matrix))]
     rows = [(name, *(str(cell) for cell in row)) for name, row in zip(names, matrix, strict=True)]
     headings = ("is \\ was called", *names)
-    yield _html(Table("Confusion on the test set", headings, tuple(rows)))
+    yield html_table(Table("Confusion on the test set", headings, tuple(rows)))
 
 
 def _data(result: Mapping[str, Any]) -> Iterator[str]:
@@ -126,7 +112,9 @@ def _data(result: Mapping[str, Any]) -> Iterator[str]:
     card = result.get("card", {})
     if rows:
         title = f"Data: {card.get('title', result['dataset'])}"
-        yield _html(Table(title, ("set", "volumes", *classes, "blank", "doubles"), tuple(rows)))
+        yield html_table(
+            Table(title, ("set", "volumes", *classes, "blank", "doubles"), tuple(rows))
+        )
         yield f"<p>{escape(str(card.get('source', '')))} {escape(str(card.get('licence', '')))}</p>"
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import torch
 
 from medpipe_core.data import Batches, Development, halves
-from medpipe_core.events import Emit, silent
 from medpipe_core.runner.errors import ConfigurationError
 from medpipe_core.runner.pipeline import Candidate, Planned, Trained
 from medpipe_core.runner.training import as_trial, check_training, trained_as
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from medpipe_core.data import DatasetCard, LabelledVolumes
+    from medpipe_core.events import Emit
     from medpipe_core.plugins import Registry
     from medpipe_core.runner.config import Configuration
     from medpipe_core.runner.settings import EvaluateKeys, RetrainKeys
@@ -133,7 +133,7 @@ class TorchStages:
             state,
             settings=settings,
             loss=self._task.loss,
-            score=self._scorer(weights_half, other_half.join(development.validation)),
+            score=self._scorer(weights_half, other_half.join(development.validation), emit),
             emit=emit,
         )
         self._inherited = supernet
@@ -244,7 +244,7 @@ class TorchStages:
         self._recalibrate(network, development.train)
         return network
 
-    def _scorer(self, weights_half: LabelledVolumes, unseen: LabelledVolumes) -> Score:
+    def _scorer(self, weights_half: LabelledVolumes, unseen: LabelledVolumes, emit: Emit) -> Score:
         trained_on = Development(weights_half, unseen)
         keys = as_trial(self._keys.evaluate, self._keys.search.trial_epochs)
 
@@ -253,8 +253,12 @@ class TorchStages:
             return self._figures(network, unseen)
 
         def by_training(genotype: Genotype, _: nn.Module) -> dict[str, float]:
+            def tell(_: str, /, **epoch: Any) -> None:
+                told = {name: epoch[name] for name in ("steps", "seconds")}
+                emit("search-trial", genotype=genotype.digest, **told)
+
             try:
-                network = self._fit(genotype, trained_on, keys, "trial", silent)
+                network = self._fit(genotype, trained_on, keys, "trial", tell)
             except TrainingDivergedError as error:
                 raise ScoreError(str(error)) from error
             return self._figures(network, unseen)

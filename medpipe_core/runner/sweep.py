@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ def sweep(
         0, or 1 if any failed.
     """
     rows: list[tuple[str, ...]] = []
+    folders: list[str] = []
     code = DONE
     try:
         for number, configuration in enumerate(configurations, start=1):
@@ -46,16 +48,21 @@ def sweep(
             labels = tuple(plain.write(flat[key]) for key in swept)
             sys.stdout.write(f"run {number} of {len(configurations)}: {_named(swept, labels)}\n")
             try:
-                figures = _figures(one(configuration, registry))
+                result = one(configuration, registry)
             except Exception as error:  # the others go on whatever one of them dies of
                 tell(error)
                 code = FAILED
                 figures = ("failed", *("–",) * len(_MEASURES[1:]), type(error).__name__)
+            else:
+                figures = _figures(result)
+                folders.append(str(result.folder))
             rows.append((*labels, *figures))
     finally:  # an interrupted sweep still tells of the runs that are done
         headings = (*swept, *(name.replace("_", " ") for name in _MEASURES), "folder")
         table = Table("Sweep, on the test set", headings, tuple(rows))
         sys.stdout.write(f"\n{as_text(table)}\n")
+        if len(folders) > 1:
+            sys.stdout.write(f"\nTo compare them: {shlex.join(['medpipe', 'compare', *folders])}\n")
         sys.stdout.flush()
     return code
 

@@ -71,8 +71,17 @@ def _report_command(commands: Any) -> None:
     parser.set_defaults(handler=_report)
 
 
+def _compare_command(commands: Any) -> None:
+    parser = commands.add_parser("compare", help="what runs found, at what cost, and how surely")
+    parser.add_argument(
+        "folders", metavar="DIR", nargs="+", help="folder of a finished run, or one that holds runs"
+    )
+    parser.add_argument("--out", metavar="FOLDER", help="write JSON, a page and CSV there as well")
+    _set(parser, _comparison, _comparison_text)
+
+
 # Each adds one subcommand, whose `handler` takes the arguments and returns the exit code.
-_COMMANDS = (_plugins_command, _list_command, _show_command, _report_command)
+_COMMANDS = (_plugins_command, _list_command, _show_command, _report_command, _compare_command)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,6 +120,21 @@ def _report(arguments: argparse.Namespace) -> int:
 
     sys.stdout.write(f"{write_report(arguments.folder)}\n")
     return DONE
+
+
+def _comparison(arguments: argparse.Namespace) -> dict[str, Any]:
+    from medpipe_core.runner.comparison import compare, write_comparison
+
+    content = compare(arguments.folders)
+    if arguments.out is not None:
+        sys.stderr.write(f"medpipe: wrote {write_comparison(content, arguments.out)}\n")
+    return content
+
+
+def _comparison_text(content: dict[str, Any]) -> Iterator[str]:
+    from medpipe_core.runner.comparison import comparison_text
+
+    return comparison_text(content)
 
 
 def _exit_code(error: MedpipeError) -> int:

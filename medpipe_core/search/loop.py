@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.events import Emit, silent
@@ -51,8 +51,9 @@ def search(
         settings: Epochs, and how weights step.
         loss: Logits and labels to a scalar.
         score: Scores a frozen candidate on validation data.
-        emit: Told of every step (`search-step`), and of every candidate or an epoch without one
-            (`search-epoch`).
+        emit: Told of every step (`search-step`), of every candidate or an epoch without one
+            (`search-epoch`), and at the end of every epoch of the best genotype known
+            (`search-best`).
 
     Raises:
         SearchFailedError: 25 steps in a row gave no finite loss or ran out of memory.
@@ -77,10 +78,14 @@ def advance(
     Raises:
         SearchFailedError: As `search`.
     """
-    if state.step < (state.epoch + 1) * len(state.training):
+    began, epoch = time.perf_counter(), state.epoch
+    if state.step < (epoch + 1) * len(state.training):
         _one_step(state, settings, loss, emit)
     else:
         _end_epoch(state, settings, score, emit)
+    state.seconds += time.perf_counter() - began
+    if state.epoch > epoch:
+        _tell_best(state, emit)
 
 
 def _one_step(state: SearchState, settings: SearchSettings, loss: Loss, emit: Emit) -> None:
@@ -137,6 +142,24 @@ def _end_epoch(state: SearchState, settings: SearchSettings, score: Score, emit:
         state.candidates.append(Candidate(genotype, epoch, figures))
         state.searcher.observe(Outcome(genotype, state.step, score=figures["score"]))
     state.epoch = epoch
+
+
+def _tell_best(state: SearchState, emit: Emit) -> None:
+    """Tell what the searcher would answer now, so that progress can be drawn over cost."""
+    try:
+        best = state.searcher.best()
+    except MedpipeError as error:  # nothing that keeps the budget is known yet
+        found: dict[str, Any] = {"failed": str(error)}
+    else:
+        found = {"genotype": best.digest, "choices": dict(best.choices)}
+    emit(
+        "search-best",
+        epoch=state.epoch,
+        steps=state.step,
+        seconds=state.seconds,
+        insight=state.searcher.insight(),
+        **found,
+    )
 
 
 def _try_score(

@@ -67,9 +67,9 @@ class Searcher(ABC):
 
     The loop calls, in this order: `decide` at the start of every step; `observe` after it, unless
     the step failed; at the end of every epoch `propose`, and `observe` with the score of each
-    proposed genotype that could be scored; `best` when all is done. `state_dict` is called between
-    steps, never between a `decide` and its `observe`. A searcher that needs nothing of a step may
-    get none: then `steps` is 0, and epochs only score what it proposes.
+    proposed genotype that could be scored, then `best`. `state_dict` is called between steps,
+    never between a `decide` and its `observe`. A searcher that needs nothing of a step may get
+    none: then `steps` is 0, and epochs only score what it proposes.
 
     Args:
         space: The space to search.
@@ -117,7 +117,11 @@ class Searcher(ABC):
 
     @abstractmethod
     def best(self) -> Genotype:
-        """Name the best genotype known."""
+        """Name the best genotype known; asking changes nothing of what comes after.
+
+        Raises:
+            MedpipeError: None is known yet; the search goes on.
+        """
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

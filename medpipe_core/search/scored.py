@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,11 @@ class ScoreSearcher(Searcher):
             self._best = (outcome.score, outcome.genotype)
 
     def best(self) -> Genotype:
-        """Return the best scored genotype; before any score, a drawn one."""
-        return self._best[1] if self._best else self.draw()
+        """Return the best scored genotype; before any score, the one that would be drawn next."""
+        if self._best:
+            return self._best[1]
+        rng = copy.copy(self._random)
+        return self.admitted(lambda: self.space.sample(rng=rng))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the generator's state and what was proposed and scored."""

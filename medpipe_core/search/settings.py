@@ -41,12 +41,25 @@ class SearchSettings(BaseModel):
     trial_epochs: int = Field(
         10, ge=1, description="epochs of that training, which is otherwise as evaluate.* says"
     )
+    objectives: tuple[Literal["score", "parameters", "multiply_adds"], ...] = Field(
+        ("score",),
+        description="score, and costs that are to be small; by several, a Pareto front is compared",
+    )
     warmup_epochs: int = Field(
         0, ge=0, description="first epochs that train weights only and teach the searcher nothing"
     )
     recalibration_batches: int = Field(
         8, ge=1, description="batches that estimate a candidate's batch-norm statistics anew"
     )
+
+    @field_validator("objectives")
+    @classmethod
+    def _score_first_and_each_once(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if objectives[:1] != ("score",):
+            raise ValueError("score must be the first: it decides which candidate is retrained")
+        if len(set(objectives)) < len(objectives):
+            raise ValueError("an objective is given twice")
+        return objectives
 
 
 class GumbelSettings(BaseModel):

@@ -110,6 +110,7 @@ class SearchState:
         step: Steps done.
         epoch: Epochs done, the scoring of their candidates included.
         failures: Steps that failed in a row.
+        seconds: What steps and scoring took so far.
         candidates: What was scored so far.
     """
 
@@ -122,6 +123,7 @@ class SearchState:
     step: int = 0
     epoch: int = 0
     failures: int = 0
+    seconds: float = 0.0
     candidates: list[Candidate] = field(default_factory=list)
 
     @classmethod
@@ -163,6 +165,7 @@ class SearchState:
             "step": self.step,
             "epoch": self.epoch,
             "failures": self.failures,
+            "seconds": self.seconds,
             "candidates": [
                 {"genotype": c.genotype.to_dict(), "epoch": c.epoch, "figures": dict(c.figures)}
                 for c in self.candidates
@@ -178,7 +181,7 @@ class SearchState:
         self.validation.load_state_dict(state["validation"])
         self.generator.set_state(state["generator"])
         self.step, self.epoch = state["step"], state["epoch"]
-        self.failures = state["failures"]
+        self.failures, self.seconds = state["failures"], state["seconds"]
         self.candidates = [
             Candidate(Genotype.from_dict(c["genotype"]), c["epoch"], c["figures"])
             for c in state["candidates"]

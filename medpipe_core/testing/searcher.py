@@ -88,6 +88,21 @@ class SearcherContract(SearcherRuns):
             self.drive(searcher, range(self.steps))
             self.member(toy, self.best(searcher), "best")
 
+    def test_asking_for_the_best_changes_nothing(self) -> None:
+        """A searcher that is asked for its best goes on as one that is not."""
+        for toy in self.spaces:
+            asked, alone = self.make(toy), self.make(toy)
+            said = []
+            for step in range(self.steps):
+                self.best(asked)
+                said.append([self.drive(searcher, [step]) for searcher in (asked, alone)])
+            require(
+                all(one == other for one, other in said),
+                f"{self.name} goes on differently for having been asked for its best on space "
+                f"{toy.space.name!r}. Draw in best() from a generator made there, as in "
+                "random.Random(self.seed)",
+            )
+
     def test_a_budget_that_nothing_keeps_is_an_error(self) -> None:
         """Where no genotype is admitted, deciding raises a `MedpipeError` and does not go on."""
         searcher = self.make(ToySpace(self.spaces[0].space, lambda _: False))

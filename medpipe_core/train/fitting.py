@@ -82,7 +82,7 @@ def fit(
             continue
         row = _end_epoch(state, settings, task, validation, name)
         shown = {n: v for n, v in row.items() if math.isfinite(v)}
-        emit(f"{stage}-epoch", **shown, seconds=time.perf_counter() - began)
+        emit(f"{stage}-epoch", **shown, steps=per_epoch, seconds=time.perf_counter() - began)
         began = time.perf_counter()
     network = state.result
     if state.best is not None:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from annotated_types import Ge, Le
 from pydantic import Field
-from torch import nn
 
 from medpipe_plugins.planted.problem import PlantedDataset, PlantedSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from medpipe_core import Genotype
 
@@ -63,30 +61,4 @@ class Synergy(PlantedDataset):
         texture = texture[None, :, None] if told else texture[None, None, :]
         along = at[:, None, None] + (1 if label else -1) * at[None, None, :]
         wave = np.cos(2 * np.pi * along / 6 + rng.uniform(0, 2 * np.pi))
-        signal = 0.15 * (texture + wave)
-        return signal
-
-
-class PlaneConv(nn.Module):
-    """1 × k × k convolution → batch normalisation → ReLU6: every plane of equal depth for itself.
-
-    Args:
-        in_channels: Channels that come in.
-        channels: Channels that go out.
-        kernel: Odd edge length of the kernel in height and width, in voxels.
-    """
-
-    def __init__(self, in_channels: int, *, channels: int, kernel: int = 3) -> None:
-        super().__init__()
-        self.out_channels = channels
-        shape, padding = (1, kernel, kernel), (0, kernel // 2, kernel // 2)
-        self.layers = nn.Sequential(
-            nn.Conv3d(in_channels, channels, shape, padding=padding, bias=False),
-            nn.BatchNorm3d(channels),
-            nn.ReLU6(),
-        )
-
-    def forward(self, volumes: Tensor) -> Tensor:
-        """Apply the three layers; `(batch, channel, D, H, W)`, D, H and W kept."""
-        output: Tensor = self.layers(volumes)
-        return output
+        return 0.15 * (texture + wave)

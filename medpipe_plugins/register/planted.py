@@ -46,6 +46,6 @@ def medpipe_register(registry: Registrar) -> None:
     registry.register(
         "block",
         "planted-plane",
-        f"{room}.synergy:PlaneConv",
+        f"{room}.plane:PlaneConv",
         summary="convolution within planes of equal depth, for planted-synergy",
     )

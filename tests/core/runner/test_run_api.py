@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 import medpipe_core as mp
 from medpipe_core.runner import ConfigurationError, open_folder
+from medpipe_core.runner.closing import closing_text
 from medpipe_core.supernet import build_network
 
 
@@ -51,6 +52,21 @@ def test_the_exported_weights_are_those_of_the_chosen_network(toy, registry):
         registry.space("toy", width=3), result.genotype, in_channels=1, num_classes=2
     )
     network.load_state_dict(load_file(result.folder / "weights.safetensors"))
+
+
+def test_how_far_the_known_answer_is_stands_in_result_journal_and_closing_text(toy, registry):
+    result = toy(searcher="random", dataset="toy-known", search__candidates=2)
+    short = 0.0 if result.genotype["network/layer"] == "conv" else 0.5
+    assert result.content["regret"] == short
+    told = [e for e in open_folder(result.folder).events() if e["event"] == "search-best"]
+    assert [event["regret"] for event in told] == [
+        0.0 if event["choices"]["network/layer"] == "conv" else 0.5 for event in told
+    ]
+    assert len(told) == 2
+    assert "best answer is known" in closing_text(result, registry.space("toy", width=3))
+    assert all(
+        {"score", "accuracy"} <= row["search"].keys() for row in result.content["candidates"]
+    )
 
 
 def test_the_test_set_is_opened_after_everything_is_chosen(toy):

@@ -128,7 +128,7 @@ def test_a_sweep_runs_all_and_tells_of_each(capsys, toy_words, monkeypatch, tmp_
         if configuration.keys.seed == 1:
             raise MedpipeError("seed one is cursed")
         test = {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}, "auc": 0.7}
-        return RunResult(tmp_path / "somewhere", None, {"test": test})
+        return RunResult(tmp_path / f"some where {len(seen)}", None, {"test": test})
 
     monkeypatch.setattr(sweep.sweep, "__defaults__", (one,))
     words = [word for word in toy_words if not word.startswith("searcher=")]
@@ -138,7 +138,9 @@ def test_a_sweep_runs_all_and_tells_of_each(capsys, toy_words, monkeypatch, tmp_
     assert errors.count("seed one is cursed") == 2
     table = out.split("Sweep, on the test set")[1].splitlines()
     assert table[1].split()[:3] == ["seed", "searcher", "accuracy"]
-    assert len(table) == 8
+    assert len(table) == 10
+    folders = [f"'{tmp_path / f'some where {number}'}'" for number in (1, 2, 5, 6)]
+    assert table[-1] == f"To compare them: medpipe compare {' '.join(folders)}"
     assert "0.500 (0.400 to 0.600)" in table[2]
     assert "failed" in table[4]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,11 +12,13 @@ import torch
 
 from medpipe_core.data import Development, SealedTest
 from medpipe_core.runner.api import _told
+from medpipe_core.runner.candidates import distinct
 from medpipe_core.runner.errors import Interrupted
 from medpipe_core.runner.folder import create_folder
-from medpipe_core.runner.pipeline import Candidate, Pipeline, Planned, Trained, distinct
+from medpipe_core.runner.pipeline import Candidate, Pipeline, Planned, Trained
 
-FIGURES = {"accuracy": 0.5, "auc": float("nan")}
+FIGURES = {"accuracy": 0.5, "auc": float("nan"), "score": 0.5}
+TRIED = {"accuracy": 0.75, "score": 0.75}
 
 
 @dataclass
@@ -55,13 +57,15 @@ class Stages:
         return {"search": Planned("search-step", 1, 1.0)}
 
     def search(self, development, emit):
-        self._work("search", development, emit)
+        self._work("search", development)
+        emit("search-best", epoch=1, steps=4, choices=dict(self.space.sample(seed=0).choices))
+        emit("search-best", epoch=2, steps=8, failed="nothing is known")
         return [Candidate(self.space.sample(seed=s), FIGURES, 10, 20, 1) for s in range(9)]
 
     def evaluate(self, development, candidates, emit):
         self._work("evaluate", development, candidates, emit)
         self.compared = list(candidates)
-        return list(reversed(candidates))
+        return [replace(candidate, validation=TRIED) for candidate in reversed(candidates)]
 
     def retrain(self, development, chosen, emit):
         self._work("retrain", development, chosen, emit)
@@ -91,11 +95,27 @@ def _reachable(things):
     return seen
 
 
+class KnownDataset(Dataset):
+    """Its regret is what the digest says, so that every genotype has another."""
+
+    def regret(self, genotype):
+        return regret_of(genotype)
+
+
+class AnotherSpacesDataset(Dataset):
+    def regret(self, genotype):
+        return None
+
+
+def regret_of(genotype):
+    return int(genotype.digest[-4:], 16) / 2**16
+
+
 @pytest.fixture
-def setting(registry, toy_configuration):
+def setting(registry, toy_configuration, request):
     log, recorder = [], Recorder()
     space = registry.space("toy")
-    dataset = Dataset(log)
+    dataset = getattr(request, "param", Dataset)(log)
     stages = Stages(space, dataset, log)
     folder = create_folder(toy_configuration)
 
@@ -134,7 +154,7 @@ def test_what_evaluation_puts_first_is_what_is_retrained_and_exported(setting):
     pipeline, stages, _, _ = setting
     result = pipeline.run()
     first = stages.compared[-1]
-    assert stages.chosen is first
+    assert stages.chosen.genotype is first.genotype
     assert result.genotype == first.genotype
     exported = json.loads((result.folder / "genotype.json").read_text())
     assert exported["choices"] == dict(first.genotype.choices)
@@ -171,6 +191,32 @@ def test_the_result_holds_what_it_promises(setting):
     assert content["validation"]["auc"] is None
     assert content["test"]["accuracy"]["high"] is None
     assert result.test["accuracy"]["value"] == 0.5
+
+
+def test_a_candidate_keeps_the_searchs_figures_beside_the_evaluations(setting):
+    pipeline, _, _, _ = setting
+    rows = pipeline.run().content["candidates"]
+    searched = {"accuracy": 0.5, "auc": None, "score": 0.5}
+    assert [row["search"] for row in rows] == [searched] * len(rows)
+    assert [row["validation"] for row in rows] == [TRIED] * len(rows)
+
+
+@pytest.mark.parametrize("setting", [KnownDataset], indirect=True)
+def test_where_the_best_answer_is_known_the_regret_is_written_down(setting):
+    pipeline, stages, recorder, _ = setting
+    result = pipeline.run()
+    assert result.content["regret"] == regret_of(result.genotype)
+    told = [fields for name, fields in recorder.events if name == "search-best"]
+    assert told[0]["regret"] == regret_of(stages.space.sample(seed=0))
+    assert "regret" not in told[1]
+    assert all("regret" not in fields for name, fields in recorder.events if name != "search-best")
+
+
+@pytest.mark.parametrize("setting", [Dataset, AnotherSpacesDataset], indirect=True)
+def test_where_no_best_answer_is_known_there_is_no_regret(setting):
+    pipeline, _, recorder, _ = setting
+    assert "regret" not in pipeline.run().content
+    assert all("regret" not in fields for _, fields in recorder.events)
 
 
 def test_an_interrupted_run_says_so_in_its_journal():

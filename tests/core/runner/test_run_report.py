@@ -101,6 +101,15 @@ def test_a_report_has_figures_curves_confusion_and_configuration(result, events)
         assert part in text, part
 
 
+@pytest.mark.parametrize(
+    ("regret", "words"),
+    [(0.0, "and this is one (regret 0)"), (0.125, "falls short of it by 0.125 (regret)")],
+)
+def test_a_report_says_how_far_the_known_answer_is(result, events, regret, words):
+    assert words in report_html({**result, "regret": regret}, events, {})
+    assert "regret" not in report_html(result, events, {})
+
+
 def test_a_candidate_that_failed_says_why(result, events):
     assert "alert" in report_html(result, events, {}).split("Candidates")[1]
 

@@ -223,7 +223,7 @@ def test_an_import_string_that_leads_nowhere_ends_with_code_3(capsys, install):
 def test_help_ends_with_code_0_and_names_every_command(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("plugins", "list", "show", "report"))
+    assert all(command in out for command in ("plugins", "list", "show", "report", "compare"))
 
 
 def test_a_reader_that_stops_early_gets_no_traceback():

@@ -117,6 +117,15 @@ class ToyDataset:
         return SealedTest(lambda: _volumes(20, 3))
 
 
+class KnownToy(ToyDataset):
+    """One whose best answers are known: those with the layer that convolves."""
+
+    def regret(self, genotype):
+        if genotype.space != "toy":
+            return None
+        return 0.0 if genotype["network/layer"] == "conv" else 0.5
+
+
 def _volumes(count, seed):
     rng = np.random.default_rng(seed)
     labels = np.arange(count, dtype=np.int64) % 2
@@ -126,6 +135,10 @@ def _volumes(count, seed):
 
 def toy_dataset(*, count: int = 24):
     return ToyDataset(count=count)
+
+
+def known_dataset():
+    return KnownToy()
 
 
 def broken_dataset():
@@ -140,4 +153,5 @@ def medpipe_register(registry):
     registry.register("model", "toy-net", toy_net)
     registry.register("space", "toy", toy_space, parameters=ToySettings, summary="a toy")
     registry.register("dataset", "toy", toy_dataset)
+    registry.register("dataset", "toy-known", known_dataset)
     registry.register("dataset", "toy-broken", broken_dataset)

@@ -9,6 +9,7 @@ import torch
 
 from medpipe_core import Decision, Operation, OperationChoice
 from medpipe_core.search import (
+    BudgetError,
     GumbelSearcher,
     NoBatches,
     RandomSearcher,
@@ -286,6 +287,40 @@ def test_every_step_and_candidate_is_an_event_that_json_can_hold(space, start, l
 
 
 @pytest.mark.parametrize("searcher", [GumbelSearcher, RandomSearcher])
+def test_every_epoch_tells_the_best_by_then_and_what_it_cost(space, start, loss, journal, searcher):
+    settings = SearchSettings(epochs=3, candidates=2)
+    state = start(space, searcher, settings=settings)
+    search(state, settings=settings, loss=loss, score=score, emit=journal)
+    told = journal.of("search-best")
+    assert [(fields["epoch"], fields["steps"]) for fields in told] == [(1, 4), (2, 8), (3, 12)]
+    best = state.searcher.best()
+    assert (told[-1]["genotype"], told[-1]["choices"]) == (best.digest, dict(best.choices))
+    assert told[-1]["insight"] == state.searcher.insight()
+    seconds = [fields["seconds"] for fields in told]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] == state.seconds
+    spent = sum(fields["seconds"] for fields in journal.of("search-step"))
+    assert spent <= seconds[-1]
+
+
+def test_a_search_goes_on_where_no_best_is_known_yet(space, start, loss, journal):
+    class Shy(Fixed):
+        def best(self):
+            raise BudgetError("nothing keeps the budget")
+
+        def propose(self, count):
+            return []
+
+    settings = SearchSettings(epochs=2)
+    state = start(space, Shy, settings=settings, turns=[member(space)])
+    search(state, settings=settings, loss=loss, score=score, emit=journal)
+    assert [fields["failed"] for fields in journal.of("search-best")] == [
+        "nothing keeps the budget"
+    ] * 2
+    assert state.epoch == 2
+
+
+@pytest.mark.parametrize("searcher", [GumbelSearcher, RandomSearcher])
 @pytest.mark.parametrize("stop", [1, 4, 5, 7])
 def test_going_on_from_a_saved_state_equals_never_having_stopped(
     space, start, loss, plain, searcher, stop
@@ -305,6 +340,7 @@ def test_going_on_from_a_saved_state_equals_never_having_stopped(
     search(other, **work)
     assert not changed(whole.supernet.state_dict(), other.supernet)
     assert other.candidates == whole.candidates
+    assert other.seconds > state["seconds"] > 0
     assert other.searcher.best() == whole.searcher.best()
 
 

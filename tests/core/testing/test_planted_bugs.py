@@ -91,6 +91,8 @@ SEARCHER = [
      "self.admitted(draw)"),
     ("BestAboveTheBudget", "names a best above the budget",
      "the_best_is_a_member_that_keeps_the_budget", "above its budget"),
+    ("AskingDraws", "draws when it is asked for its best",
+     "asking_for_the_best_changes_nothing", "a generator made there"),
     ("SameDrawAgain", "draws the same until the budget is kept",
      "the_best_is_a_member_that_keeps_the_budget", "BudgetError"),
     ("ProposesTwice", "proposes duplicates",

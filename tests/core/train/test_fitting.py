@@ -152,7 +152,8 @@ def test_every_epoch_is_told_with_its_figures(start, validation, task, settings,
     fit(state, settings=settings, task=task, validation=validation, emit=diary, stage="retrain")
     assert [event for event, _ in diary] == ["retrain-epoch"] * 4
     assert [fields["epoch"] for _, fields in diary] == [1, 2, 3, 4]
-    expected = {"epoch", "loss", "lr", "seconds", "validation_loss"}
+    assert [fields["steps"] for _, fields in diary] == [len(state.batches)] * 4
+    expected = {"epoch", "loss", "lr", "steps", "seconds", "validation_loss"}
     expected |= {"validation_accuracy", "validation_auc"}
     assert set(diary[0][1]) == expected
     assert [row["loss"] for row in state.history] == [fields["loss"] for _, fields in diary]

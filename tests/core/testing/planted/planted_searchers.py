@@ -79,6 +79,11 @@ class BestAboveTheBudget(Climber):
         return self._best[1] if self._best else self.space.sample(seed=self.seed)
 
 
+class AskingDraws(Climber):
+    def best(self):
+        return self._best[1] if self._best else self.draw()
+
+
 class ProposesTwice(Climber):
     def propose(self, count):
         return [self.draw() for _ in range(count)]
@@ -179,6 +184,10 @@ class TestIgnoresTheBudget(Quick):
 
 class TestBestAboveTheBudget(Quick):
     searcher = BestAboveTheBudget
+
+
+class TestAskingDraws(Quick):
+    searcher = AskingDraws
 
 
 class TestProposesTwice(Quick):

@@ -35,7 +35,10 @@ class HillClimb(Searcher):
         return list(found.values())
 
     def best(self):
-        return self._best[1] if self._best else self.decide(0).genotype
+        if self._best:
+            return self._best[1]
+        rng = random.Random(self.seed)  # asking must not move the search's own generator
+        return self.admitted(lambda: self.space.sample(rng=rng))
 
     def state_dict(self):
         version, words, gauss = self._random.getstate()
