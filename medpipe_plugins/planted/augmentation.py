@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from medpipe_core import Genotype
 
 _PERIOD = 6
-_NEVER = frozenset({"0.0"})
+_NEVER = frozenset({"0"})
 _OFTEN = frozenset({"0.5", "0.8"})
 
 

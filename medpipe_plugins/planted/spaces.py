@@ -18,7 +18,7 @@ from medpipe_core import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from medpipe_core import Catalogue, Constraint
+    from medpipe_core import Catalogue, Limit
 
 
 def side_space(operations: Catalogue) -> SearchSpace:
@@ -90,7 +90,7 @@ def _space(
     network: Mapping[str, Mutable] | None = None,
     *,
     channels: int = 8,
-    constraints: Iterable[Constraint] = (),
+    constraints: Iterable[Limit] = (),
 ) -> SearchSpace:
     parts = network or _small_network(channels)
     return compose(

@@ -61,4 +61,4 @@ class Synergy(PlantedDataset):
         texture = texture[None, :, None] if told else texture[None, None, :]
         along = at[:, None, None] + (1 if label else -1) * at[None, None, :]
         wave = np.cos(2 * np.pi * along / 6 + rng.uniform(0, 2 * np.pi))
-        return 0.15 * (texture + wave)
+        return 0.15 * np.broadcast_to(texture + wave, (size, size, size))

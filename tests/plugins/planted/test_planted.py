@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import medpipe_core as mp
+from medpipe_core.testing import BlockContract, DatasetContract, SpaceContract
+from medpipe_plugins.planted.plane import PlaneConv
+from medpipe_plugins.planted.problem import PlantedError, majority_belief
+
+REGISTRY = mp.load_plugins()
+SIZES = {
+    "side": 162,
+    "intensity": 162,
+    "symmetry": 162,
+    "reach": 54,
+    "texture": 27,
+    "synergy": 4,
+}
+PROBLEMS = tuple(SIZES)
+
+
+def dataset(problem, **settings):
+    return REGISTRY.create("dataset", f"planted-{problem}", **settings)
+
+
+def space(problem):
+    return REGISTRY.space(f"planted-{problem}")
+
+
+def members(problem):
+    whole = space(problem)
+    found = (whole.unrank(number) for number in range(whole.size()))
+    return [genotype for genotype in found if whole.admits(genotype)]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_the_regret_is_zero_exactly_where_all_that_is_planted_is_right(problem):
+    known = dataset(problem)
+    right = {
+        genotype
+        for genotype in members(problem)
+        if all(genotype[path] in keys for path, keys in known.optimum.items())
+    }
+    regrets = {genotype: known.regret(genotype) for genotype in members(problem)}
+    assert {genotype for genotype, regret in regrets.items() if regret == 0} == right
+    assert 0 < len(right) < len(regrets)
+    assert all(0 <= regret <= 1 for regret in regrets.values())
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_spaces_have_the_size_that_the_guide_says(problem):
+    assert space(problem).size() == SIZES[problem]
+    assert set(space(problem).root.children) == {"augment", "network"}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_genotype_of_another_space_has_no_regret(problem):
+    other = space("synergy" if problem != "synergy" else "side").sample(seed=0)
+    if problem == "reach":  # synergy has a layer of that name
+        other = space("texture").sample(seed=0)
+    with pytest.raises(PlantedError, match=rf"planted-{problem}: .* has no choice .* dataset="):
+        dataset(problem).regret(other)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_seed_gives_the_same_volumes_and_another_seed_others(problem):
+    settings = {"train": 8, "validation": 4, "test": 4}
+    one, same = (dataset(problem, **settings).development() for _ in range(2))
+    other = dataset(problem, **settings, seed=1).development()
+    assert np.array_equal(one.train.volumes, same.train.volumes)
+    assert not np.array_equal(one.train.volumes, other.train.volumes)
+    assert np.bincount(one.train.labels).tolist() == [4, 4]
+
+
+def test_labels_turned_round_in_training_are_believed_by_majority():
+    assert [majority_belief(p) for p in (0.0, 0.5, 0.8)] == [1.0, 0.5, 0.0]
+
+
+def test_a_flip_turns_one_side_into_the_other():
+    """Along the height, and along the height alone, mirroring swaps the classes' edges."""
+    train = dataset("side", noise=0.0).development().train
+    signal = train.volumes[:, 0].astype(float)
+    falls = -np.diff(signal, axis=2).clip(max=0).min((1, 2, 3))
+    rises = np.diff(signal, axis=2).clip(min=0).max((1, 2, 3))
+    assert np.array_equal(falls > rises, train.labels == 0)
+    assert all(np.abs(np.diff(signal, axis=axis)).max() == 0 for axis in (1, 3))
+
+
+def test_pairs_of_rods_fit_into_no_window_of_five():
+    train = dataset("reach", noise=0.0, train=40).development().train
+    for volume, label in zip(train.volumes[:, 0, 0], train.labels, strict=True):
+        rods = np.argwhere(volume > 200)
+        apart = {tuple(np.abs(a - b)) for a, b in itertools.combinations(rods, 2)}
+        planted = (6, 0) if label else (0, 6)
+        assert planted in apart
+
+
+def test_an_early_stride_leaves_nothing_of_the_texture():
+    train = dataset("texture", noise=0.0).development().train
+    seen = train.volumes[:, 0, ::2, ::2, ::2]
+    assert all(volume.min() == volume.max() for volume in seen)
+
+
+def test_no_plane_of_the_synergy_tells_the_certain_class():
+    """Within a plane the wave is the same cosine for both classes, of random phase."""
+    data = dataset("synergy", noise=0.0, train=400, reliable=0.5)
+    train = data.development().train
+    first = train.volumes[:, 0, 0].astype(float)
+    # The texture says nothing at this reliability, so the planes' mean images agree.
+    means = [np.abs(np.fft.fft2(first[train.labels == label])).mean(0) for label in (0, 1)]
+    assert np.abs(means[0] - means[1]).max() < 0.1 * max(mean.max() for mean in means)
+
+
+class TestPlaneConv(BlockContract):
+    block = PlaneConv
+    parameters = {"channels": 3}
+
+
+class Planted(DatasetContract):
+    settings = {"train": 16, "validation": 8, "test": 8}
+
+
+class TestSideData(Planted):
+    dataset = staticmethod(lambda **settings: dataset("side", **settings))
+
+
+class TestIntensityData(Planted):
+    dataset = staticmethod(lambda **settings: dataset("intensity", **settings))
+
+
+class TestSymmetryData(Planted):
+    dataset = staticmethod(lambda **settings: dataset("symmetry", **settings))
+
+
+class TestReachData(Planted):
+    dataset = staticmethod(lambda **settings: dataset("reach", **settings))
+
+
+class TestTextureData(Planted):
+    dataset = staticmethod(lambda **settings: dataset("texture", **settings))
+
+
+class TestSynergyData(Planted):
+    dataset = staticmethod(lambda **settings: dataset("synergy", **settings))
+
+
+class TestSideSpace(SpaceContract):
+    space = staticmethod(lambda: space("side"))
+
+
+class TestIntensitySpace(SpaceContract):
+    space = staticmethod(lambda: space("intensity"))
+
+
+class TestSymmetrySpace(SpaceContract):
+    space = staticmethod(lambda: space("symmetry"))
+
+
+class TestReachSpace(SpaceContract):
+    space = staticmethod(lambda: space("reach"))
+
+
+class TestSynergySpace(SpaceContract):
+    space = staticmethod(lambda: space("synergy"))
