@@ -18,7 +18,11 @@ _PROBLEMS = {
         "few samples, flips along all axes help",
     ),
     "reach": ("architecture:Reach", "architecture:ReachSettings", "only kernel 7 is large enough"),
-    "texture": ("architecture:Texture", "problem:PlantedSettings", "an early stride destroys it"),
+    "texture": (
+        "architecture:Texture",
+        "architecture:TextureSettings",
+        "an early stride destroys it",
+    ),
     "synergy": (
         "synergy:Synergy",
         "synergy:SynergySettings",

@@ -12,12 +12,12 @@ from medpipe_plugins.planted.problem import PlantedError, majority_belief
 
 REGISTRY = mp.load_plugins()
 SIZES = {
-    "side": 162,
-    "intensity": 162,
-    "symmetry": 162,
-    "reach": 54,
-    "texture": 27,
-    "synergy": 4,
+    "side": 20_000,
+    "intensity": 20_000,
+    "symmetry": 512,
+    "reach": 1_800,
+    "texture": 3_100,
+    "synergy": 14,
 }
 PROBLEMS = tuple(SIZES)
 
@@ -32,8 +32,7 @@ def space(problem):
 
 def members(problem):
     whole = space(problem)
-    found = (whole.unrank(number) for number in range(whole.size()))
-    return [genotype for genotype in found if whole.admits(genotype)]
+    return [whole.unrank(number) for number in range(0, whole.size(), max(whole.size() // 997, 1))]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
