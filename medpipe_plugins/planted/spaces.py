@@ -80,13 +80,13 @@ def texture_space(operations: Catalogue) -> SearchSpace:
 
 
 def synergy_space(operations: Catalogue) -> SearchSpace:
-    """Describe one of six flips or a blur before a layer of volumes or planes: 14 members."""
+    """Describe one of six flips or a coarsening before a layer of volumes or planes: 14 members."""
     flips = {
         f"{name}_{p}": Operation("augmentation", name, {"p": p})
         for name in ("h_flip", "d_flip")
         for p in (0.4, 0.5, 0.6)
     }
-    either = {**flips, "blur": Operation("augmentation", "blur", {"p": 1.0, "kernel": 2})}
+    either = {**flips, "coarse": Operation("augmentation", "planted-coarse", {"p": 1.0})}
     network = {
         "layer": OperationChoice(
             {

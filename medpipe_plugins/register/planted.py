@@ -48,6 +48,12 @@ def medpipe_register(registry: Registrar) -> None:
             "space", name, f"{room}.spaces:{problem}_space", summary=f"of the dataset {name}"
         )
     registry.register(
+        "augmentation",
+        "planted-coarse",
+        f"{room}.coarse:Coarse",
+        summary="an average over two voxels, for planted-synergy",
+    )
+    registry.register(
         "block",
         "planted-plane",
         f"{room}.plane:PlaneConv",

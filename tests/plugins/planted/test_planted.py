@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 import medpipe_core as mp
-from medpipe_core.testing import BlockContract, DatasetContract, SpaceContract
+from medpipe_core.testing import (
+    AugmentationContract,
+    BlockContract,
+    DatasetContract,
+    SpaceContract,
+)
+from medpipe_plugins.planted.coarse import Coarse
 from medpipe_plugins.planted.plane import PlaneConv
 from medpipe_plugins.planted.problem import PlantedError, majority_belief
 
@@ -111,6 +117,10 @@ def test_no_plane_of_the_synergy_tells_the_certain_class():
     # The texture says nothing at this reliability, so the planes' mean images agree.
     means = [np.abs(np.fft.fft2(first[train.labels == label])).mean(0) for label in (0, 1)]
     assert np.abs(means[0] - means[1]).max() < 0.1 * max(mean.max() for mean in means)
+
+
+class TestCoarse(AugmentationContract):
+    augmentation = Coarse
 
 
 class TestPlaneConv(BlockContract):
