@@ -1,0 +1,215 @@
+"""Resampling and erasing on a CPU, compiled by numba where it is there.
+
+torch's `grid_sample` reads three coordinates for each voxel from memory and asks of each of its
+eight neighbours whether it lies inside. Here a matrix is known, so that along one line of the
+result coordinates grow by a fixed step, and the columns that lie inside a box are one interval,
+found by a division for each axis. Where all neighbours are inside, no question is left, and the
+loop over columns is turned into vector instructions; at the border there is one for each neighbour.
+
+numba is the extra `medpipe[fast]`; without it torch's own operators are used.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from medpipe_plugins.blocks3d.weight_gradient import has_numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+# Voxels below which a second thread costs more than it saves.
+_WORTH_A_THREAD = 200_000
+# The interval without questions ends so much before the last voxel, as a share of the largest
+# coordinate: float32 rounds three times on the way there.
+_ROUNDING = 2.0**-20
+# A step that moves no coordinate by anything that could be told, however long the line.
+_NO_STEP = 1e-12
+
+
+def can_compile(volumes: Tensor) -> bool:
+    """Say whether the compiled loops take these volumes."""
+    return volumes.device.type == "cpu" and volumes.dtype == torch.float32 and has_numba()
+
+
+def resample_compiled(volumes: Tensor, rows: Tensor, back: Tensor, out: Tensor) -> None:
+    """Write some volumes, resampled, into `out`; trilinear, zeros from outside.
+
+    The result does not depend on the number of threads.
+
+    Args:
+        volumes: `(batch, channel, depth, height, width)`, contiguous float32 on the CPU.
+        rows: Which volumes, `(count,)`.
+        back: Where each voxel comes from, `(count, 3, 4)`, destination to source in voxel
+            coordinates (x, y, z); finite.
+        out: Like `volumes`; only `rows` are written.
+    """
+    arguments = _arrays(volumes, rows, back, out)
+    planes = len(rows) * volumes.shape[2]
+    voxels = len(rows) * volumes[0].numel()
+    threads = min(torch.get_num_threads(), voxels // _WORTH_A_THREAD, planes)
+    resample = _compiled()[0]
+    if threads < 2:
+        resample(*arguments, 0, planes)
+        return
+    bounds = [planes * n // threads for n in range(threads + 1)]
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(resample, *arguments, *bounds[n : n + 2]) for n in range(1, threads)]
+        resample(*arguments, *bounds[:2])
+        for other in others:
+            other.result()
+
+
+def erase_compiled(
+    volumes: Tensor, rows: Tensor, back: Tensor, start: Tensor, stop: Tensor
+) -> None:
+    """Erase a box in some volumes, in place; the box lies where a matrix has moved it.
+
+    Args:
+        volumes: `(batch, channel, depth, height, width)`, contiguous float32 on the CPU.
+        rows: Which volumes, `(count,)`.
+        back: From a voxel to the coordinates (x, y, z) in which the box is stated, `(count, 3, 4)`.
+        start: First voxel of each box, `(count, 3)`.
+        stop: The voxel after its last, `(count, 3)`.
+    """
+    _compiled()[1](*_arrays(volumes, rows, back, start, stop))
+
+
+def _arrays(volumes: Tensor, rows: Tensor, *others: Tensor) -> tuple[Any, ...]:
+    """Return arrays on the same memory, numbers that say where in float64."""
+    where = (t if t.ndim == 5 else t.to(torch.float64).contiguous() for t in others)
+    return tuple(t.detach().numpy() for t in (volumes, rows, *where))
+
+
+@functools.cache
+def _compiled() -> tuple[Callable[..., None], Callable[..., None]]:
+    """Return the loops of resampling and erasing; each takes a second or so at its first call."""
+    from numba import njit
+
+    compile_: Any = njit(nogil=True, fastmath={"contract"}, error_model="numpy")
+    columns = compile_(_columns)
+    border = compile_(_border)
+    index = np.uint32  # a signed index would be checked for being negative
+
+    def resample(
+        volumes: Any, rows: Any, back: Any, out: Any, first_plane: int, last_plane: int
+    ) -> None:
+        channels, depth, height, width = volumes.shape[1:]
+        size = (width, height, depth)
+        flat, flat_out = volumes.reshape(-1), out.reshape(-1)
+        right, below, behind = index(1), index(width), index(width * height)
+        for plane in range(first_plane, last_plane):
+            d, row, m = plane % depth, rows[plane // depth], back[plane // depth]
+            step = (m[0, 0], m[1, 0], m[2, 0])
+            for h in range(height):
+                start = (
+                    m[0, 1] * h + m[0, 2] * d + m[0, 3],
+                    m[1, 1] * h + m[1, 2] * d + m[1, 3],
+                    m[2, 1] * h + m[2, 2] * d + m[2, 3],
+                )
+                reach = max(abs(start[0]), abs(start[1]), abs(start[2])) + width * max(
+                    abs(step[0]), abs(step[1]), abs(step[2])
+                )
+                margin = _ROUNDING * (reach + max(width, height, depth))
+                begin, end = columns(
+                    start, step, (-1.0, -1.0, -1.0), (1.0 * width, 1.0 * height, 1.0 * depth), width
+                )
+                inner, outer = columns(
+                    start,
+                    step,
+                    (margin, margin, margin),
+                    (width - 1 - margin, height - 1 - margin, depth - 1 - margin),
+                    width,
+                )
+                if inner >= outer:
+                    inner = outer = end
+                x0, y0, z0 = np.float32(start[0]), np.float32(start[1]), np.float32(start[2])
+                dx, dy, dz = np.float32(step[0]), np.float32(step[1]), np.float32(step[2])
+                for c in range(channels):
+                    volume = (row * channels + c) * depth * height * width
+                    source, line = flat[volume:], flat_out[volume + (d * height + h) * width :]
+                    line[:begin] = 0
+                    line[end:width] = 0
+                    border(source, line, start, step, size, begin, inner)
+                    border(source, line, start, step, size, outer, end)
+                    for w in range(inner, outer):
+                        column = np.float32(w)
+                        x, y, z = x0 + dx * column, y0 + dy * column, z0 + dz * column
+                        i, j, k = np.int32(x), np.int32(y), np.int32(z)
+                        u, v, t = x - np.float32(i), y - np.float32(j), z - np.float32(k)
+                        at = index((k * height + j) * width + i)
+                        a, b = source[at], source[at + below]
+                        a += u * (source[at + right] - a)
+                        b += u * (source[at + below + right] - b)
+                        at += behind
+                        e, f = source[at], source[at + below]
+                        e += u * (source[at + right] - e)
+                        f += u * (source[at + below + right] - f)
+                        a += v * (b - a)
+                        e += v * (f - e)
+                        line[w] = a + t * (e - a)
+
+    def erase(volumes: Any, rows: Any, back: Any, start: Any, stop: Any) -> None:
+        channels, depth, height, width = volumes.shape[1:]
+        for n in range(len(rows)):
+            m = back[n]
+            step = (m[0, 0], m[1, 0], m[2, 0])
+            low = (start[n, 0] - 1, start[n, 1] - 1, start[n, 2] - 1)
+            high = (stop[n, 0], stop[n, 1], stop[n, 2])
+            for d in range(depth):
+                for h in range(height):
+                    first = (
+                        m[0, 1] * h + m[0, 2] * d + m[0, 3],
+                        m[1, 1] * h + m[1, 2] * d + m[1, 3],
+                        m[2, 1] * h + m[2, 2] * d + m[2, 3],
+                    )
+                    begin, end = columns(first, step, low, high, width)
+                    for w in range(begin, end):
+                        gone = 1.0
+                        for axis in range(3):
+                            place = first[axis] + step[axis] * w
+                            edge = min(place - low[axis], high[axis] - place)
+                            gone *= min(max(edge, 0.0), 1.0)
+                        for c in range(channels):
+                            volumes[rows[n], c, d, h, w] *= np.float32(1 - gone)
+
+    return compile_(resample), compile_(erase)
+
+
+def _columns(start: Any, step: Any, low: Any, high: Any, width: int) -> tuple[int, int]:
+    """Return the columns [begin, end) of a line at which low ≤ start + step · column ≤ high."""
+    begin, last = 0.0, width - 1.0
+    for axis in range(3):
+        if abs(step[axis]) < _NO_STEP:
+            if start[axis] < low[axis] or start[axis] > high[axis]:
+                return 0, 0
+        else:
+            one = (low[axis] - start[axis]) / step[axis]
+            other = (high[axis] - start[axis]) / step[axis]
+            begin, last = max(begin, min(one, other)), min(last, max(one, other))
+    if begin > last:
+        return 0, 0
+    return math.ceil(begin), math.floor(last) + 1
+
+
+def _border(source: Any, line: Any, start: Any, step: Any, size: Any, begin: int, end: int) -> None:
+    """Interpolate columns [begin, end), of whose neighbours some may lie outside."""
+    for w in range(begin, end):
+        x, y, z = start[0] + step[0] * w, start[1] + step[1] * w, start[2] + step[2] * w
+        i, j, k = math.floor(x), math.floor(y), math.floor(z)
+        value = 0.0
+        for c in range(k, k + 2):
+            for b in range(j, j + 2):
+                for a in range(i, i + 2):
+                    if 0 <= a < size[0] and 0 <= b < size[1] and 0 <= c < size[2]:
+                        weight = (1 - abs(x - a)) * (1 - abs(y - b)) * (1 - abs(z - c))
+                        value += weight * source[(c * size[1] + b) * size[0] + a]
+        line[w] = value
