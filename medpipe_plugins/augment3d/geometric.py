@@ -41,7 +41,7 @@ class Flip3D(Warp3D):
 
     def matrix(self, volumes: Tensor) -> Tensor:
         """Return the mirror as a matrix, `(count, 3, 4)`."""
-        return mirror_matrix(volumes, self.axis, volumes.dtype)
+        return mirror_matrix(volumes, self.axis, volumes.dtype).expand(len(volumes), 3, 4)
 
 
 class VFlip(Flip3D):
@@ -85,12 +85,13 @@ class Rotation3D(Warp3D):
     def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
         """Return the rotation as a matrix, `(count, 3, 4)`."""
         angle = torch.deg2rad(amount)
-        sine, cosine = angle.sin(), angle.cos()
         one, other = (self.axis + 1) % 3, (self.axis + 2) % 3  # the first turns to the second
-        turn = torch.eye(3, dtype=amount.dtype, device=amount.device).repeat(len(amount), 1, 1)
-        turn[:, one, one] = turn[:, other, other] = cosine
-        turn[:, other, one], turn[:, one, other] = sine, -sine
-        return _about_centre(volumes, turn)
+        turn = [[torch.zeros_like(angle)] * 3 for _ in range(3)]
+        turn[self.axis][self.axis] = torch.ones_like(angle)
+        turn[one][one] = turn[other][other] = angle.cos()
+        turn[other][one] = angle.sin()
+        turn[one][other] = -turn[other][one]
+        return _about_centre(volumes, torch.stack([r for row in turn for r in row], 1))
 
 
 class VRotation(Rotation3D):
@@ -136,12 +137,13 @@ class Affine(Warp3D):
 
     def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
         """Return the scaling as a matrix, `(count, 3, 4)`."""
-        unit = torch.eye(3, dtype=amount.dtype, device=amount.device)
-        return _about_centre(volumes, amount.view(-1, 1, 1) * unit)
+        unit = torch.eye(3, dtype=amount.dtype, device=amount.device).view(1, 9)
+        return _about_centre(volumes, amount[:, None] * unit)
 
 
 def _about_centre(volumes: Tensor, linear: Tensor) -> Tensor:
-    """Return a linear map, `(count, 3, 3)`, about the centre of the volumes, `(count, 3, 4)`."""
+    """Return a linear map, `(count, 9)`, about the centre of the volumes, as `(count, 3, 4)`."""
     depth, height, width = sizes(volumes)
     centre = linear.new_tensor([(width - 1) / 2, (height - 1) / 2, (depth - 1) / 2])
+    linear = linear.view(-1, 3, 3)
     return torch.cat((linear, (centre - linear @ centre)[:, :, None]), 2)

@@ -39,7 +39,7 @@ class Warp(Fusion):
         super().__init__(volumes)
         # Half precision cannot tell neighbouring voxels of a wide axis apart.
         self.dtype = torch.promote_types(volumes.dtype, torch.float32)
-        self._matrix = self._unit(len(volumes))
+        self._matrix = self._unit()
         self._boxes: list[_Box] = []
         # These two are known without asking the device.
         self._moved = torch.zeros(len(volumes), dtype=torch.bool)
@@ -53,7 +53,7 @@ class Warp(Fusion):
             matrix: Where a voxel goes, `(count, 3, 4)`, as `resample` takes it.
         """
         self._moved[rows] = True
-        self._compose(rows, matrix)
+        self._compose(rows, matrix.to(self.dtype))
 
     def mirror(self, rows: Tensor, axis: int) -> None:
         """Mirror some volumes.
@@ -63,7 +63,7 @@ class Warp(Fusion):
             axis: -3 for depth, -2 for height, -1 for width.
         """
         self._mirrored[rows, axis] ^= True
-        self._compose(rows, mirror_matrix(self.volumes[: len(rows)], axis, self.dtype))
+        self._compose(rows, mirror_matrix(self.volumes, axis, self.dtype))
 
     def erase(self, rows: Tensor, start: Tensor, stop: Tensor) -> None:
         """Set a box to 0 in some volumes.
@@ -77,14 +77,14 @@ class Warp(Fusion):
         # Beyond the border nothing is left that an interpolation could bring back in.
         start = torch.where(start <= 0, -torch.inf, start)
         stop = torch.where(stop >= size, torch.inf, stop)
-        self._boxes.append(_Box(rows, start, stop, self._unit(len(self.volumes))))
+        self._boxes.append(_Box(rows, start, stop, self._unit()))
 
     def result(self) -> Tensor:
         """Apply it all."""
         result = self.volumes
         moved = self._moved.nonzero().squeeze(1)
         if len(moved):
-            result = resample_rows(result, self._matrix[moved, :3], moved)
+            result = resample_rows(result, self._matrix[moved], moved)
         for rows, axes in self._only_mirrored():
             where = rows.to(result.device)
             changed = self.volumes.index_select(0, where).flip(axes)
@@ -99,9 +99,11 @@ class Warp(Fusion):
         return result.clone(memory_format=contiguous) if result is self.volumes else result
 
     def _compose(self, rows: Tensor, matrix: Tensor) -> None:
-        matrix = _square(matrix.to(self.dtype))
         for chain in (self._matrix, *(box.after for box in self._boxes)):
-            chain[rows] = matrix @ chain[rows]
+            if len(rows) == len(chain):
+                chain.copy_(_product(matrix, chain))
+            else:
+                chain[rows] = _product(matrix, chain[rows])
 
     def _only_mirrored(self) -> Iterator[tuple[Tensor, list[int]]]:
         """Yield volumes that are mirrored alike and not moved, with their axes."""
@@ -111,9 +113,9 @@ class Warp(Fusion):
             if any(axes) and len(rows):
                 yield rows, [axis - 3 for axis in range(3) if axes[axis]]
 
-    def _unit(self, count: int) -> Tensor:
-        unit = torch.eye(4, dtype=self.dtype, device=self.volumes.device)
-        return unit.repeat(count, 1, 1)
+    def _unit(self) -> Tensor:
+        unit = torch.eye(3, 4, dtype=self.dtype, device=self.volumes.device)
+        return unit.repeat(len(self.volumes), 1, 1)
 
 
 class Composable3D(Augmentation3D):
@@ -156,11 +158,11 @@ class _Box:
     rows: Tensor
     start: Tensor
     stop: Tensor
-    after: Tensor  # what was done to the volumes after it was erased, (batch, 4, 4)
+    after: Tensor  # what was done to the volumes after it was erased, (batch, 3, 4)
 
     def erase_in(self, volumes: Tensor) -> Tensor:
         """Erase it, in place."""
-        back = inverse(self.after[self.rows, :3])
+        back = inverse(self.after[self.rows])
         if can_compile(volumes) and not volumes.requires_grad:
             erase_compiled(volumes, self.rows, back, self.start, self.stop)
             return volumes
@@ -189,13 +191,15 @@ class _Box:
 
 
 def mirror_matrix(volumes: Tensor, axis: int, dtype: torch.dtype) -> Tensor:
-    """Return the mirror along an axis, -3 to -1, as a matrix, `(count, 3, 4)`."""
+    """Return the mirror along an axis, -3 to -1, as a matrix, `(1, 3, 4)`."""
     row = -1 - axis  # axis −1 is x, −2 is y, −3 is z
-    one = torch.eye(3, 4, dtype=dtype, device=volumes.device)
-    one[row, row], one[row, 3] = -1, sizes(volumes)[axis] - 1
-    return one.expand(len(volumes), 3, 4)
+    matrix = [[float(i == j) for j in range(4)] for i in range(3)]
+    matrix[row][row], matrix[row][3] = -1.0, sizes(volumes)[axis] - 1.0
+    return torch.tensor([matrix], dtype=dtype, device=volumes.device)
 
 
-def _square(matrix: Tensor) -> Tensor:
-    last = matrix.new_tensor([0, 0, 0, 1]).expand(len(matrix), 1, 4)
-    return torch.cat((matrix, last), 1)
+def _product(after: Tensor, before: Tensor) -> Tensor:
+    """Return the matrix, `(count, 3, 4)`, of one affine map after another."""
+    product = after[:, :, :3] @ before
+    product[:, :, 3:] += after[:, :, 3:]
+    return product

@@ -31,7 +31,7 @@ def matrices(volumes):
     ):
         amount = low + (high - low) * torch.rand(count, generator=generator(2))
         warp.move(torch.arange(count), operation.matrix(volumes, amount))
-    matrix = warp._matrix[:, :3]
+    matrix = warp._matrix
     return matrix + 0.1 * (torch.rand(count, 3, 4, generator=generator(3)) - 0.5)
 
 
