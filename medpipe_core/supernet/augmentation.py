@@ -157,7 +157,7 @@ def augment_batch(
     (rows,) = draw_touched((p,), len(volumes), generator)
     if len(rows) == 0:
         return volumes
-    return apply_to_rows(operation, volumes, rows, generator, magnitudes)
+    return apply_to_rows(operation, volumes, rows, generator, magnitudes, kept=volumes)
 
 
 def draw_touched(
@@ -179,8 +179,19 @@ def apply_to_rows(
     rows: Tensor,
     generator: torch.Generator,
     magnitudes: Mapping[str, Any],
+    *,
+    kept: Tensor,
 ) -> Tensor:
     """Draw for some volumes, one at least, and apply; others are neither computed nor changed.
+
+    Args:
+        operation: The operation.
+        volumes: `(batch, channel, *space)`.
+        rows: Which of them it touches, int64, rising, on the CPU.
+        generator: Where all randomness comes from.
+        magnitudes: Values of the operation's magnitudes.
+        kept: What must not be written into. Where `volumes` lie in other memory, they are written
+            into: a copy of the whole batch for each layer costs more than most layers.
 
     Raises:
         AugmentationError: The operation changed shape, dtype or device.
@@ -189,6 +200,8 @@ def apply_to_rows(
         return _applied(operation, volumes, generator, magnitudes)
     rows = rows.to(volumes.device)
     changed = _applied(operation, volumes.index_select(0, rows), generator, magnitudes)
+    if _is_ours(volumes, kept) and not changed.requires_grad:
+        return volumes.index_copy_(0, rows, changed)
     return volumes.index_copy(0, rows, changed)
 
 
@@ -230,6 +243,15 @@ def _applied(
     changed = operation.apply(volumes, *_on(volumes.device, draw))
     check_kept(f"{type(operation).__name__}.apply", volumes, changed)
     return changed
+
+
+def _is_ours(volumes: Tensor, kept: Tensor) -> bool:
+    """Say whether volumes may be written into: no graph needs them, and they are not `kept`."""
+    return (
+        not volumes.requires_grad
+        and volumes.is_contiguous()  # what is expanded is not
+        and volumes.untyped_storage().data_ptr() != kept.untyped_storage().data_ptr()
+    )
 
 
 def _on(device: torch.device, draw: Draw) -> tuple[Tensor, ...]:

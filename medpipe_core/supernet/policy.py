@@ -59,8 +59,10 @@ class _Stage:
     layers: tuple[PolicyLayer, ...]
     fusion: type[Fusion] | None = None
 
-    def run(self, volumes: Tensor, touched: Sequence[Tensor], source: torch.Generator) -> Tensor:
-        """Augment the volumes that each layer touches."""
+    def run(
+        self, volumes: Tensor, touched: Sequence[Tensor], source: torch.Generator, *, kept: Tensor
+    ) -> Tensor:
+        """Augment the volumes that each layer touches; `kept` is not written into."""
         acting = [
             (layer.operation, rows, layer.magnitudes)
             for layer, rows in zip(self.layers, touched, strict=True)
@@ -68,7 +70,7 @@ class _Stage:
         ]
         if self.fusion is None or not acting:
             for operation, rows, magnitudes in acting:
-                volumes = apply_to_rows(operation, volumes, rows, source, magnitudes)
+                volumes = apply_to_rows(operation, volumes, rows, source, magnitudes, kept=kept)
             return volumes
         fusion = self.fusion(volumes)
         for operation, rows, magnitudes in acting:
@@ -119,8 +121,10 @@ class Policy(nn.Module):
         decision: Decision | None,
     ) -> Tensor:
         touched = iter(self._draw_touched(len(volumes), generator))
+        given = volumes
         for stage in stages:
-            volumes = stage.run(volumes, list(islice(touched, len(stage.layers))), generator)
+            rows = list(islice(touched, len(stage.layers)))
+            volumes = stage.run(volumes, rows, generator, kept=given)
             if decision is not None:
                 volumes = gated(volumes, decision.gate(stage.choices))
         return volumes

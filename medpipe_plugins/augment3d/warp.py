@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -105,13 +104,16 @@ class Warp(Fusion):
             else:
                 chain[rows] = _product(matrix, chain[rows])
 
-    def _only_mirrored(self) -> Iterator[tuple[Tensor, list[int]]]:
+    def _only_mirrored(self) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
         """Yield volumes that are mirrored alike and not moved, with their axes."""
         mirrored = self._mirrored & ~self._moved[:, None]
-        for axes in itertools.product((False, True), repeat=3):
-            rows = (mirrored == torch.tensor(axes)).all(1).nonzero().squeeze(1)
-            if any(axes) and len(rows):
-                yield rows, [axis - 3 for axis in range(3) if axes[axis]]
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for row, kind in enumerate(mirrored.tolist()):
+            axes = tuple(axis - 3 for axis in range(3) if kind[axis])
+            alike.setdefault(axes, []).append(row)
+        alike.pop((), None)
+        for axes, rows in alike.items():
+            yield torch.tensor(rows), axes
 
     def _unit(self) -> Tensor:
         unit = torch.eye(3, 4, dtype=self.dtype, device=self.volumes.device)

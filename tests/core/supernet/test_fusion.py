@@ -170,3 +170,27 @@ def test_an_operation_that_names_a_fusion_without_join_is_told():
 
     with pytest.raises(AugmentationError, match="Half names a fusion, but does not define join"):
         policy_of((Half, 1.0))(batch(), generator())
+
+
+class Handed(Shift):
+    """Hands back the very volumes that it is given."""
+
+    def apply(self, volumes, amount):
+        return volumes
+
+
+@pytest.mark.parametrize("first", [Handed, Shift, Scale])
+def test_the_batch_that_came_in_is_not_written_into(first):
+    policy, volumes = policy_of((first, 1.0), (Shift, 0.5), (Shift, 0.5), (Scale, 0.5)), batch(12)
+    before = volumes.clone()
+    after = policy(volumes, generator())
+    assert torch.equal(volumes, before)
+    assert not torch.equal(after, before)
+
+
+def test_a_batch_that_needs_a_gradient_gets_the_right_one():
+    policy = policy_of((Scale, 0.5), (Shift, 0.5), (Scale, 0.5), (Shift, 0.5))
+    volumes = batch(8).requires_grad_()
+    (gradient,) = torch.autograd.grad(policy(volumes, generator()).sum(), volumes)
+    moved = policy(volumes.detach() + 1, generator()) - policy(volumes.detach(), generator())
+    torch.testing.assert_close(gradient, moved)
