@@ -5,6 +5,8 @@ eight neighbours whether it lies inside. Here a matrix is known, so that along o
 result coordinates grow by a fixed step, and the columns that lie inside a box are one interval,
 found by a division for each axis. Where all neighbours are inside, no question is left, and the
 loop over columns is turned into vector instructions; at the border there is one for each neighbour.
+A turn about one axis, or a shift by whole voxels, meets voxel centres along that axis, and has four
+neighbours instead of eight.
 
 numba is the extra `medpipe[fast]`; without it torch's own operators are used.
 """
@@ -95,17 +97,17 @@ def _compiled() -> tuple[Callable[..., None], Callable[..., None]]:
     from numba import njit
 
     compile_: Any = njit(nogil=True, fastmath={"contract"}, error_model="numpy")
-    columns = compile_(_columns)
-    border = compile_(_border)
-    index = np.uint32  # a signed index would be checked for being negative
+    columns, border = compile_(_columns), compile_(_border)
+    inside, in_plane = compile_(_inside), compile_(_in_plane)
+    exact_axis = compile_(_exact_axis)
 
     def resample(
         volumes: Any, rows: Any, back: Any, out: Any, first_plane: int, last_plane: int
     ) -> None:
         channels, depth, height, width = volumes.shape[1:]
         size = (width, height, depth)
+        support = (1.0 * width, 1.0 * height, 1.0 * depth)
         flat, flat_out = volumes.reshape(-1), out.reshape(-1)
-        right, below, behind = index(1), index(width), index(width * height)
         for plane in range(first_plane, last_plane):
             d, row, m = plane % depth, rows[plane // depth], back[plane // depth]
             step = (m[0, 0], m[1, 0], m[2, 0])
@@ -119,20 +121,18 @@ def _compiled() -> tuple[Callable[..., None], Callable[..., None]]:
                     abs(step[0]), abs(step[1]), abs(step[2])
                 )
                 margin = _ROUNDING * (reach + max(width, height, depth))
-                begin, end = columns(
-                    start, step, (-1.0, -1.0, -1.0), (1.0 * width, 1.0 * height, 1.0 * depth), width
+                exact = exact_axis(start, step)
+                x, y, z = (
+                    -0.5 if exact == 0 else margin,
+                    -0.5 if exact == 1 else margin,
+                    -0.5 if exact == 2 else margin,
                 )
+                begin, end = columns(start, step, (-1.0, -1.0, -1.0), support, width)
                 inner, outer = columns(
-                    start,
-                    step,
-                    (margin, margin, margin),
-                    (width - 1 - margin, height - 1 - margin, depth - 1 - margin),
-                    width,
+                    start, step, (x, y, z), (width - 1 - x, height - 1 - y, depth - 1 - z), width
                 )
                 if inner >= outer:
                     inner = outer = end
-                x0, y0, z0 = np.float32(start[0]), np.float32(start[1]), np.float32(start[2])
-                dx, dy, dz = np.float32(step[0]), np.float32(step[1]), np.float32(step[2])
                 for c in range(channels):
                     volume = (row * channels + c) * depth * height * width
                     source, line = flat[volume:], flat_out[volume + (d * height + h) * width :]
@@ -140,22 +140,10 @@ def _compiled() -> tuple[Callable[..., None], Callable[..., None]]:
                     line[end:width] = 0
                     border(source, line, start, step, size, begin, inner)
                     border(source, line, start, step, size, outer, end)
-                    for w in range(inner, outer):
-                        column = np.float32(w)
-                        x, y, z = x0 + dx * column, y0 + dy * column, z0 + dz * column
-                        i, j, k = np.int32(x), np.int32(y), np.int32(z)
-                        u, v, t = x - np.float32(i), y - np.float32(j), z - np.float32(k)
-                        at = index((k * height + j) * width + i)
-                        a, b = source[at], source[at + below]
-                        a += u * (source[at + right] - a)
-                        b += u * (source[at + below + right] - b)
-                        at += behind
-                        e, f = source[at], source[at + below]
-                        e += u * (source[at + right] - e)
-                        f += u * (source[at + below + right] - f)
-                        a += v * (b - a)
-                        e += v * (f - e)
-                        line[w] = a + t * (e - a)
+                    if exact < 0:
+                        inside(source, line, start, step, size, inner, outer)
+                    else:
+                        in_plane(source, line, start, step, size, inner, outer, exact)
 
     def erase(volumes: Any, rows: Any, back: Any, start: Any, stop: Any) -> None:
         channels, depth, height, width = volumes.shape[1:]
@@ -198,6 +186,61 @@ def _columns(start: Any, step: Any, low: Any, high: Any, width: int) -> tuple[in
     if begin > last:
         return 0, 0
     return math.ceil(begin), math.floor(last) + 1
+
+
+def _exact_axis(start: Any, step: Any) -> int:
+    """Return an axis along which a line meets voxel centres only, or −1."""
+    for axis in range(3):
+        if start[axis] == math.floor(start[axis]) and abs(step[axis]) in (0.0, 1.0):
+            return axis
+    return -1
+
+
+def _inside(source: Any, line: Any, start: Any, step: Any, size: Any, begin: int, end: int) -> None:
+    """Interpolate columns [begin, end), whose eight neighbours lie inside."""
+    width, height = size[0], size[1]
+    right, below, behind = np.uint32(1), np.uint32(width), np.uint32(width * height)
+    x0, y0, z0 = np.float32(start[0]), np.float32(start[1]), np.float32(start[2])
+    dx, dy, dz = np.float32(step[0]), np.float32(step[1]), np.float32(step[2])
+    for w in range(begin, end):
+        column = np.float32(w)
+        x, y, z = x0 + dx * column, y0 + dy * column, z0 + dz * column
+        i, j, k = np.int32(x), np.int32(y), np.int32(z)
+        u, v, t = x - np.float32(i), y - np.float32(j), z - np.float32(k)
+        at = np.uint32((k * height + j) * width + i)  # signed, it would be checked for its sign
+        a, b = source[at], source[at + below]
+        a += u * (source[at + right] - a)
+        b += u * (source[at + below + right] - b)
+        at += behind
+        e, f = source[at], source[at + below]
+        e += u * (source[at + right] - e)
+        f += u * (source[at + below + right] - f)
+        a += v * (b - a)
+        e += v * (f - e)
+        line[w] = a + t * (e - a)
+
+
+def _in_plane(
+    source: Any, line: Any, start: Any, step: Any, size: Any, begin: int, end: int, exact: int
+) -> None:
+    """Do the same where along one axis voxel centres are met: four neighbours are left."""
+    one = 1 if exact == 0 else 0
+    other = 3 - exact - one
+    strides = (1, size[0], size[0] * size[1])
+    along, across = np.uint32(strides[one]), np.uint32(strides[other])
+    origin, advance = int(start[exact]) * strides[exact], int(step[exact]) * strides[exact]
+    x0, y0 = np.float32(start[one]), np.float32(start[other])
+    dx, dy = np.float32(step[one]), np.float32(step[other])
+    for w in range(begin, end):
+        column = np.float32(w)
+        x, y = x0 + dx * column, y0 + dy * column
+        i, j = np.int32(x), np.int32(y)
+        u, v = x - np.float32(i), y - np.float32(j)
+        at = np.uint32(origin + advance * w + j * strides[other] + i * strides[one])
+        a, b = source[at], source[at + across]
+        a += u * (source[at + along] - a)
+        b += u * (source[at + across + along] - b)
+        line[w] = a + v * (b - a)
 
 
 def _border(source: Any, line: Any, start: Any, step: Any, size: Any, begin: int, end: int) -> None:

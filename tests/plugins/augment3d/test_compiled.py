@@ -73,6 +73,21 @@ def test_shifts_agree_with_torch_also_beyond_the_border(offset, by_torch):
         torch.testing.assert_close(resample(batch, matrix), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("operation", [VRotation(), HRotation(), DRotation()])
+@pytest.mark.parametrize("mirrored", [(), (-1,), (-2,), (-3,), (-1, -3)])
+def test_turns_about_one_axis_agree_with_torch(operation, mirrored, by_torch):
+    batch = volumes(4, 2, 8, 9, 10)
+
+    def turned():
+        warp, rows = Warp(batch), torch.arange(4)
+        warp.move(rows, operation.matrix(batch, torch.tensor([0.0, -15.0, 30.0, 170.0])))
+        for axis in mirrored:
+            warp.mirror(rows, axis)
+        return warp.result()
+
+    torch.testing.assert_close(turned(), by_torch(turned), rtol=1e-4, atol=2e-5)
+
+
 def test_other_rows_keep_their_bits_and_the_input_its_own():
     batch = volumes(5, 2, 6, 7, 8)
     before, rows = batch.clone(), torch.tensor([1, 4])
