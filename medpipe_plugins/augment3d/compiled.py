@@ -99,7 +99,7 @@ def _compiled() -> tuple[Callable[..., None], Callable[..., None]]:
     compile_: Any = njit(nogil=True, fastmath={"contract"}, error_model="numpy")
     columns, border = compile_(_columns), compile_(_border)
     inside, in_plane = compile_(_inside), compile_(_in_plane)
-    exact_axis = compile_(_exact_axis)
+    exact_axis, inverses = compile_(_exact_axis), compile_(_inverses)
 
     def resample(
         volumes: Any, rows: Any, back: Any, out: Any, first_plane: int, last_plane: int
@@ -111,6 +111,7 @@ def _compiled() -> tuple[Callable[..., None], Callable[..., None]]:
         for plane in range(first_plane, last_plane):
             d, row, m = plane % depth, rows[plane // depth], back[plane // depth]
             step = (m[0, 0], m[1, 0], m[2, 0])
+            per_step = inverses(step)
             for h in range(height):
                 start = (
                     m[0, 1] * h + m[0, 2] * d + m[0, 3],
@@ -127,9 +128,13 @@ def _compiled() -> tuple[Callable[..., None], Callable[..., None]]:
                     -0.5 if exact == 1 else margin,
                     -0.5 if exact == 2 else margin,
                 )
-                begin, end = columns(start, step, (-1.0, -1.0, -1.0), support, width)
+                begin, end = columns(start, per_step, (-1.0, -1.0, -1.0), support, width)
                 inner, outer = columns(
-                    start, step, (x, y, z), (width - 1 - x, height - 1 - y, depth - 1 - z), width
+                    start,
+                    per_step,
+                    (x, y, z),
+                    (width - 1 - x, height - 1 - y, depth - 1 - z),
+                    width,
                 )
                 if inner >= outer:
                     inner = outer = end
@@ -150,6 +155,7 @@ def _compiled() -> tuple[Callable[..., None], Callable[..., None]]:
         for n in range(len(rows)):
             m = back[n]
             step = (m[0, 0], m[1, 0], m[2, 0])
+            per_step = inverses(step)
             low = (start[n, 0] - 1, start[n, 1] - 1, start[n, 2] - 1)
             high = (stop[n, 0], stop[n, 1], stop[n, 2])
             for d in range(depth):
@@ -159,7 +165,7 @@ def _compiled() -> tuple[Callable[..., None], Callable[..., None]]:
                         m[1, 1] * h + m[1, 2] * d + m[1, 3],
                         m[2, 1] * h + m[2, 2] * d + m[2, 3],
                     )
-                    begin, end = columns(first, step, low, high, width)
+                    begin, end = columns(first, per_step, low, high, width)
                     for w in range(begin, end):
                         gone = 1.0
                         for axis in range(3):
@@ -172,16 +178,25 @@ def _compiled() -> tuple[Callable[..., None], Callable[..., None]]:
     return compile_(resample), compile_(erase)
 
 
-def _columns(start: Any, step: Any, low: Any, high: Any, width: int) -> tuple[int, int]:
+def _inverses(step: Any) -> tuple[float, float, float]:
+    """Return 1 / step for each axis, 0 where the step moves nothing."""
+    return (
+        1 / step[0] if abs(step[0]) > _NO_STEP else 0.0,
+        1 / step[1] if abs(step[1]) > _NO_STEP else 0.0,
+        1 / step[2] if abs(step[2]) > _NO_STEP else 0.0,
+    )
+
+
+def _columns(start: Any, per_step: Any, low: Any, high: Any, width: int) -> tuple[int, int]:
     """Return the columns [begin, end) of a line at which low ≤ start + step · column ≤ high."""
     begin, last = 0.0, width - 1.0
     for axis in range(3):
-        if abs(step[axis]) < _NO_STEP:
+        if per_step[axis] == 0:
             if start[axis] < low[axis] or start[axis] > high[axis]:
                 return 0, 0
         else:
-            one = (low[axis] - start[axis]) / step[axis]
-            other = (high[axis] - start[axis]) / step[axis]
+            one = (low[axis] - start[axis]) * per_step[axis]
+            other = (high[axis] - start[axis]) * per_step[axis]
             begin, last = max(begin, min(one, other)), min(last, max(one, other))
     if begin > last:
         return 0, 0
