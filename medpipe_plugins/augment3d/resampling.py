@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-from medpipe_plugins.augment3d.compiled import can_compile, resample_compiled
+from medpipe_plugins.augment3d.compiled import can_compile, resample_compiled, spread_compiled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def _sampling_grid(shape: Sequence[int], back: Tensor) -> Tensor:
 
 
 class _Compiled(torch.autograd.Function):
-    """The compiled loop; its gradient is that of torch's operator, which is the same function."""
+    """The compiled loop, and its transpose: it is linear in the volumes."""
 
     @staticmethod
     def forward(ctx: Any, volumes: Tensor, back: Tensor, rows: Tensor) -> Tensor:
@@ -97,10 +97,7 @@ class _Compiled(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         back, rows = ctx.saved_tensors
-        of_rows = gradient.index_select(0, rows)
-        grid = _sampling_grid(of_rows.shape, back)
-        # The values of the input matter to the grid's gradient only, which is not asked for.
-        to_rows, _ = torch.ops.aten.grid_sampler_3d_backward(
-            of_rows, of_rows, grid, 0, 0, False, [True, False]
-        )
-        return gradient.index_copy(0, rows, to_rows), None, None
+        gradient = gradient.contiguous()
+        to_volumes = gradient.clone()
+        spread_compiled(gradient, rows, back, to_volumes)
+        return to_volumes, None, None

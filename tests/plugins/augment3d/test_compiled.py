@@ -97,8 +97,9 @@ def test_other_rows_keep_their_bits_and_the_input_its_own():
     assert torch.equal(batch, before)
 
 
-def test_the_gradient_by_the_volumes_agrees_with_torch(by_torch):
-    batch, rows = volumes(4, 2, 6, 7, 8), torch.tensor([0, 3])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_gradient_by_the_volumes_agrees_with_torch(shape, by_torch):
+    batch, rows = volumes(*shape), torch.tensor([0, 2])
     matrix = matrices(batch)[rows]
     weights = torch.rand(batch.shape, generator=generator(4))
 
@@ -106,7 +107,7 @@ def test_the_gradient_by_the_volumes_agrees_with_torch(by_torch):
         leaf = batch.clone().requires_grad_()
         return torch.autograd.grad((resample_rows(leaf, matrix, rows) * weights).sum(), leaf)[0]
 
-    torch.testing.assert_close(gradient(), by_torch(gradient), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(gradient(), by_torch(gradient), rtol=1e-4, atol=2e-4)
 
 
 def test_the_number_of_threads_changes_no_bit():
@@ -117,11 +118,13 @@ def test_the_number_of_threads_changes_no_bit():
         results = []
         for count in (1, 2, 3):
             torch.set_num_threads(count)
-            results.append(resample(batch, matrix))
+            leaf = batch.clone().requires_grad_()
+            result = resample(leaf, matrix)
+            results.append((result.detach(), *torch.autograd.grad(result.square().sum(), leaf)))
     finally:
         torch.set_num_threads(threads)
-    assert torch.equal(results[0], results[1])
-    assert torch.equal(results[0], results[2])
+    for other in results[1:]:
+        assert all(map(torch.equal, results[0], other))
 
 
 def test_a_matrix_of_no_numbers_is_left_to_torch():
