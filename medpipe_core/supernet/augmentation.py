@@ -170,7 +170,9 @@ def draw_touched(
     """
     shape = (len(probabilities), count)
     drawn = torch.rand(shape, generator=generator, device=generator.device).cpu()
-    return [(row < p).nonzero().squeeze(1) for row, p in zip(drawn, probabilities, strict=True)]
+    touched = drawn < torch.tensor(probabilities)[:, None]
+    rows = touched.nonzero()[:, 1].contiguous()
+    return list(torch.split(rows, touched.sum(1).tolist()))
 
 
 def apply_to_rows(

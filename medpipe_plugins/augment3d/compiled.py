@@ -89,4 +89,4 @@ def _in_threads(loop: Callable[..., None], arguments: tuple[Any, ...], parts: in
 def _arrays(volumes: Tensor, rows: Tensor, *others: Tensor) -> tuple[Any, ...]:
     """Return arrays on the same memory, numbers that say where in float64."""
     where = (t if t.ndim == 5 else t.to(torch.float64).contiguous() for t in others)
-    return tuple(t.detach().numpy() for t in (volumes, rows, *where))
+    return tuple(t.detach().numpy() for t in (volumes, rows.contiguous(), *where))
