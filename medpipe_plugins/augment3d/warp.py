@@ -100,7 +100,7 @@ class Warp(Fusion):
     def _compose(self, rows: Tensor, matrix: Tensor) -> None:
         for chain in (self._matrix, *(box.after for box in self._boxes)):
             if len(rows) == len(chain):
-                chain.copy_(_product(matrix, chain))
+                chain.copy_(_product(matrix, chain.clone()))
             else:
                 chain[rows] = _product(matrix, chain[rows])
 

@@ -223,3 +223,17 @@ def test_half_precision_is_kept_and_composed_in_single(dtype):
     full = policy_of(CHAIN)(batch.float(), generator())
     assert half.dtype == dtype
     torch.testing.assert_close(half.float(), full, rtol=0.02, atol=0.01)
+
+
+@pytest.mark.parametrize("touched", [[0, 1, 2], [0, 2]])
+def test_an_angle_can_be_learned_through_a_chain(touched):
+    batch, rows = volumes(3, (4, 5, 6)), torch.tensor(touched)
+    angles = torch.tensor([20.0, -10.0, 5.0]).double()[rows].requires_grad_()
+
+    def turned(angles):
+        composed = Warp(batch)
+        VRotation().join(composed, rows, angles)
+        DRotation().join(composed, rows, -angles)
+        return composed.result()
+
+    assert torch.autograd.gradcheck(turned, angles)
