@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from medpipe_core.supernet import (
         Augmentation,
         Decision,
+        Fusion,
         Policy,
         ResourceMeter,
         Resources,
@@ -55,6 +56,7 @@ __all__ = [
     "Catalogue",
     "Choice",
     "Decision",
+    "Fusion",
     "Genotype",
     "Group",
     "Limit",
@@ -124,6 +126,7 @@ _ROOMS = {
     "supernet": (
         "Augmentation",
         "Decision",
+        "Fusion",
         "Policy",
         "ResourceMeter",
         "Resources",

@@ -1,8 +1,9 @@
-"""The base of augmentation operations, and the stage that applies one to a batch."""
+"""The base of augmentation operations, what neighbours fuse in, and one operation on a batch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from medpipe_core.errors import MedpipeError
 from medpipe_core.space import declared_choices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from medpipe_core.space import ValueChoice
 
@@ -20,6 +21,28 @@ Draw = Tensor | tuple[Tensor, ...]
 
 class AugmentationError(MedpipeError):
     """An augmentation broke its contract: wrong draw, shape, dtype or device."""
+
+
+class Fusion(ABC):
+    """What neighbouring operations of a policy are composed in, for one batch of volumes.
+
+    A policy makes one for each run of layers whose operations name this class as their `fusion`,
+    lets each layer `join` it with its draw, in order, and takes the `result`. What it does must be
+    linear in the volumes: the gates of its layers are multiplied after it.
+
+    Args:
+        volumes: `(batch, channel, *space)`, not to be written into.
+    """
+
+    def __init__(self, volumes: Tensor) -> None:
+        self.volumes = volumes
+
+    @abstractmethod
+    def result(self) -> Tensor:
+        """Return the batch after everything that joined; what nothing was done to keeps its bits.
+
+        Shape, dtype and device are kept.
+        """
 
 
 class Augmentation:
@@ -41,7 +64,18 @@ class Augmentation:
         ...         return volumes.clamp(0, 1) ** gamma.view(-1, 1, 1, 1, 1)
         >>> sorted(Gamma.magnitudes())
         ['high', 'low']
+
+    Attributes:
+        fusion: The class in which neighbouring operations are composed, for one that has `join`. A
+            subclass with an `apply` of its own and no `join` is not fused.
     """
+
+    fusion: ClassVar[type[Fusion] | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "apply" in vars(cls) and not {"join", "fusion"} & vars(cls).keys():
+            cls.fusion = None  # what is inherited would do something else than this `apply`
 
     @classmethod
     def magnitudes(cls) -> dict[str, ValueChoice]:
@@ -63,7 +97,11 @@ class Augmentation:
     def draw_for(
         self, volumes: Tensor, generator: torch.Generator, *_: Any, **magnitudes: Any
     ) -> Draw:
-        """Draw for these volumes; override it, instead of `draw`, where their shape matters."""
+        """Draw for these volumes; override it, instead of `draw`, where their shape matters.
+
+        An operation with a `fusion` is handed volumes of the right shape, dtype and device, but not
+        those that it will act on.
+        """
         return self.draw(len(volumes), generator, **magnitudes)
 
     def apply(self, volumes: Tensor, *draw: Any, **_: Any) -> Tensor:
@@ -75,6 +113,19 @@ class Augmentation:
         """
         raise AugmentationError(
             f"{type(self).__name__} does not define apply(self, volumes, *draw)"
+        )
+
+    def join(self, fusion: Any, rows: Tensor, *draw: Any, **_: Any) -> None:
+        """Add to a fusion what this operation does to some of its volumes.
+
+        Args:
+            fusion: An object of the class `fusion`.
+            rows: Which volumes, int64, rising, `(count,)`, on the CPU.
+            draw: What `draw` returned for so many, on the volumes' device.
+        """
+        raise AugmentationError(
+            f"{type(self).__name__} names a fusion, but does not define join(self, fusion, rows, "
+            "*draw)"
         )
 
 
@@ -103,29 +154,108 @@ def augment_batch(
     """
     if p <= 0:
         return volumes
-    touched = torch.rand(len(volumes), generator=generator, device=generator.device) < p
-    where = touched.nonzero().squeeze(1).to(volumes.device)
-    if len(where) == 0:
+    (rows,) = draw_touched((p,), len(volumes), generator)
+    if len(rows) == 0:
         return volumes
-    chosen = volumes if len(where) == len(volumes) else volumes.index_select(0, where)
-    draw = operation.draw_for(chosen, generator, **magnitudes)
-    changed = operation.apply(chosen, *_on(chosen.device, draw))
-    _check_kept(operation, chosen, changed)
-    if len(where) == len(volumes):
-        return changed
-    return volumes.index_copy(0, where, changed)
+    return apply_to_rows(operation, volumes, rows, generator, magnitudes, kept=volumes)
+
+
+def draw_touched(
+    probabilities: Sequence[float], count: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Draw, in one go, which of `count` volumes each of some operations touches.
+
+    Returns:
+        For each probability the touched rows, int64, rising, on the CPU.
+    """
+    shape = (len(probabilities), count)
+    drawn = torch.rand(shape, generator=generator, device=generator.device).cpu()
+    touched = drawn < torch.tensor(probabilities)[:, None]
+    rows = touched.nonzero()[:, 1].contiguous()
+    return list(torch.split(rows, touched.sum(1).tolist()))
+
+
+def apply_to_rows(
+    operation: Augmentation,
+    volumes: Tensor,
+    rows: Tensor,
+    generator: torch.Generator,
+    magnitudes: Mapping[str, Any],
+    *,
+    kept: Tensor,
+) -> Tensor:
+    """Draw for some volumes, one at least, and apply; others are neither computed nor changed.
+
+    Args:
+        operation: The operation.
+        volumes: `(batch, channel, *space)`.
+        rows: Which of them it touches, int64, rising, on the CPU.
+        generator: Where all randomness comes from.
+        magnitudes: Values of the operation's magnitudes.
+        kept: What must not be written into. Where `volumes` lie in other memory, they are written
+            into: a copy of the whole batch for each layer costs more than most layers.
+
+    Raises:
+        AugmentationError: The operation changed shape, dtype or device.
+    """
+    if len(rows) == len(volumes):
+        return _applied(operation, volumes, generator, magnitudes)
+    rows = rows.to(volumes.device)
+    changed = _applied(operation, volumes.index_select(0, rows), generator, magnitudes)
+    if _is_ours(volumes, kept) and not changed.requires_grad:
+        return volumes.index_copy_(0, rows, changed)
+    return volumes.index_copy(0, rows, changed)
+
+
+def join_with_rows(
+    operation: Augmentation,
+    fusion: Fusion,
+    rows: Tensor,
+    generator: torch.Generator,
+    magnitudes: Mapping[str, Any],
+) -> None:
+    """Draw for some volumes, one at least, and let the operation join a fusion with that."""
+    alike = fusion.volumes[: len(rows)].detach()
+    draw = operation.draw_for(alike, generator, **magnitudes)
+    operation.join(fusion, rows, *_on(alike.device, draw))
+
+
+def check_kept(what: str, before: Tensor, after: Tensor) -> None:
+    """Refuse a result of another shape, dtype or device than the volumes had.
+
+    Raises:
+        AugmentationError: It says what changed.
+    """
+    for kept in ("shape", "dtype", "device"):
+        had, has = getattr(before, kept), getattr(after, kept)
+        if had != has:
+            raise AugmentationError(
+                f"{what} changed the volumes' {kept} from {had} to {has}; an augmentation keeps "
+                "shape, dtype and device"
+            )
+
+
+def _applied(
+    operation: Augmentation,
+    volumes: Tensor,
+    generator: torch.Generator,
+    magnitudes: Mapping[str, Any],
+) -> Tensor:
+    draw = operation.draw_for(volumes, generator, **magnitudes)
+    changed = operation.apply(volumes, *_on(volumes.device, draw))
+    check_kept(f"{type(operation).__name__}.apply", volumes, changed)
+    return changed
+
+
+def _is_ours(volumes: Tensor, kept: Tensor) -> bool:
+    """Say whether volumes may be written into: no graph needs them, and they are not `kept`."""
+    return (
+        not volumes.requires_grad
+        and volumes.is_contiguous()  # what is expanded is not
+        and volumes.untyped_storage().data_ptr() != kept.untyped_storage().data_ptr()
+    )
 
 
 def _on(device: torch.device, draw: Draw) -> tuple[Tensor, ...]:
     rows = (draw,) if isinstance(draw, Tensor) else draw
     return tuple(row.to(device) for row in rows)
-
-
-def _check_kept(operation: Augmentation, before: Tensor, after: Tensor) -> None:
-    for what in ("shape", "dtype", "device"):
-        had, has = getattr(before, what), getattr(after, what)
-        if had != has:
-            raise AugmentationError(
-                f"{type(operation).__name__}.apply changed the volumes' {what} from {had} to {has};"
-                " an augmentation keeps shape, dtype and device"
-            )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from medpipe_core.supernet.augmentation import Augmentation, augment_batch
+from medpipe_core.supernet.augmentation import (
+    Augmentation,
+    Fusion,
+    apply_to_rows,
+    check_kept,
+    draw_touched,
+    join_with_rows,
+)
 from medpipe_core.supernet.binding import (
     AUGMENTATION,
     BindingError,
@@ -19,7 +27,7 @@ from medpipe_core.supernet.binding import (
 from medpipe_core.supernet.gate import gated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from medpipe_core.space import Catalogue, Genotype, SearchSpace, Step
     from medpipe_core.supernet.decision import Decision
@@ -44,28 +52,89 @@ class PolicyLayer:
     choices: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """Neighbouring layers that are one pass over the batch."""
+
+    layers: tuple[PolicyLayer, ...]
+    fusion: type[Fusion] | None = None
+
+    def run(
+        self, volumes: Tensor, touched: Sequence[Tensor], source: torch.Generator, *, kept: Tensor
+    ) -> Tensor:
+        """Augment the volumes that each layer touches; `kept` is not written into."""
+        acting = [
+            (layer.operation, rows, layer.magnitudes)
+            for layer, rows in zip(self.layers, touched, strict=True)
+            if len(rows)
+        ]
+        if self.fusion is None or not acting:
+            for operation, rows, magnitudes in acting:
+                volumes = apply_to_rows(operation, volumes, rows, source, magnitudes, kept=kept)
+            return volumes
+        fusion = self.fusion(volumes)
+        for operation, rows, magnitudes in acting:
+            join_with_rows(operation, fusion, rows, source, magnitudes)
+        fused = fusion.result()
+        check_kept(f"{self.fusion.__name__}.result", volumes, fused)
+        return fused
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The choices that govern its layers; one that governs two is there twice."""
+        return tuple(path for layer in self.layers for path in layer.choices)
+
+
 class Policy(nn.Module):
     """The augmentations of one genotype, for whole batches.
 
     It has no weights and no state: `policy(volumes, generator)` returns augmented volumes,
-    `(batch, channel, *space)` as they came, each volume with its own draws.
+    `(batch, channel, *space)` as they came, each volume with its own draws. Neighbouring layers
+    with the same `fusion` are one pass over the batch.
     """
 
     def __init__(self, layers: Iterable[PolicyLayer] = ()) -> None:
         super().__init__()
         self.layers = tuple(layers)
+        self._stages = _stages(self.layers)
 
     def forward(
         self, volumes: Tensor, generator: torch.Generator, decision: Decision | None = None
     ) -> Tensor:
-        """Augment a batch; with a decision, its gates multiply each layer's output."""
-        for layer in self.layers:
-            volumes = augment_batch(
-                layer.operation, volumes, generator, p=layer.p, magnitudes=layer.magnitudes
-            )
+        """Augment a batch; with a decision, its gates multiply each layer's output.
+
+        What is fused is linear, so there the gates multiply after the last of its layers.
+        """
+        return self._run(self._stages, volumes, generator, decision)
+
+    def layer_by_layer(
+        self, volumes: Tensor, generator: torch.Generator, decision: Decision | None = None
+    ) -> Tensor:
+        """Augment a batch with the same draws, but apply each layer by itself: for comparison."""
+        return self._run([_Stage((layer,)) for layer in self.layers], volumes, generator, decision)
+
+    def _run(
+        self,
+        stages: Iterable[_Stage],
+        volumes: Tensor,
+        generator: torch.Generator,
+        decision: Decision | None,
+    ) -> Tensor:
+        touched = iter(self._draw_touched(len(volumes), generator))
+        given = volumes
+        for stage in stages:
+            rows = list(islice(touched, len(stage.layers)))
+            volumes = stage.run(volumes, rows, generator, kept=given)
             if decision is not None:
-                volumes = gated(volumes, decision.gate(layer.choices))
+                volumes = gated(volumes, decision.gate(stage.choices))
         return volumes
+
+    def _draw_touched(self, count: int, generator: torch.Generator) -> list[Tensor]:
+        """Draw which volumes each layer touches; for one that touches none nothing is drawn."""
+        active = [layer.p for layer in self.layers if layer.p > 0]
+        drawn = iter(draw_touched(active, count, generator))
+        nothing = torch.empty(0, dtype=torch.int64)
+        return [next(drawn) if layer.p > 0 else nothing for layer in self.layers]
 
     def extra_repr(self) -> str:
         """Show one layer a line."""
@@ -92,6 +161,19 @@ def build_policy(
 def policy_from_steps(steps: Iterable[Step], catalogue: Catalogue) -> Policy:
     """Build the policy of resolved steps, in their order; steps of other kinds are passed over."""
     return Policy(_layer(step, catalogue) for step in steps if step.kind == AUGMENTATION)
+
+
+def _stages(layers: Iterable[PolicyLayer]) -> tuple[_Stage, ...]:
+    """Part layers into passes; one that touches nothing goes with the pass before it."""
+    stages: list[_Stage] = []
+    for layer in layers:
+        fusion = layer.operation.fusion
+        last = stages[-1] if stages else _Stage(())
+        if stages and (layer.p <= 0 or (fusion is not None and fusion is last.fusion)):
+            stages[-1] = replace(last, layers=(*last.layers, layer))
+        else:
+            stages.append(_Stage((layer,), fusion))
+    return tuple(stages)
 
 
 def _layer(step: Step, catalogue: Catalogue) -> PolicyLayer:

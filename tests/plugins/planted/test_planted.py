@@ -120,7 +120,8 @@ def test_no_plane_of_the_synergy_tells_the_certain_class():
 
 
 class TestCoarse(AugmentationContract):
-    augmentation = Coarse
+    operation = Coarse
+    random = False
 
 
 class TestPlaneConv(BlockContract):
