@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from medpipe_plugins.augment3d.kernels import kernels
-from medpipe_plugins.blocks3d.weight_gradient import has_numba
+from medpipe_plugins.numba_extra import has_numba
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,20 +7,24 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.nn.grad import conv3d_input, conv3d_weight
 
-from medpipe_plugins.blocks3d.weight_gradient import depthwise_weight_gradient
+from medpipe_plugins.blocks3d import depthwise_compiled as compiled
+from medpipe_plugins.numba_extra import has_numba
 
 
 class DepthwiseConv3d(nn.Conv3d):
     """Depthwise `nn.Conv3d` with odd cubic kernel, same padding and no bias.
 
     Weights, state and results are those of `nn.Conv3d(channels, channels, kernel,
-    padding=kernel // 2, groups=channels, bias=False)`. While training on a CPU at stride 1 it
-    differs in how it gets there: tensors are kept in channels-last order, the gradient with respect
-    to the input is computed as a convolution with the flipped kernel, which torch's own backward
-    pass is several times slower at, and that of the weight has a module of its own. Second
-    derivatives are refused with torch's error.
+    padding=kernel // 2, groups=channels, bias=False)`. On a CPU in float32 it differs in how it
+    gets there: volumes come out in channels-last order, and the passes of training are compiled
+    with the extra `fast`. Without it, and where that is quicker, the gradient with respect to the
+    input is a convolution with the flipped kernel, which torch's own backward pass is several times
+    slower at.
+
+    It is the plain operator on other devices, in other types, under autocast, for kernels other
+    than 3, 5 and 7, and when compiled by torch, traced or exported. Second derivatives are torch's.
 
     Args:
         channels: Number of channels, in and out.
@@ -43,41 +47,80 @@ class DepthwiseConv3d(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Convolve `(batch, channels, depth, height, width)`."""
-        if not self._worthwhile(input):
+        if not self._has_own_way(input):
             return super().forward(input)
-        output: Tensor = _FlippedBackward.apply(  # type: ignore[no-untyped-call]
-            input.contiguous(memory_format=torch.channels_last_3d), self.weight
+        output: Tensor = _Depthwise.apply(  # type: ignore[no-untyped-call]
+            input, self.weight, self.stride[0]
         )
         return output
 
-    def _worthwhile(self, volumes: Tensor) -> bool:
+    def _has_own_way(self, volumes: Tensor) -> bool:
         return (
-            torch.is_grad_enabled()
+            not torch.compiler.is_compiling()
+            and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+            and type(volumes) in (Tensor, nn.Parameter)  # not one that records or pretends
             and volumes.device.type == "cpu"
             and volumes.dtype == self.weight.dtype == torch.float32
-            and self.stride == (1, 1, 1)
-            and not torch.compiler.is_compiling()
+            and not torch.is_autocast_enabled("cpu")
+            and volumes.ndim == 5
+            and volumes.shape[1] == self.in_channels
+            and volumes.numel() > 0
+            and self.kernel_size[0] in compiled.KERNELS
+            and self.stride[0] in compiled.STRIDES
         )
 
 
-class _FlippedBackward(torch.autograd.Function):
+class _Depthwise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, volumes: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(volumes, weight)
-        return _convolve(volumes, weight)
+    def forward(volumes: Tensor, weight: Tensor, stride: int) -> Tensor:
+        return _convolve(volumes, weight, stride)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:  # noqa: ARG004
+        *tensors, ctx.stride = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         volumes, weight = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
         to_volumes = to_weight = None
         if ctx.needs_input_grad[0]:
-            to_volumes = _convolve(gradient, weight.flip(2, 3, 4))
+            to_volumes = _input_gradient(gradient, weight, ctx.stride, volumes)
         if ctx.needs_input_grad[1]:
-            to_weight = depthwise_weight_gradient(volumes, gradient, weight.shape[-1])
-        return to_volumes, to_weight
+            to_weight = _weight_gradient(gradient, weight, ctx.stride, volumes)
+        return to_volumes, to_weight, None
 
 
-def _convolve(volumes: Tensor, weight: Tensor) -> Tensor:
-    return F.conv3d(volumes, weight, padding=weight.shape[-1] // 2, groups=weight.shape[0])
+def _convolve(volumes: Tensor, weight: Tensor, stride: int) -> Tensor:
+    if has_numba() and compiled.is_quicker(volumes):
+        return compiled.convolve(volumes, weight, stride)
+    volumes = volumes.contiguous(memory_format=torch.channels_last_3d)
+    return F.conv3d(volumes, weight, None, *_moves(weight, stride))
+
+
+def _input_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tensor) -> Tensor:
+    # Where gradients are recorded here, somebody differentiates once more.
+    compiles = has_numba() and not torch.is_grad_enabled()
+    if compiles and (stride > 1 or compiled.is_quicker(gradient)):
+        return compiled.input_gradient(gradient, weight, stride, like=volumes)
+    gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
+    if stride == 1:
+        return F.conv3d(gradient, weight.flip(2, 3, 4), None, *_moves(weight, stride))
+    found: Tensor = conv3d_input(  # type: ignore[no-untyped-call]
+        volumes.shape, weight, gradient, *_moves(weight, stride)
+    )
+    return found
+
+
+def _weight_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tensor) -> Tensor:
+    if has_numba() and not torch.is_grad_enabled():
+        return compiled.weight_gradient(volumes, gradient, weight.shape[-1], stride)
+    found: Tensor = conv3d_weight(  # type: ignore[no-untyped-call]
+        volumes, weight.shape, gradient, *_moves(weight, stride)
+    )
+    return found
+
+
+def _moves(weight: Tensor, stride: int) -> tuple[int, int, int, int]:
+    """Return stride, padding, dilation and groups."""
+    return stride, weight.shape[-1] // 2, 1, len(weight)

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from medpipe_plugins.blocks3d import DepthwiseConv3d
-from medpipe_plugins.blocks3d.weight_gradient import has_numba
+from medpipe_plugins.numba_extra import has_numba
 
 SHAPES = ((8, 96, 28), (8, 192, 14))
 KERNELS = (3, 5, 7)
