@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from medpipe_plugins.blocks3d.activation import OverwritingReLU6
+
 
 class Conv3DBlock(nn.Module):
     """3D convolution → batch normalisation → ReLU6 (paper, section III-A: stem, calibration).
@@ -28,7 +30,7 @@ class Conv3DBlock(nn.Module):
             in_channels, channels, kernel, stride=stride, padding=kernel // 2, bias=False
         )
         self.normalisation = nn.BatchNorm3d(channels)
-        self.activation = nn.ReLU6()
+        self.activation = OverwritingReLU6()
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Apply the three layers."""

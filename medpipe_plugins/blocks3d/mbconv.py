@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from medpipe_plugins.blocks3d.activation import OverwritingReLU6
 from medpipe_plugins.blocks3d.depthwise import DepthwiseConv3d
 
 
@@ -39,10 +40,10 @@ class MBConv3D(nn.Module):
         self.out_channels = in_channels if channels is None else channels
         self.residual = residual and stride == 1 and self.out_channels == in_channels
         self.expand = nn.Sequential(
-            nn.Conv3d(in_channels, inner, 1, bias=False), nn.BatchNorm3d(inner), nn.ReLU6()
+            nn.Conv3d(in_channels, inner, 1, bias=False), nn.BatchNorm3d(inner), OverwritingReLU6()
         )
         self.depthwise = nn.Sequential(
-            DepthwiseConv3d(inner, kernel, stride), nn.BatchNorm3d(inner), nn.ReLU6()
+            DepthwiseConv3d(inner, kernel, stride), nn.BatchNorm3d(inner), OverwritingReLU6()
         )
         self.project = nn.Sequential(
             nn.Conv3d(inner, self.out_channels, 1, bias=False), nn.BatchNorm3d(self.out_channels)

@@ -1,9 +1,13 @@
 """Depthwise 3D convolution, forward and backward, beside `nn.Conv3d` as it comes.
 
-    python tests/benchmarks/depthwise.py [--json] [--threads 2] [--rounds 5]
+    python tests/benchmarks/depthwise.py [--json] [--threads 2] [--rounds 5] [--stride 1]
+        [--layout first|last]
 
 Both run by turns in one process on the same float32 input; medians and quartiles are of the seconds
-of one forward and backward pass, agreement is with `nn.Conv3d` in float64 on a few channels.
+of one forward and backward pass, and the two are told apart too. Volumes and gradients lie channels
+first, as `nn.Conv3d` likes them, or channels last, as a network of blocks hands them over.
+Agreement is with `nn.Conv3d` in float64 on a few channels. What compiling takes is the processor
+time of the first pass of each kernel on a small volume.
 """
 
 from __future__ import annotations
@@ -25,14 +29,20 @@ from medpipe_plugins.numba_extra import has_numba
 SHAPES = ((8, 96, 28), (8, 192, 14))
 KERNELS = (3, 5, 7)
 CHECKED = 4
+LAYOUTS = {"first": torch.contiguous_format, "last": torch.channels_last_3d}
 
 
-def step(layer: nn.Module, volumes: torch.Tensor, gradient: torch.Tensor) -> list[torch.Tensor]:
-    """Return output, input gradient and weight gradient."""
+def step(
+    layer: nn.Module, volumes: torch.Tensor, gradient: torch.Tensor, taken: list[tuple[float, ...]]
+) -> list[torch.Tensor]:
+    """Return output, input gradient and weight gradient; note the seconds of both passes."""
     volumes = volumes.detach().requires_grad_()
+    began = time.perf_counter()
     output = layer(volumes)
+    turned = time.perf_counter()
     weight = next(layer.parameters())
     found = torch.autograd.grad(output, (volumes, weight), gradient)
+    taken.append((turned - began, time.perf_counter() - turned))
     return [output.detach(), *found]
 
 
@@ -42,6 +52,7 @@ def few(layer: nn.Conv3d) -> nn.Conv3d:
         CHECKED,
         CHECKED,
         layer.kernel_size,
+        layer.stride,
         padding=layer.padding,
         groups=CHECKED,
         bias=False,
@@ -51,37 +62,58 @@ def few(layer: nn.Conv3d) -> nn.Conv3d:
     return part
 
 
-def compare(batch: int, channels: int, size: int, kernel: int, rounds: int) -> dict[str, object]:
+def compare(
+    batch: int, channels: int, size: int, kernel: int, words: argparse.Namespace
+) -> dict[str, object]:
     """Time both on one shape, and say how far ours is from double precision."""
     generator = torch.Generator().manual_seed(0)
     shape = (batch, channels, size, size, size)
-    volumes = torch.randn(shape, generator=generator)
-    gradient = torch.randn(shape, generator=generator)
-    ours = DepthwiseConv3d(channels, kernel)
-    plain = nn.Conv3d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False)
+    volumes = torch.randn(shape, generator=generator).contiguous(
+        memory_format=LAYOUTS[words.layout]
+    )
+    ours = DepthwiseConv3d(channels, kernel, words.stride)
+    plain = nn.Conv3d(channels, channels, kernel, words.stride, padding=kernel // 2,
+                      groups=channels, bias=False)  # fmt: skip
     plain.load_state_dict(ours.state_dict())
-    seconds: dict[str, list[float]] = {"ours": [], "plain": []}
-    for turn in range(rounds + 1):
+    with torch.no_grad():
+        gradient = torch.empty_like(plain(volumes)).normal_(generator=generator)
+    gradient = gradient.contiguous(memory_format=LAYOUTS[words.layout])
+    taken: dict[str, list[tuple[float, ...]]] = {"ours": [], "plain": []}
+    for _ in range(words.rounds + 1):
         for name, layer in (("ours", ours), ("plain", plain)):
-            began = time.perf_counter()
-            step(layer, volumes, gradient)
-            if turn:
-                seconds[name].append(time.perf_counter() - began)
-    output, to_volumes, to_weight = step(ours, volumes, gradient)
+            step(layer, volumes, gradient, taken[name])
+    output, to_volumes, to_weight = step(ours, volumes, gradient, [])
     mine = (output[:, :CHECKED], to_volumes[:, :CHECKED], to_weight[:CHECKED])
-    exact = step(few(plain.double()), volumes[:, :CHECKED].double(), gradient[:, :CHECKED].double())
+    exact = step(
+        few(plain.double()), volumes[:, :CHECKED].double(), gradient[:, :CHECKED].double(), []
+    )
     errors = [
-        float((found.double() - true).abs().max() / true.abs().max())
+        float((found.detach().double() - true).abs().max() / true.abs().max())
         for found, true in zip(mine, exact, strict=True)
     ]
-    quartiles = {name: statistics.quantiles(values) for name, values in seconds.items()}
+    rounds = {name: values[1:] for name, values in taken.items()}
+    quartiles = {name: statistics.quantiles(map(sum, values)) for name, values in rounds.items()}
     return {
         "shape": shape,
         "kernel": kernel,
         "seconds": quartiles,
+        "forward_and_backward": {
+            name: [statistics.median(part) for part in zip(*values, strict=True)]
+            for name, values in rounds.items()
+        },
         "ratio": quartiles["plain"][1] / quartiles["ours"][1],
         "largest_relative_error": max(errors),
     }
+
+
+def compiling(stride: int) -> list[float]:
+    """Return the seconds of processor that the first pass of each kernel takes."""
+    seconds = []
+    for kernel in KERNELS:
+        began = time.process_time()
+        DepthwiseConv3d(16, kernel, stride)(torch.rand(1, 16, 14, 14, 14)).sum().backward()
+        seconds.append(time.process_time() - began)
+    return seconds
 
 
 def main() -> None:
@@ -89,27 +121,37 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--stride", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--layout", choices=tuple(LAYOUTS), default="first")
     words = parser.parse_args()
     torch.set_num_threads(words.threads)
     versions = {"torch": torch.__version__}
     if has_numba():
         versions["numba"] = importlib.metadata.version("numba")
     told = {"machine": platform.machine(), "cores": os.cpu_count(), "threads": words.threads,
-            "versions": versions, "rows": []}  # fmt: skip
+            "versions": versions, "stride": words.stride, "layout": words.layout,
+            "compiling_s": compiling(words.stride), "rows": []}  # fmt: skip
     if not words.json:
-        print(f"{told['cores']} cores, {words.threads} threads, {versions}")
+        print(f"{told['cores']} cores, {words.threads} threads, {versions}, stride {words.stride}, "
+              f"channels {words.layout}; compiling kernels {KERNELS}: "
+              f"{', '.join(f'{each:.2f} s' for each in told['compiling_s'])}")  # fmt: skip
         print("shape                  k  ours (quartiles)          nn.Conv3d (quartiles)     ratio")
     for shape in SHAPES:
         for kernel in KERNELS:
-            row = compare(*shape, kernel, words.rounds)
+            row = compare(*shape, kernel, words)
             told["rows"].append(row)
             if not words.json:
                 times = [
                     f"{middle:.3f} s ({low:.3f}–{high:.3f})".ljust(26)
                     for low, middle, high in row["seconds"].values()
                 ]
-                print(f"{row['shape']!s:22} {kernel}  {''.join(times)}{row['ratio']:.1f}   "
-                      f"error {row['largest_relative_error']:.0e}")  # fmt: skip
+                parts = [
+                    "+".join(f"{part:.3f}" for part in parts)
+                    for parts in row["forward_and_backward"].values()
+                ]
+                print(f"{row['shape']!s:22} {kernel}  {''.join(times)}{row['ratio']:4.1f}   "
+                      f"error {row['largest_relative_error']:.0e}   "
+                      f"forward+backward {' '.join(parts)}", flush=True)  # fmt: skip
     if words.json:
         print(json.dumps(told, indent=2))
 
