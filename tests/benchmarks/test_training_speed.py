@@ -1,4 +1,4 @@
-"""Depthwise convolutions are trained fast; the bounds are loose, for machines that do other things."""
+"""Depthwise convolutions train fast; bounds are loose, for machines that do other things."""
 
 from __future__ import annotations
 
