@@ -26,7 +26,7 @@ _TILE = 8
 # Edge length, in voxels, below which volumes are small.
 _SMALL = 7
 # Multiply-adds below which a second thread costs more than it saves.
-_WORTH_A_THREAD = 4_000_000
+_WORTH_A_THREAD = 16_000_000
 
 
 def is_quicker(volumes: Tensor) -> bool:
