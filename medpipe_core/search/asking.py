@@ -1,10 +1,10 @@
-"""Asking a searcher: what it answers is checked, and a wrong answer names who gave it."""
+"""Asking a searcher: what it answers is checked, and what goes wrong names who it was."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from medpipe_core.errors import MedpipeError
+from medpipe_core.errors import MedpipeError, place_of
 from medpipe_core.space import Genotype, InvalidGenotypeError
 from medpipe_core.supernet import Decision
 
@@ -21,11 +21,13 @@ _HELD = "Hold it to medpipe_core.testing.SearcherContract"
 
 
 class SearcherError(MedpipeError):
-    """A searcher that answers what it must not; the text names it, the answer and the remedy."""
+    """A searcher that fails, or answers what it must not; the text names it and the remedy."""
 
 
 class Asked:
     """A searcher whose answers are members of the space that keep its budget, or an error.
+
+    Whatever it raises that is no `MedpipeError` becomes a `SearcherError`, with the error as cause.
 
     Args:
         searcher: Who is asked.
@@ -53,8 +55,9 @@ class Asked:
         Raises:
             SearcherError: It is no `Decision`, or not for a member that keeps the budget.
         """
-        decision = self._searcher.decide(step)
         what = f"decide({step})"
+        with _Named(self, what):
+            decision = self._searcher.decide(step)
         if not isinstance(decision, Decision):
             self._refuse(what, decision, "a Decision", "Return Decision(genotype)")
         self._check(decision.genotype, what)
@@ -62,7 +65,8 @@ class Asked:
 
     def observe(self, outcome: Outcome) -> None:
         """Tell what came of a step or of a scoring."""
-        self._searcher.observe(outcome)
+        with _Named(self, "observe(outcome)"):
+            self._searcher.observe(outcome)
 
     def propose(self, count: int) -> list[Genotype]:
         """Return what is worth scoring.
@@ -70,8 +74,9 @@ class Asked:
         Raises:
             SearcherError: It is no list of members that keep the budget.
         """
-        proposed = self._searcher.propose(count)
         what = f"propose({count})"
+        with _Named(self, what):
+            proposed = self._searcher.propose(count)
         if not isinstance(proposed, list | tuple):
             self._refuse(what, proposed, "a list", "Return a list of genotypes; [] for none")
         for genotype in proposed:
@@ -85,13 +90,15 @@ class Asked:
             SearcherError: It is no member that keeps the budget.
             MedpipeError: None is known yet.
         """
-        genotype = self._searcher.best()
+        with _Named(self, "best()"):
+            genotype = self._searcher.best()
         self._check(genotype, "best()")
         return genotype
 
     def insight(self) -> dict[str, Any]:
         """Return what is worth a line in the journal."""
-        return self._searcher.insight()
+        with _Named(self, "insight()"):
+            return self._searcher.insight()
 
     @property
     def who(self) -> str:
@@ -123,3 +130,24 @@ class Asked:
     def _refuse(self, what: str, found: object, asked: str, remedy: str) -> NoReturn:
         kind = "nothing (None)" if found is None else f"a {type(found).__name__}"
         raise SearcherError(f"{self.who}: {what} returned {kind}, not {asked}. {remedy}. {_HELD}")
+
+
+class _Named:
+    """Says who was asked what, where a searcher raises an error of its own."""
+
+    __slots__ = ("_asked", "_what")
+
+    def __init__(self, asked: Asked, what: str) -> None:
+        self._asked = asked
+        self._what = what
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Give an error its name; what medpipe raises on purpose is told as it is."""
+        if isinstance(error, Exception) and not isinstance(error, MedpipeError):
+            raise SearcherError(
+                f"{self._asked.who}: {self._what} failed: {type(error).__name__}: {error}"
+                f"{place_of(error)}. {_HELD}"
+            ) from error

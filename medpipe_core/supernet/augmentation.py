@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from medpipe_core.errors import MedpipeError
+from medpipe_core.errors import MedpipeError, place_of
+from medpipe_core.memory import out_of_memory
 from medpipe_core.space import declared_choices
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ Draw = Tensor | tuple[Tensor, ...]
 
 
 class AugmentationError(MedpipeError):
-    """An augmentation broke its contract: wrong draw, shape, dtype or device."""
+    """An augmentation failed or broke its contract: wrong draw, shape, dtype or device."""
 
 
 class Augmentation:
@@ -99,7 +100,8 @@ def augment_batch(
         magnitudes: Values of the operation's magnitudes.
 
     Raises:
-        AugmentationError: The operation changed shape, dtype or device.
+        AugmentationError: The operation raised an error, which is the cause, drew what is no row
+            of tensors, or changed shape, dtype or device.
     """
     if p <= 0:
         return volumes
@@ -108,20 +110,69 @@ def augment_batch(
     if len(where) == 0:
         return volumes
     chosen = volumes if len(where) == len(volumes) else volumes.index_select(0, where)
-    draw = operation.draw_for(chosen, generator, **magnitudes)
-    changed = operation.apply(chosen, *_on(chosen.device, draw))
+    changed = _changed(operation, chosen, generator, magnitudes)
     _check_kept(operation, chosen, changed)
     if len(where) == len(volumes):
         return changed
     return volumes.index_copy(0, where, changed)
 
 
-def _on(device: torch.device, draw: Draw) -> tuple[Tensor, ...]:
-    rows = (draw,) if isinstance(draw, Tensor) else draw
+def _changed(
+    operation: Augmentation,
+    volumes: Tensor,
+    generator: torch.Generator,
+    magnitudes: Mapping[str, Any],
+) -> Tensor:
+    """Draw and apply; what the author's code raises is told with its name."""
+    doing = "draw"
+    try:
+        draw = operation.draw_for(volumes, generator, **magnitudes)
+        rows = _on(volumes.device, draw, operation)
+        doing = "apply"
+        return operation.apply(volumes, *rows)
+    except MedpipeError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        named = "".join(f", {name}" for name in magnitudes)
+        raise AugmentationError(
+            f"{_name(operation)}.{doing} failed for {len(volumes)} volumes and "
+            f"{dict(magnitudes)}: {type(error).__name__}: {error}{place_of(error)}. Write "
+            f"draw(self, count, generator{', *' if named else ''}{named}) and "
+            f"apply(self, volumes, *draw), and {_HELD}"
+        ) from error
+
+
+_HELD = "hold it to medpipe_core.testing.AugmentationContract"
+
+
+def _name(operation: Augmentation) -> str:
+    kind = type(operation)
+    return f"{kind.__qualname__} ({kind.__module__})"
+
+
+def _on(device: torch.device, draw: object, operation: Augmentation) -> tuple[Tensor, ...]:
+    rows = draw if isinstance(draw, tuple | list) else (draw,)
+    for row in rows:
+        if not isinstance(row, Tensor):
+            raise AugmentationError(
+                f"{_name(operation)}.draw returned {_shown(draw)}, not a tensor or a tuple of "
+                f"tensors with a row for each volume; () if it draws nothing; {_HELD}"
+            )
     return tuple(row.to(device) for row in rows)
 
 
-def _check_kept(operation: Augmentation, before: Tensor, after: Tensor) -> None:
+def _shown(found: object) -> str:
+    return "nothing (None)" if found is None else f"a {type(found).__name__}"
+
+
+def _check_kept(operation: Augmentation, before: Tensor, after: object) -> None:
+    if not isinstance(after, Tensor):
+        raise AugmentationError(
+            f"{_name(operation)}.apply returned {_shown(after)}, not the transformed volumes; "
+            f"return a tensor; {_HELD}"
+        )
     for what in ("shape", "dtype", "device"):
         had, has = getattr(before, what), getattr(after, what)
         if had != has:

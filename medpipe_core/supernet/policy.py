@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from medpipe_core.supernet.augmentation import Augmentation, augment_batch
+from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, augment_batch
 from medpipe_core.supernet.binding import (
     AUGMENTATION,
     BindingError,
@@ -35,6 +35,7 @@ class PolicyLayer:
         p: Probability in [0, 1] that a volume is touched.
         magnitudes: Chosen values of the operation's magnitudes.
         choices: The paths of the choices that govern it.
+        name: Its registered name, or the empty text.
     """
 
     path: str
@@ -42,6 +43,7 @@ class PolicyLayer:
     p: float
     magnitudes: Mapping[str, Any]
     choices: tuple[str, ...]
+    name: str = ""
 
 
 class Policy(nn.Module):
@@ -49,23 +51,43 @@ class Policy(nn.Module):
 
     It has no weights and no state: `policy(volumes, generator)` returns augmented volumes,
     `(batch, channel, *space)` as they came, each volume with its own draws.
+
+    Args:
+        layers: What is applied, in this order.
+        catalogue: Who made the operations, to be named where one fails; None if that is unknown.
     """
 
-    def __init__(self, layers: Iterable[PolicyLayer] = ()) -> None:
+    def __init__(
+        self, layers: Iterable[PolicyLayer] = (), *, catalogue: Catalogue | None = None
+    ) -> None:
         super().__init__()
         self.layers = tuple(layers)
+        self._catalogue = catalogue
 
     def forward(
         self, volumes: Tensor, generator: torch.Generator, decision: Decision | None = None
     ) -> Tensor:
-        """Augment a batch; with a decision, its gates multiply each layer's output."""
+        """Augment a batch; with a decision, its gates multiply each layer's output.
+
+        Raises:
+            AugmentationError: A layer failed; the text has its place and where it comes from.
+        """
         for layer in self.layers:
-            volumes = augment_batch(
-                layer.operation, volumes, generator, p=layer.p, magnitudes=layer.magnitudes
-            )
+            try:
+                volumes = augment_batch(
+                    layer.operation, volumes, generator, p=layer.p, magnitudes=layer.magnitudes
+                )
+            except AugmentationError as error:
+                raise AugmentationError(f"{self._who(layer)}: {error}") from error
             if decision is not None:
                 volumes = gated(volumes, decision.gate(layer.choices))
         return volumes
+
+    def _who(self, layer: PolicyLayer) -> str:
+        if self._catalogue is None or not layer.name:
+            return layer.path
+        origin = " ".join(self._catalogue.origin(AUGMENTATION, layer.name))
+        return f"{layer.path}: augmentation {layer.name!r} of {origin}"
 
     def extra_repr(self) -> str:
         """Show one layer a line."""
@@ -91,7 +113,8 @@ def build_policy(
 
 def policy_from_steps(steps: Iterable[Step], catalogue: Catalogue) -> Policy:
     """Build the policy of resolved steps, in their order; steps of other kinds are passed over."""
-    return Policy(_layer(step, catalogue) for step in steps if step.kind == AUGMENTATION)
+    layers = (_layer(step, catalogue) for step in steps if step.kind == AUGMENTATION)
+    return Policy(layers, catalogue=catalogue)
 
 
 def _layer(step: Step, catalogue: Catalogue) -> PolicyLayer:
@@ -102,6 +125,7 @@ def _layer(step: Step, catalogue: Catalogue) -> PolicyLayer:
         p=_probability(step),
         magnitudes=magnitudes,
         choices=tuple(step.choices),
+        name=step.name,
     )
 
 

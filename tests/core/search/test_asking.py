@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medpipe_core import Budget, Decision, ResourceMeter, SearchSpace
-from medpipe_core.search import RandomSearcher, SearcherError, search
+from medpipe_core.search import BudgetError, RandomSearcher, SearcherError, search
 from medpipe_core.search.asking import Asked
 from medpipe_core.search.settings import SearchSettings
 from medpipe_core.space import Limit
@@ -132,3 +132,41 @@ def test_asking_for_what_was_just_admitted_measures_nothing_again(tight, monkeyp
     )
     decided = Asked(searcher, space, admit=meter.admits).decide(0).genotype
     assert measured.count(decided) == 1
+
+
+def stumbles(*_):
+    return {}["missing"]
+
+
+@pytest.mark.parametrize("question", ["decide", "propose", "best", "observe", "insight"])
+def test_an_error_in_a_searcher_names_it_the_place_and_keeps_its_cause(
+    space, start, loss, monkeypatch, question
+):
+    state = start(space, Careless, settings=SETTINGS)
+    state.who = "searcher 'careless' of acme 1.0"
+    monkeypatch.setattr(Careless, question, stumbles)
+    with pytest.raises(SearcherError) as caught:
+        search(state, settings=SETTINGS, loss=loss, score=lambda *_: {"score": 0.5})
+    text = str(caught.value)
+    assert text.startswith(f"searcher 'careless' of acme 1.0: {question}(")
+    assert "failed: KeyError: 'missing' (at " in text
+    assert "test_asking.py:" in text
+    assert "SearcherContract" in text
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert caught.value.__cause__.__traceback__ is not None
+
+
+def test_what_a_searcher_says_on_purpose_is_told_as_it_is(space, start, loss):
+    def hopeless(step):
+        raise BudgetError("nothing keeps the budget")
+
+    with pytest.raises(BudgetError, match=r"^nothing keeps the budget$"):
+        run(start, loss, space, decide=hopeless)
+
+
+def test_a_signal_passes_through_a_searcher(space, start, loss):
+    def stopped(step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(start, loss, space, decide=stopped)
