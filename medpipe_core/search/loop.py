@@ -178,7 +178,11 @@ def _try_score(
         if not out_of_memory(error):
             raise
         return {}, OUT_OF_MEMORY
-    return figures, "" if math.isfinite(figures["score"]) else "the score is not finite"
+    lacking = [name for name, value in figures.items() if not math.isfinite(value)]
+    if "score" not in lacking:
+        return figures, ""
+    also = ", ".join(name for name in lacking if name != "score")
+    return figures, "the score is not finite" + (f", nor is {also}" if also else "")
 
 
 def _clear_away(state: SearchState, problem: str) -> None:
