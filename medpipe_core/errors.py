@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 import traceback
 from typing import TYPE_CHECKING
 
@@ -27,13 +28,14 @@ def place_of(error: BaseException) -> str:
     package = place = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         top = frame.f_globals.get("__name__", "").partition(".")[0]
-        if top == _OWN or (package and top != package):
+        if top in _MACHINERY or (package and top != package):
             continue
         package, place = top, f" (at {frame.f_code.co_filename}:{line})"
     return place
 
 
-_OWN = "medpipe_core"
+# Frames of these are how somebody's code was reached, or what it called.
+_MACHINERY = frozenset({"medpipe_core", "pluggy", *sys.stdlib_module_names})
 
 
 def nearest(word: str, names: Iterable[str], *, limit: int = 3) -> list[str]:
