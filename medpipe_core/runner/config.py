@@ -206,8 +206,7 @@ class _Resolver:
     ) -> BaseModel | None:
         unknown = [key for key in asked if not dotted.knows(model, key)]
         for key in unknown:
-            hint = did_you_mean(f"{prefix}{key}", self._all_keys())
-            self.problems.append(f"no key {prefix + key!r}.{hint}")
+            self.problems.append(f"no key {prefix + key!r}.{self._near(prefix, key)}")
         values = {key: value for key, value in asked.items() if key not in unknown}
         laid = {k: v for k, v in preset.items() if not _shadowed(k, values)}
         try:
@@ -220,6 +219,14 @@ class _Resolver:
         except ValueError as error:
             self.problems.append(f"{prefix}{error}")
         return None
+
+    def _near(self, prefix: str, key: str) -> str:
+        group = prefix.removesuffix(".")
+        if not group:
+            return did_you_mean(key, self._all_keys())
+        name = self.names[group]
+        own = [known.name for known in group_keys(self.registry, group, name)]
+        return dotted.hint(f"{prefix}{key}", own, self._all_keys(), f"{group}={name}")
 
     def _all_keys(self) -> Iterable[str]:
         yield from DEFAULTS

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from medpipe_core.errors import did_you_mean, nearest
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pydantic.fields import FieldInfo
 
@@ -58,6 +60,24 @@ def knows(model: Model, key: str) -> bool:
     if inner is not None:
         return knows(inner, rest)
     return _holds_mapping(field.annotation)
+
+
+def hint(key: str, own: Iterable[str], every: Iterable[str], who: str) -> str:
+    """Return what is near an unknown key, or what there is of its group.
+
+    Args:
+        key: The unknown one.
+        own: The keys of its group.
+        every: The keys of all groups.
+        who: Whose keys the group's are, such as `space=toy`.
+    """
+    mine = list(own)
+    if nearest(key, mine):
+        return did_you_mean(key, mine)
+    known = list(every)
+    if nearest(key, known):
+        return did_you_mean(key, known)
+    return did_you_mean(key, mine).replace("Known", f"Keys of {who}") or f" {who} takes no keys."
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
