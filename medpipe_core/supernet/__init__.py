@@ -5,7 +5,7 @@ from medpipe_core.supernet.binding import BindingError
 from medpipe_core.supernet.decision import Decision
 from medpipe_core.supernet.gate import gated
 from medpipe_core.supernet.head import PooledLinear
-from medpipe_core.supernet.network import Supernet, build_network
+from medpipe_core.supernet.network import Supernet, VolumesError, build_network
 from medpipe_core.supernet.policy import Policy, PolicyLayer, build_policy
 from medpipe_core.supernet.resources import ResourceMeter, Resources, resources
 
@@ -20,6 +20,7 @@ __all__ = [
     "ResourceMeter",
     "Resources",
     "Supernet",
+    "VolumesError",
     "augment_batch",
     "build_network",
     "build_policy",

@@ -12,6 +12,7 @@ from torch import nn
 from medpipe_core.errors import MedpipeError, did_you_mean
 from medpipe_core.seeding import child_seed, seeded_init
 from medpipe_core.space import (
+    Genotype,
     Group,
     Mutable,
     Operation,
@@ -29,7 +30,7 @@ from medpipe_core.supernet.augmentation import Augmentation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from medpipe_core.space import Catalogue, Genotype, SearchSpace, Step
+    from medpipe_core.space import Catalogue, SearchSpace, Step
 
     Names = Mapping[str, Declared]
 
@@ -61,8 +62,14 @@ def check_plugins(genotype: Genotype, catalogue: Catalogue) -> None:
     """Refuse a genotype that a plugin had a part in which is not here.
 
     Raises:
-        BindingError: The text has each missing distribution with the version it was made with.
+        BindingError: It is none; or the text has each missing distribution with the version it was
+            made with.
     """
+    if not isinstance(genotype, Genotype):
+        raise BindingError(
+            f"a genotype is needed to build a network or a policy, but got a "
+            f"{type(genotype).__name__}; space.sample(seed=0) is one"
+        )
     here = {name.lower() for name in catalogue.versions()}
     missing = [
         f"{name}=={version}"
