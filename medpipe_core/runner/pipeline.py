@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from medpipe_core.data.dataset import KnownAnswer
 from medpipe_core.runner.candidates import compared, distinct, most_promising
 from medpipe_core.runner.journal import plain_fields
-from medpipe_core.runner.setbacks import NothingScoredError, Setbacks, nothing_scored
+from medpipe_core.runner.setbacks import NothingScoredError, Setbacks, nothing_scored, setback_notes
 from medpipe_core.runner.wording import policy_text, tables
 
 if TYPE_CHECKING:
@@ -174,8 +174,7 @@ class Pipeline:
         with self._stage("search") as emit:
             telling = self._setbacks.counting(self._with_regret(emit))
             found = self._stages.search(development, telling)
-        if not found:
-            raise NothingScoredError(nothing_scored(self._setbacks.content()))
+        self._tell_setbacks(anything=bool(found))
         with self._stage("evaluate") as emit:
             top = self._most_promising(found)
             candidates = self._stages.evaluate(development, top, emit)
@@ -226,6 +225,14 @@ class Pipeline:
             return {}
         regret = self._dataset.regret(genotype)
         return {} if regret is None else {"regret": float(regret)}
+
+    def _tell_setbacks(self, *, anything: bool) -> None:
+        """Tell what failed in the search now: what comes next may fail for the same reason."""
+        searched = self._setbacks.content()
+        if not anything:
+            raise NothingScoredError(nothing_scored(searched))
+        for note in setback_notes(searched):
+            self._emit("search-warning", message=note)
 
     def _tell_chosen(self, chosen: Candidate) -> None:
         self._emit(

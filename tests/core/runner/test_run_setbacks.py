@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 
 from medpipe_core.runner.api import execute
 from medpipe_core.runner.closing import closing_text
+from medpipe_core.runner.progress import PlainProgress
 from medpipe_core.runner.report import report_html
 from medpipe_core.runner.setbacks import (
     NothingScoredError,
@@ -98,14 +100,18 @@ def test_a_run_whose_steps_failed_tells_it_in_result_closing_text_and_report(
         return outcome, problem or (NAN if state.step % 2 else "")
 
     monkeypatch.setattr(loop, "take_step", every_other)
-    spaces = []
+    spaces, screen = [], io.StringIO()
     result = execute(
-        toy_configuration, registry, on_result=lambda result, space: spaces.append(space)
+        toy_configuration,
+        registry,
+        listeners=[PlainProgress(screen)],
+        on_result=lambda result, space: spaces.append(space),
     )
     searched = json.loads((result.folder / "result.json").read_text())["searched"]
     done = searched["steps"]["count"]
     assert searched["steps"]["failed"] == {NAN: done // 2}
     note = f"{done // 2} of {done} steps of the search failed"
+    assert f"note: {note}" in screen.getvalue()
     assert f"Note: {note}" in closing_text(result, spaces[0])
     assert note in report_html(result.content, [], {})
     assert note in (result.folder / "report.html").read_text()
