@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from medpipe_core.errors import place_of
+from medpipe_core.plugins.defaults import wrong_defaults
 from medpipe_core.plugins.errors import PluginError
 from medpipe_core.plugins.parameters import check, model_of
 
@@ -60,7 +62,8 @@ class Entry:
         """Return the model of its parameters: the registered one, or one from its signature.
 
         Raises:
-            PluginError: The model or the factory cannot be imported, or its signature not read.
+            PluginError: The model or the factory cannot be imported, its signature cannot be read,
+                or has defaults that its annotations refuse.
         """
         return self._model
 
@@ -90,13 +93,20 @@ class Entry:
     def _model_of_signature(self) -> type[BaseModel]:
         factory = self.load()
         try:
-            return model_of(factory, f"Parameters of {self.name}")
+            model = model_of(factory, f"Parameters of {self.name}")
         except Exception as error:
             raise PluginError(
                 f"{self.who}: parameters cannot be read from the signature of its factory "
                 f"({type(error).__name__}: {error}); its author has to register a pydantic model "
                 "with parameters="
             ) from error
+        wrong = wrong_defaults(model)
+        if wrong:
+            raise PluginError(
+                f"{self.who}: the signature of its factory has defaults that its annotations "
+                f"refuse: {'; '.join(wrong)}; its author has to mend one or the other"
+            )
+        return model
 
     def _resolve(self, target: Any) -> Any:
         if not isinstance(target, str):
@@ -105,7 +115,7 @@ class Entry:
             return pkgutil.resolve_name(target)
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"{self.who}: {target!r} cannot be imported ({type(error).__name__}: {error}); "
-                f"reinstall or update {self.distribution}, or disable it "
+                f"{self.who}: {target!r} cannot be imported ({type(error).__name__}: {error}"
+                f"{place_of(error)}); reinstall or update {self.distribution}, or disable it "
                 f"(plugins.disable=[{self.entry_point}])"
             ) from error

@@ -16,10 +16,11 @@ from medpipe_core.plugins.errors import (
     PluginError,
     UnknownNameError,
 )
+from medpipe_core.plugins.operations import settings_problems
 from medpipe_core.plugins.registered import REGISTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic import BaseModel
 
@@ -164,6 +165,12 @@ class Registry:
     def versions(self) -> dict[str, str]:
         """Return distribution → version of everything registered."""
         return {entry.distribution: entry.version for entry in self._entries.values()}
+
+    def settings_problems(
+        self, kind: str, name: str, settings: Mapping[str, Sequence[Any]]
+    ) -> list[str]:
+        """Return what is wrong with settings of an entry: name → each value it may be given."""
+        return settings_problems(self.entry(kind, name), settings, {REGISTRY: self})
 
     def create(self, kind: str, name: str, /, *args: Any, **parameters: Any) -> Any:
         """Check parameters and call the factory: `factory(*args, **checked parameters)`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.runner.setbacks import setback_notes
 from medpipe_core.runner.wording import Table, as_text, count, tables
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def closing_text(result: RunResult, space: SearchSpace) -> str:
         f"{count(content['multiply_adds'])} multiply-adds for one volume."
     )
     figures = as_text(figures_table(content))
-    notes = "\n".join(f"Note: {note}" for note in data_notes(content))
+    notes = "\n".join(f"Note: {note}" for note in notes_on(content))
     where = f"Everything is in {result.folder}"
     front = "\n\n".join(f"{as_text(table)}\n\n{FRONT}" for table in front_tables(content))
     said = [front, verdict(content), known_answer(content)]
@@ -103,6 +104,11 @@ def known_answer(content: Mapping[str, Any]) -> str:
     return (
         f"The dataset's best answer is known; this one falls short of it by {regret:.3g} (regret)."
     )
+
+
+def notes_on(content: Mapping[str, Any]) -> list[str]:
+    """Return what a reader should know of the data and of what failed in the search."""
+    return [*data_notes(content), *setback_notes(content.get("searched", {}))]
 
 
 def data_notes(content: Mapping[str, Any]) -> list[str]:

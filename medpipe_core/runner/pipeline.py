@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from medpipe_core.data.dataset import KnownAnswer
 from medpipe_core.runner.candidates import compared, distinct, most_promising
 from medpipe_core.runner.journal import plain_fields
+from medpipe_core.runner.setbacks import NothingScoredError, Setbacks, nothing_scored
 from medpipe_core.runner.wording import policy_text, tables
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ class Pipeline:
         self._emit = emit
         self._clock = clock
         self._seconds: dict[str, float] = {}
+        self._setbacks = Setbacks()
 
     def run(self) -> RunResult:
         """Go through all stages and write the run's files."""
@@ -170,7 +172,10 @@ class Pipeline:
             development = self._dataset.development()
         self._emit("plan", stages={n: asdict(p) for n, p in self._stages.plan(development).items()})
         with self._stage("search") as emit:
-            found = self._stages.search(development, self._with_regret(emit))
+            telling = self._setbacks.counting(self._with_regret(emit))
+            found = self._stages.search(development, telling)
+        if not found:
+            raise NothingScoredError(nothing_scored(self._setbacks.content()))
         with self._stage("evaluate") as emit:
             top = self._most_promising(found)
             candidates = self._stages.evaluate(development, top, emit)
@@ -263,6 +268,7 @@ class Pipeline:
                 "parameters": chosen.parameters,
                 "multiply_adds": chosen.multiply_adds,
                 **self._regret(chosen.genotype),
+                "searched": self._setbacks.content(),
                 "seconds": self._seconds,
             }
         )

@@ -127,7 +127,14 @@ class TorchStages:
         supernet = self._supernet(searcher)
         seed = self._keys.seed
         state = SearchState.start(
-            supernet, searcher, training, validation, settings=settings, seed=seed
+            supernet,
+            searcher,
+            training,
+            validation,
+            settings=settings,
+            seed=seed,
+            admit=self._meter.admits,
+            who=self._registry.entry("searcher", self._configuration.searcher).who,
         )
         found = search(
             state,
@@ -138,7 +145,7 @@ class TorchStages:
         )
         self._inherited = supernet
         # The searcher's own answer is always among those compared, the best scored come after it.
-        best = state.searcher.best()
+        best = state.asked.best()
         ranked = sorted(found, key=lambda c: (c.genotype != best, -c.score))
         return [self._candidate(c.genotype, c.figures, c.epoch) for c in ranked]
 

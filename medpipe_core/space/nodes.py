@@ -40,7 +40,8 @@ class ValueChoice(Mutable):
         description: One line about them.
 
     Raises:
-        SpaceError: No value, two values with one key, one that is not plain or not within bounds.
+        SpaceError: No value, two values with one key, one that is not plain or not within bounds,
+            or a bound that is no number or stands beside values that are none.
 
     Example:
         >>> ValueChoice(-30, -22.5, 0, le=0, unit="degrees").keys

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from medpipe_core.errors import MedpipeError
+from medpipe_core.errors import MedpipeError, place_of
+from medpipe_core.memory import out_of_memory
 from medpipe_core.space import declared_choices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from medpipe_core.space import ValueChoice
 
 Draw = Tensor | tuple[Tensor, ...]
 
+_HELD = "hold it to medpipe_core.testing.AugmentationContract"
+
 
 class AugmentationError(MedpipeError):
-    """An augmentation broke its contract: wrong draw, shape, dtype or device."""
+    """An augmentation failed or broke its contract: wrong draw, shape, dtype or device."""
 
 
 class Fusion(ABC):
@@ -216,8 +220,9 @@ def join_with_rows(
 ) -> None:
     """Draw for some volumes, one at least, and let the operation join a fusion with that."""
     alike = fusion.volumes[: len(rows)].detach()
-    draw = operation.draw_for(alike, generator, **magnitudes)
-    operation.join(fusion, rows, *_on(alike.device, draw))
+    draw = _drawn(operation, alike, generator, magnitudes)
+    with _in_words(operation, "join", len(rows), magnitudes):
+        operation.join(fusion, rows, *draw)
 
 
 def check_kept(what: str, before: Tensor, after: Tensor) -> None:
@@ -241,10 +246,65 @@ def _applied(
     generator: torch.Generator,
     magnitudes: Mapping[str, Any],
 ) -> Tensor:
-    draw = operation.draw_for(volumes, generator, **magnitudes)
-    changed = operation.apply(volumes, *_on(volumes.device, draw))
+    draw = _drawn(operation, volumes, generator, magnitudes)
+    with _in_words(operation, "apply", len(volumes), magnitudes):
+        changed: object = operation.apply(volumes, *draw)
+    if not isinstance(changed, Tensor):
+        raise AugmentationError(
+            f"{_name(operation)}.apply returned {_shown(changed)}, not the transformed volumes; "
+            f"return a tensor; {_HELD}"
+        )
     check_kept(f"{type(operation).__name__}.apply", volumes, changed)
     return changed
+
+
+def _drawn(
+    operation: Augmentation,
+    volumes: Tensor,
+    generator: torch.Generator,
+    magnitudes: Mapping[str, Any],
+) -> tuple[Tensor, ...]:
+    """Draw for these volumes, on their device."""
+    with _in_words(operation, "draw", len(volumes), magnitudes):
+        draw: object = operation.draw_for(volumes, generator, **magnitudes)
+    rows = draw if isinstance(draw, tuple | list) else (draw,)
+    for row in rows:
+        if not isinstance(row, Tensor):
+            raise AugmentationError(
+                f"{_name(operation)}.draw returned {_shown(draw)}, not a tensor or a tuple of "
+                f"tensors with a row for each volume; () if it draws nothing; {_HELD}"
+            )
+    return tuple(row.to(volumes.device) for row in rows)
+
+
+@contextmanager
+def _in_words(
+    operation: Augmentation, doing: str, count: int, magnitudes: Mapping[str, Any]
+) -> Iterator[None]:
+    """Tell what the author's code raises with its name."""
+    try:
+        yield
+    except MedpipeError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        named = "".join(f", {name}" for name in magnitudes)
+        raise AugmentationError(
+            f"{_name(operation)}.{doing} failed for {count} volumes and "
+            f"{dict(magnitudes)}: {type(error).__name__}: {error}{place_of(error)}. Write "
+            f"draw(self, count, generator{', *' if named else ''}{named}) and "
+            f"apply(self, volumes, *draw), and {_HELD}"
+        ) from error
+
+
+def _name(operation: Augmentation) -> str:
+    kind = type(operation)
+    return f"{kind.__qualname__} ({kind.__module__})"
+
+
+def _shown(found: object) -> str:
+    return "nothing (None)" if found is None else f"a {type(found).__name__}"
 
 
 def _is_ours(volumes: Tensor, kept: Tensor) -> bool:
@@ -254,8 +314,3 @@ def _is_ours(volumes: Tensor, kept: Tensor) -> bool:
         and volumes.is_contiguous()  # what is expanded is not
         and volumes.untyped_storage().data_ptr() != kept.untyped_storage().data_ptr()
     )
-
-
-def _on(device: torch.device, draw: Draw) -> tuple[Tensor, ...]:
-    rows = (draw,) if isinstance(draw, Tensor) else draw
-    return tuple(row.to(device) for row in rows)
