@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import traceback
 import types
 import zlib
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from medpipe_core.plugins.discovery import Candidate, installed, normal
-from medpipe_core.plugins.errors import PluginError
+from medpipe_core.plugins.errors import PluginError, place_of
 from medpipe_core.plugins.hooks import PROJECT, Hooks
 from medpipe_core.plugins.registry import PluginRecord, Registrar, Registry
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from medpipe_core.plugins.entry import Entry
-
-# Frames of these modules are how a plugin was reached, not where it failed.
-_MACHINERY = ("importlib", "pluggy", "medpipe_core.plugins")
 
 
 def load_plugins(
@@ -159,22 +155,12 @@ def _failure(candidate: Candidate, error: BaseException) -> str:
     if isinstance(error, PluginError):
         what = str(error)
     else:
-        what = f"{type(error).__name__}: {error}{_place(error)}"
+        what = f"{type(error).__name__}: {error}{place_of(error)}"
     return (
         f"plugin {candidate.name!r} ({candidate.target}) of {candidate.distribution} "
         f"{candidate.version} was left out: {what}{'' if what.endswith('?') else '.'} "
         f"{_remedy(candidate)}"
     )
-
-
-def _place(error: BaseException) -> str:
-    """Return where in the plugin an error came up, or an empty text if it never began to run."""
-    place = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        module = frame.f_globals.get("__name__", "")
-        if not any(f"{module}.".startswith(f"{name}.") for name in _MACHINERY):
-            place = f" (at {frame.f_code.co_filename}:{line})"
-    return place
 
 
 def _remedy(candidate: Candidate) -> str:

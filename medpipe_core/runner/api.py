@@ -6,7 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.plugins import load_plugins
-from medpipe_core.runner.config import GIVEN, Configuration, resolve
+from medpipe_core.runner.config import Configuration, resolve
+from medpipe_core.runner.dataset import make_dataset
 from medpipe_core.runner.environment import environment, plugin_table
 from medpipe_core.runner.errors import ConfigurationError, Interrupted
 from medpipe_core.runner.folder import RunFolder, create_folder
@@ -109,7 +110,7 @@ def execute(
         from medpipe_core.runner.stages import TorchStages
 
         emit("run-started", configuration=configuration.flat())
-        dataset = _dataset(configuration, registry)
+        dataset = make_dataset(configuration, registry)
         stages = TorchStages(configuration, registry, dataset.card)
         folder.write_json(
             folder.ENVIRONMENT, environment(device=stages.device_name, threads=stages.threads)
@@ -150,16 +151,6 @@ def _told(journal: Emit) -> Any:
         with contextlib.suppress(Exception):
             journal("run-failed", error=type(error).__name__, message=str(error))
         raise
-
-
-def _dataset(configuration: Configuration, registry: Registry) -> Any:
-    known = registry.entry("dataset", configuration.dataset).parameters().model_fields
-    data = configuration.keys.data.model_dump()
-    shared = {
-        name: data[name] for name in GIVEN["dataset"] if name in known and data[name] is not None
-    }
-    parameters = configuration.parameters["dataset"]
-    return registry.create("dataset", configuration.dataset, **parameters, **shared)
 
 
 def _texts(value: Any) -> list[str]:
