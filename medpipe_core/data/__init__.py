@@ -2,6 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.data.checking import (
+    check_card,
+    check_development,
+    check_sealed,
+    check_volumes,
+    shared_patients,
+)
 from medpipe_core.data.dataset import (
     Dataset,
     Development,
@@ -34,10 +41,15 @@ __all__ = [
     "SealedTest",
     "TestSetError",
     "blank",
+    "check_card",
+    "check_development",
+    "check_sealed",
+    "check_volumes",
     "describe",
     "halves",
     "ordered_batches",
     "overlap",
+    "shared_patients",
     "split",
 ]
 

@@ -92,6 +92,7 @@ def execute(
         on_result: Called with the result and the space at the end.
     """
     _check_space(configuration, registry)
+    dataset = make_dataset(configuration, registry)
     folder = create_folder(configuration)
     if on_folder is not None:
         on_folder(folder)
@@ -110,7 +111,6 @@ def execute(
         from medpipe_core.runner.stages import TorchStages
 
         emit("run-started", configuration=configuration.flat())
-        dataset = make_dataset(configuration, registry)
         stages = TorchStages(configuration, registry, dataset.card)
         folder.write_json(
             folder.ENVIRONMENT, environment(device=stages.device_name, threads=stages.threads)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
+import medpipe_core as mp
+from medpipe_core.data import DataError, DatasetCard, Development, SealedTest
 from medpipe_core.plugins import load_plugins
 from medpipe_core.runner import ConfigurationError, resolve
-from medpipe_core.runner.dataset import make_dataset
+from medpipe_core.runner.closing import data_notes
+from medpipe_core.runner.dataset import CheckedDataset, make_dataset
 
 BASE = {"space": "toy", "searcher": "random"}
 
@@ -23,12 +29,14 @@ class Rooted(Size):
 class Recorded:
     """Keeps what it was made with."""
 
+    card = DatasetCard("mine", "Mine", ("a", "b"), 1, (6, 6, 6), "made here", "none")
+
     def __init__(self, *, root="nowhere", **settings):
         self.made_with = {"root": root, **settings}
 
 
 def swallow(**settings):
-    return settings
+    return Recorded(**settings)
 
 
 @pytest.fixture
@@ -38,7 +46,7 @@ def made(registry):
     def make(factory, model=None, **keys):
         known = registry.adding("dataset", "mine", factory, parameters=model)
         configuration = resolve({**BASE, "dataset": "mine", **keys}, known)
-        return make_dataset(configuration, known)
+        return make_dataset(configuration, known).dataset
 
     return make
 
@@ -77,4 +85,86 @@ def test_the_published_datasets_take_all_three():
     registry = load_plugins()
     keys = {"data.root": "/scans", "data.download": True, "data.strict": True}
     configuration = resolve({"dataset": "adrenalmnist3d", **keys}, registry)
-    assert make_dataset(configuration, registry).path.parent.name == "scans"
+    assert make_dataset(configuration, registry).dataset.path.parent.name == "scans"
+
+
+@pytest.fixture
+def toy(registry):
+    return type(registry.create("dataset", "toy"))
+
+
+@pytest.fixture
+def toy_like(toy):
+    """Make a factory of the toy dataset with some methods changed."""
+    return lambda **changes: lambda: type("Changed", (toy,), changes)()
+
+
+WRONG = {
+    "a tuple": ({"development": lambda self: (1, 2)}, "gives a tuple; return Development"),
+    "an open test set": (
+        {"sealed_test": lambda self: self.development().train},
+        "gives a LabelledVolumes; return SealedTest",
+    ),
+    "a missing file": (
+        {"development": lambda self: np.load("/no/such/scan")},
+        r"development\(\) raised FileNotFoundError: .*'/no/such/scan' \(at .*test_run_dataset",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_dataset_is_told_by_name_before_anything_is_trained(
+    registry, toy_like, tmp_path, case
+):
+    changes, reason = WRONG[case]
+    events = []
+    with pytest.raises(DataError, match=f"dataset 'mine' of this process -: .*{reason}"):
+        mp.run(
+            **{**BASE, "dataset": "mine", "run.root": str(tmp_path)},
+            registry=registry.adding("dataset", "mine", toy_like(**changes)),
+            listeners=[lambda event, **_: events.append(event)],
+        )
+    assert "search-step" not in events
+
+
+def test_a_card_that_cannot_be_had_is_told_before_there_is_a_folder(registry, toy_like, tmp_path):
+    def card(self):
+        raise DataError("there is no file scans.npz")
+
+    with pytest.raises(DataError, match=r"dataset 'mine' .*: there is no file scans"):
+        mp.run(
+            **{**BASE, "dataset": "mine", "run.root": str(tmp_path / "runs")},
+            registry=registry.adding("dataset", "mine", toy_like(card=property(card))),
+        )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_test_set_that_is_not_as_the_card_says_is_told_when_it_is_opened(toy_like):
+    def sealed_test(self):
+        return SealedTest(lambda: [1, 2])
+
+    dataset = CheckedDataset(toy_like(sealed_test=sealed_test)(), "dataset 'mine'")
+    assert len(dataset.development().train) == 24
+    with pytest.raises(DataError, match="dataset 'mine': test is a list; return LabelledVolumes"):
+        dataset.sealed_test().open(after="all")
+
+
+def test_patients_of_the_test_set_that_were_trained_on_are_noted(registry, toy, toy_like, tmp_path):
+    def named(data, *names):
+        return dataclasses.replace(data, groups=np.resize(names, len(data)))
+
+    def development(self):
+        data = toy.development(self)
+        return Development(named(data.train, "p", "q"), named(data.validation, "r"))
+
+    def sealed_test(self):
+        sealed = toy.sealed_test(self)
+        return SealedTest(lambda: named(sealed.open(after="-"), "q", "s"))
+
+    factory = toy_like(development=development, sealed_test=sealed_test)
+    small = {"search.epochs": 1, "evaluate.epochs": 1, "evaluate.top_k": 1, "retrain.epochs": 1}
+    result = mp.run(
+        **{**BASE, **small, "dataset": "mine", "run.root": str(tmp_path), "test.resamples": 20},
+        registry=registry.adding("dataset", "mine", factory),
+    )
+    assert "1 patients of the test set are in the train set as well." in data_notes(result.content)
