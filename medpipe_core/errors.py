@@ -17,6 +17,10 @@ class MedpipeError(Exception):
     """
 
 
+class MissingExtraError(MedpipeError):
+    """An optional package is asked for and not installed; the text says how to install it."""
+
+
 def nearest(word: str, names: Iterable[str], *, limit: int = 3) -> list[str]:
     """Return up to `limit` of `names` that look like `word`, the most alike first."""
     known = {name.lower(): name for name in names}

@@ -93,6 +93,13 @@ def execute(
     """
     _check_space(configuration, registry)
     dataset = make_dataset(configuration, registry)
+    # Only now, after everything that can be checked without it was checked, does torch load.
+    from medpipe_core.runner.final import TorchFinalTest
+    from medpipe_core.runner.rehearsal import rehearse
+    from medpipe_core.runner.stages import TorchStages
+
+    stages = TorchStages(configuration, registry, dataset.card)
+    rehearse(configuration, registry, stages.space, dataset.card)
     folder = create_folder(configuration)
     if on_folder is not None:
         on_folder(folder)
@@ -106,12 +113,7 @@ def execute(
             listener(event, **fields)
 
     with contextlib.closing(journal), _told(journal):
-        # Only now, after everything that can be checked was checked, does torch load.
-        from medpipe_core.runner.final import TorchFinalTest
-        from medpipe_core.runner.stages import TorchStages
-
         emit("run-started", configuration=configuration.flat())
-        stages = TorchStages(configuration, registry, dataset.card)
         folder.write_json(
             folder.ENVIRONMENT, environment(device=stages.device_name, threads=stages.threads)
         )
