@@ -10,6 +10,7 @@ from medpipe_core.plugins.errors import (
 from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP, hookimpl
 from medpipe_core.plugins.listing import Parameter, list_parameters
 from medpipe_core.plugins.loader import load_plugins
+from medpipe_core.plugins.named import broken_files, not_there
 from medpipe_core.plugins.registered import REGISTRY, Registered
 from medpipe_core.plugins.registry import KINDS, PluginRecord, Registrar, Registry
 
@@ -27,7 +28,9 @@ __all__ = [
     "Registrar",
     "Registry",
     "UnknownNameError",
+    "broken_files",
     "hookimpl",
     "list_parameters",
     "load_plugins",
+    "not_there",
 ]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from medpipe_core.plugins.discovery import Candidate, installed, normal
+from medpipe_core.plugins.discovery import FILE, Candidate, installed, normal
 from medpipe_core.plugins.errors import PluginError, place_of
 from medpipe_core.plugins.hooks import PROJECT, Hooks
 from medpipe_core.plugins.registry import PluginRecord, Registrar, Registry
@@ -103,7 +103,7 @@ def _from_file(path: str | Path) -> Candidate:
             raise
         return module
 
-    return Candidate(path.stem, f"file:{path.name}", "-", str(path), load)
+    return Candidate(path.stem, f"{FILE}{path.name}", "-", str(path), load)
 
 
 def _is_off(candidate: Candidate, off: list[str]) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from medpipe_core.errors import MedpipeError, did_you_mean
-from medpipe_core.plugins import REGISTRY, MissingPluginError
+from medpipe_core.plugins import REGISTRY, MissingPluginError, broken_files, not_there
 from medpipe_core.runner import keys as dotted
 from medpipe_core.runner import plain
 from medpipe_core.runner.dataset import not_taken
@@ -145,6 +145,8 @@ class _Resolver:
                 parameters |= {group: checked} if checked is not None else {}
         if isinstance(settings, Keys):
             self._check_data_keys(settings)
+            self.problems.extend(not_there(settings.plugins.disable, self.registry.plugins))
+        self.plugin_problems.extend(broken_files(self.registry.plugins))
         self._refuse()
         if not isinstance(settings, Keys):
             raise AssertionError(settings)

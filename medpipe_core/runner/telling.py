@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from medpipe_core.runner.keys import Model
 
 
+_LISTS = ("tuple_type", "list_type")
+
+
 def told(error: ValidationError, prefix: str, model: Model) -> Iterator[str]:
     """Iterate over one line for each problem.
 
@@ -34,11 +37,14 @@ def told(error: ValidationError, prefix: str, model: Model) -> Iterator[str]:
             # A complaint about several keys together has said which values it means.
             given = problem["input"]
             shown = "" if isinstance(given, dict) else f" (given {_shown(given)})"
-            yield f"{prefix}{where}: {text}{shown}{_hint(problem)}"
+            yield f"{prefix}{where}: {text}{shown}{_hint(f'{prefix}{where}', problem)}"
 
 
-def _hint(problem: Any) -> str:
-    several = isinstance(problem["input"], str) and "," in problem["input"]
+def _hint(key: str, problem: Any) -> str:
+    given = problem["input"]
+    if problem["type"] in _LISTS and isinstance(given, str | int | float) and "," not in str(given):
+        return f"; give a list, in brackets: {key}=[{_shown(given)}]"
+    several = isinstance(given, str) and "," in given
     return "; several values make a sweep, with -m, or a list, in brackets" if several else ""
 
 
