@@ -8,6 +8,7 @@ from medpipe_core.plugins.errors import (
     UnknownNameError,
 )
 from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP, hookimpl
+from medpipe_core.plugins.importing import import_all
 from medpipe_core.plugins.listing import Parameter, list_parameters
 from medpipe_core.plugins.loader import load_plugins
 from medpipe_core.plugins.named import broken_files, not_there
@@ -30,6 +31,7 @@ __all__ = [
     "UnknownNameError",
     "broken_files",
     "hookimpl",
+    "import_all",
     "list_parameters",
     "load_plugins",
     "not_there",

@@ -224,7 +224,7 @@ class _Resolver:
             hint = did_you_mean(f"{prefix}{key}", self._all_keys())
             self.problems.append(f"no key {prefix + key!r}.{hint}")
         values = {key: value for key, value in asked.items() if key not in unknown}
-        laid = {k: v for k, v in preset.items() if not _shadowed(k, values)}
+        laid = {k: v for k, v in preset.items() if not dotted.shadowed(k, values)}
         try:
             nested = dotted.nest({**laid, **values})
             return model.model_validate(nested, context={REGISTRY: self.registry})
@@ -267,8 +267,3 @@ def _group(key: str) -> str:
 
 def _own(group: str, values: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in values.items() if k not in GIVEN[group]}
-
-
-def _shadowed(key: str, values: Mapping[str, Any]) -> bool:
-    """Say whether the user's keys replace a preset's key, or the whole group it is in."""
-    return any(other == key or key.startswith(f"{other}.") for other in values)
