@@ -16,6 +16,14 @@ from medpipe_core.data.dataset import (
     SealedTest,
     TestSetError,
 )
+from medpipe_core.data.npz import (
+    DATA_FOLDER_VARIABLE,
+    data_file,
+    data_folder,
+    npy_header,
+    npz_shape,
+    read_npz,
+)
 from medpipe_core.data.splits import halves, split
 from medpipe_core.data.volumes import (
     DataError,
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
     from medpipe_core.data.batches import Batch, Batches, ordered_batches
 
 __all__ = [
+    "DATA_FOLDER_VARIABLE",
     "Batch",
     "Batches",
     "DataError",
@@ -45,10 +54,15 @@ __all__ = [
     "check_development",
     "check_sealed",
     "check_volumes",
+    "data_file",
+    "data_folder",
     "describe",
     "halves",
+    "npy_header",
+    "npz_shape",
     "ordered_batches",
     "overlap",
+    "read_npz",
     "shared_patients",
     "split",
 ]
