@@ -41,7 +41,8 @@ def rehearse(
         card: Card of the dataset: channels, size and classes.
 
     Raises:
-        ConfigurationError: The space cannot be bound, or (almost) nothing keeps its budget.
+        ConfigurationError: The space has no network or cannot be bound, or (almost) nothing keeps
+            its budget.
         MissingPluginError: An operation may be of a plugin that is not there.
         MissingExtraError: The searcher needs a package that is not installed.
         PluginError: An operation or the searcher cannot be imported or made.
@@ -65,7 +66,15 @@ def rehearse(
 
 def _find_operations(space: SearchSpace, registry: Registry, who: str) -> None:
     catalogue = space.catalogue or registry
-    for kind, name in sorted(set(operations(space.root))):
+    found = sorted(set(operations(space.root)))
+    if not any(kind == "block" for kind, _ in found):
+        raise ConfigurationError(
+            [
+                f"{who}: it has no block, so that its network would be one linear layer on the "
+                "mean of each channel; compose it with a network, as medpipe-joint does"
+            ]
+        )
+    for kind, name in found:
         try:
             catalogue.factory(kind, name)
         except MissingPluginError:

@@ -20,9 +20,11 @@ TOY = {"space": "toy", "searcher": "random", "dataset": "toy"}
 def rehearsed(registry):
     """Rehearse a run with some keys, and a space of our own if wanted."""
 
-    def run(space=None, registry=registry, **keys):
+    def run(described=None, registry=registry, **keys):
         configuration = resolve({**TOY, **keys}, registry)
-        chosen = space or registry.space(configuration.space, **configuration.parameters["space"])
+        chosen = described or registry.space(
+            configuration.space, **configuration.parameters["space"]
+        )
         card = make_dataset(configuration, registry).card
         rehearse(configuration, registry, chosen, card)
 
@@ -57,6 +59,12 @@ def test_a_budget_that_no_genotype_keeps_is_told_with_the_cheapest_there_is(rehe
     cheapest = 27 * 4 * 6**3 + 27 * 4 * 4 * 3**3 + 4 * 2
     with pytest.raises(ConfigurationError, match=rf"cheapest .* and {cheapest:,} multiply-adds"):
         rehearsed(space)
+
+
+@pytest.mark.parametrize("space", ["medpipe-training", "medpipe-augment"])
+def test_a_space_without_a_network_is_refused(rehearsed, space):
+    with pytest.raises(ConfigurationError, match=f"space={space}: it has no block"):
+        rehearsed(space=space)
 
 
 def test_a_budget_that_some_keep_passes(rehearsed, registry):
