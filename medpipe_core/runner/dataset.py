@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.data import (
     DataError,
+    KnownAnswer,
     SealedTest,
     check_card,
     check_development,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from medpipe_core.plugins import Entry, Registry
     from medpipe_core.runner.config import Configuration
     from medpipe_core.runner.settings import DataKeys
+    from medpipe_core.space import Genotype
 
 
 class CheckedDataset:
@@ -70,6 +72,12 @@ class CheckedDataset:
             return test
 
         return SealedTest(read)
+
+    def regret(self, genotype: Genotype) -> float | None:
+        """Return how far a genotype is from the best answer; None where that is not known."""
+        if not isinstance(self.dataset, KnownAnswer):
+            return None
+        return self.dataset.regret(genotype)
 
     @contextlib.contextmanager
     def _told(self, what: str) -> Iterator[None]:

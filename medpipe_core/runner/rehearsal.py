@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from medpipe_core.errors import MedpipeError, MissingExtraError
 from medpipe_core.plugins import MissingPluginError, PluginError, UnknownNameError
 from medpipe_core.runner.errors import ConfigurationError
 from medpipe_core.search import Searcher
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # As many as a searcher draws before it gives up.
 _DRAWS = 2000
+# How many the search will have is known once the data are read; so many suit every searcher.
+_STEPS = 1000
 
 
 def rehearse(
@@ -41,8 +44,8 @@ def rehearse(
         card: Card of the dataset: channels, size and classes.
 
     Raises:
-        ConfigurationError: The space has no network or cannot be bound, or (almost) nothing keeps
-            its budget.
+        ConfigurationError: The space has no network or cannot be bound, (almost) nothing keeps its
+            budget, or the searcher refuses its settings.
         MissingPluginError: An operation may be of a plugin that is not there.
         MissingExtraError: The searcher needs a package that is not installed.
         PluginError: An operation or the searcher cannot be imported or made.
@@ -130,13 +133,18 @@ def _make_searcher(
     configuration: Configuration, registry: Registry, space: SearchSpace, meter: ResourceMeter
 ) -> None:
     entry = registry.entry("searcher", configuration.searcher)
-    searcher = entry.make(
-        space,
-        seed=configuration.keys.seed,
-        steps=1,
-        admit=meter.admits,
-        **configuration.parameters["searcher"],
-    )
+    try:
+        searcher = entry.make(
+            space,
+            seed=configuration.keys.seed,
+            steps=_STEPS,
+            admit=meter.admits,
+            **configuration.parameters["searcher"],
+        )
+    except (PluginError, MissingPluginError, MissingExtraError):
+        raise
+    except MedpipeError as error:
+        raise ConfigurationError([f"searcher={configuration.searcher}: {error}"]) from error
     if not isinstance(searcher, Searcher):
         raise PluginError(
             f"{entry.who} made a {type(searcher).__name__}, not a medpipe_core.Searcher"

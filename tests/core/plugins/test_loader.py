@@ -14,6 +14,7 @@ BUNDLE = (
     "medpipe-blocks3d",
     "medpipe-medmnist3d",
     "medpipe-phantom3d",
+    "medpipe-planted",
     "medpipe-searchers",
     "medpipe-spaces",
 )

@@ -168,3 +168,9 @@ def test_patients_of_the_test_set_that_were_trained_on_are_noted(registry, toy, 
         registry=registry.adding("dataset", "mine", factory),
     )
     assert "1 patients of the test set are in the train set as well." in data_notes(result.content)
+
+
+def test_a_known_answer_is_asked_of_the_dataset_itself(toy, toy_like):
+    assert CheckedDataset(toy(), "dataset 'toy'").regret("a genotype") is None
+    known = toy_like(regret=lambda self, genotype: len(genotype))()
+    assert CheckedDataset(known, "dataset 'mine'").regret("four") == 4
