@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 
 from medpipe_core.errors import MedpipeError
 
 # Frames of these modules are how a plugin was reached, not where it failed.
-_MACHINERY = ("importlib", "pluggy", "medpipe_core")
+_MACHINERY = {"pluggy", "medpipe_core", *sys.stdlib_module_names}
 
 
 class PluginError(MedpipeError):
