@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from medpipe_core.errors import MedpipeError
-from medpipe_core.plugins.errors import PluginError, place_of
+from medpipe_core.errors import MedpipeError, place_of
+from medpipe_core.plugins.errors import PluginError
 from medpipe_core.plugins.parameters import check, keywords_of, model_of
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from medpipe_core.errors import place_of
 from medpipe_core.plugins.discovery import FILE, Candidate, installed, normal
-from medpipe_core.plugins.errors import PluginError, place_of
+from medpipe_core.plugins.errors import PluginError
 from medpipe_core.plugins.hooks import PROJECT, Hooks
 from medpipe_core.plugins.registry import PluginRecord, Registrar, Registry
 

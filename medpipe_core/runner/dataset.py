@@ -15,9 +15,8 @@ from medpipe_core.data import (
     check_sealed,
     check_volumes,
 )
-from medpipe_core.errors import MedpipeError
+from medpipe_core.errors import MedpipeError, place_of
 from medpipe_core.plugins import REGISTRY
-from medpipe_core.plugins.errors import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
