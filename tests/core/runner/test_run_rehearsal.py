@@ -42,7 +42,7 @@ def test_what_fits_passes_with_every_searcher(rehearsed, searcher):
 
 
 def test_a_block_that_cannot_be_built_is_told_with_its_path(rehearsed, registry):
-    with pytest.raises(ConfigurationError, match=r"space=toy: layer: block 'toy_conv'.*'channels'"):
+    with pytest.raises(ConfigurationError, match=r"space=toy: layer: block 'toy_conv'.*channels"):
         rehearsed(network(registry, "toy_conv"))
 
 
