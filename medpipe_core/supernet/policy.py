@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from medpipe_core.supernet.augmentation import (
-    Augmentation,
-    AugmentationError,
-    Fusion,
+from medpipe_core.supernet.applying import (
     apply_to_rows,
     check_kept,
     draw_touched,
     join_with_rows,
 )
+from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
 from medpipe_core.supernet.binding import (
     AUGMENTATION,
     BindingError,
