@@ -19,6 +19,10 @@ class MedpipeError(Exception):
     """
 
 
+class MissingExtraError(MedpipeError):
+    """An optional package is asked for and not installed; the text says how to install it."""
+
+
 def place_of(error: BaseException) -> str:
     """Return where outside of medpipe an error came up, as ` (at file:line)`, or an empty text.
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from medpipe_core.errors import place_of
+from medpipe_core.errors import MedpipeError, place_of
 from medpipe_core.plugins.defaults import wrong_defaults
 from medpipe_core.plugins.errors import PluginError
-from medpipe_core.plugins.parameters import check, model_of
+from medpipe_core.plugins.parameters import check, keywords_of, model_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,32 @@ class Entry:
             return dict(checked)
         # The factory knows its own defaults; a copy of one may not be the same object.
         return {k: value for k, value in checked if k in checked.model_fields_set}
+
+    def takes(self, names: Iterable[str]) -> frozenset[str]:
+        """Return which of these keyword arguments its factory takes, as settings or beside them.
+
+        A registered model need not hold what the framework hands over: a keyword that stands by
+        its name in the factory's signature counts, too. `**settings` takes what the model has.
+        """
+        asked = frozenset(names)
+        found = asked & set(self.parameters().model_fields)
+        return found if found == asked else found | (asked & keywords_of(self.load()))
+
+    def make(self, *args: Any, **arguments: Any) -> Any:
+        """Call the factory with arguments that were checked.
+
+        Raises:
+            PluginError: The factory cannot be imported, or raised an error of its own.
+        """
+        factory = self.load()
+        try:
+            return factory(*args, **arguments)
+        except MedpipeError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"{self.who} could not be made: {type(error).__name__}: {error}{place_of(error)}"
+            ) from error
 
     @cached_property
     def _model(self) -> type[BaseModel]:

@@ -115,6 +115,7 @@ def data_notes(content: Mapping[str, Any]) -> list[str]:
     """Return what a reader of the figures should know of the data."""
     notes = [str(note) for note in content.get("card", {}).get("notes", [])]
     data = content.get("data", {})
+    notes += map(str, data.get("notes", []))
     for name, described in data.items():
         if isinstance(described, dict) and described.get("blank"):
             notes.append(f"{described['blank']} volumes of the {name} set have one value only.")

@@ -110,6 +110,11 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
+def shadowed(key: str, values: Mapping[str, Any]) -> bool:
+    """Say whether the user's keys replace a preset's key, or the whole group it is in."""
+    return any(other == key or key.startswith(f"{other}.") for other in values)
+
+
 def _is_branch(value: Any) -> bool:
     return (
         isinstance(value, dict)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from medpipe_core.supernet.augmentation import augment_batch
 from medpipe_core.supernet.policy import policy_from_steps
 
 if TYPE_CHECKING:
@@ -30,10 +29,7 @@ def not_finite_from(supernet: Supernet, genotype: Genotype, volumes: Tensor, dra
     generator = torch.Generator(device=volumes.device)
     generator.set_state(drawn)
     policy = policy_from_steps(supernet.space.resolve(genotype), supernet.catalogue)
-    for layer in policy.layers:
-        volumes = augment_batch(
-            layer.operation, volumes, generator, p=layer.p, magnitudes=layer.magnitudes
-        )
-        if not volumes.isfinite().all():
-            return f"augmentation {layer.name!r} ({layer.path}) made values that are not finite"
+    for layer, augmented in policy.outputs(volumes, generator):
+        if not augmented.isfinite().all():
+            return f"{layer.origin} ({layer.path}) made values that are not finite"
     return ""

@@ -1,6 +1,7 @@
 """Torch modules that run one candidate of a space at a time."""
 
-from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, augment_batch
+from medpipe_core.supernet.applying import augment_batch
+from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
 from medpipe_core.supernet.binding import BindingError
 from medpipe_core.supernet.decision import Decision
 from medpipe_core.supernet.gate import gated
@@ -14,6 +15,7 @@ __all__ = [
     "AugmentationError",
     "BindingError",
     "Decision",
+    "Fusion",
     "Policy",
     "PolicyLayer",
     "PooledLinear",

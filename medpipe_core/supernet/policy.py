@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, augment_batch
+from medpipe_core.supernet.applying import (
+    apply_to_rows,
+    check_kept,
+    draw_touched,
+    join_with_rows,
+)
+from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
 from medpipe_core.supernet.binding import (
     AUGMENTATION,
     BindingError,
@@ -19,7 +27,7 @@ from medpipe_core.supernet.binding import (
 from medpipe_core.supernet.gate import gated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from medpipe_core.space import Catalogue, Genotype, SearchSpace, Step
     from medpipe_core.supernet.decision import Decision
@@ -35,7 +43,7 @@ class PolicyLayer:
         p: Probability in [0, 1] that a volume is touched.
         magnitudes: Chosen values of the operation's magnitudes.
         choices: The paths of the choices that govern it.
-        name: Its registered name, or the empty text.
+        origin: Who made the operation, to be named where it fails.
     """
 
     path: str
@@ -43,51 +51,120 @@ class PolicyLayer:
     p: float
     magnitudes: Mapping[str, Any]
     choices: tuple[str, ...]
-    name: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Neighbouring layers that are one pass over the batch."""
+
+    layers: tuple[PolicyLayer, ...]
+    fusion: type[Fusion] | None = None
+
+    def run(
+        self, volumes: Tensor, touched: Sequence[Tensor], source: torch.Generator, *, kept: Tensor
+    ) -> Tensor:
+        """Augment the volumes that each layer touches; `kept` is not written into."""
+        acting = [
+            (layer, rows) for layer, rows in zip(self.layers, touched, strict=True) if len(rows)
+        ]
+        if self.fusion is None or not acting:
+            for layer, rows in acting:
+                with _named(layer):
+                    volumes = apply_to_rows(
+                        layer.operation, volumes, rows, source, layer.magnitudes, kept=kept
+                    )
+            return volumes
+        fusion = self.fusion(volumes)
+        for layer, rows in acting:
+            with _named(layer):
+                join_with_rows(layer.operation, fusion, rows, source, layer.magnitudes)
+        fused = fusion.result()
+        check_kept(f"{self.fusion.__name__}.result", volumes, fused)
+        return fused
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The choices that govern its layers; one that governs two is there twice."""
+        return tuple(path for layer in self.layers for path in layer.choices)
+
+
+@contextmanager
+def _named(layer: PolicyLayer) -> Iterator[None]:
+    """Tell which layer failed, and where it comes from."""
+    try:
+        yield
+    except AugmentationError as error:
+        who = f"{layer.path}: {layer.origin}" if layer.origin else layer.path
+        raise AugmentationError(f"{who}: {error}") from error
 
 
 class Policy(nn.Module):
     """The augmentations of one genotype, for whole batches.
 
     It has no weights and no state: `policy(volumes, generator)` returns augmented volumes,
-    `(batch, channel, *space)` as they came, each volume with its own draws.
-
-    Args:
-        layers: What is applied, in this order.
-        catalogue: Who made the operations, to be named where one fails; None if that is unknown.
+    `(batch, channel, *space)` as they came, each volume with its own draws. Neighbouring layers
+    with the same `fusion` are one pass over the batch.
     """
 
-    def __init__(
-        self, layers: Iterable[PolicyLayer] = (), *, catalogue: Catalogue | None = None
-    ) -> None:
+    def __init__(self, layers: Iterable[PolicyLayer] = ()) -> None:
         super().__init__()
         self.layers = tuple(layers)
-        self._catalogue = catalogue
+        self._stages = _stages(self.layers)
 
     def forward(
         self, volumes: Tensor, generator: torch.Generator, decision: Decision | None = None
     ) -> Tensor:
         """Augment a batch; with a decision, its gates multiply each layer's output.
 
+        What is fused is linear, so there the gates multiply after the last of its layers.
+
         Raises:
             AugmentationError: A layer failed; the text has its place and where it comes from.
         """
-        for layer in self.layers:
-            try:
-                volumes = augment_batch(
-                    layer.operation, volumes, generator, p=layer.p, magnitudes=layer.magnitudes
-                )
-            except AugmentationError as error:
-                raise AugmentationError(f"{self._who(layer)}: {error}") from error
+        return self._run(self._stages, volumes, generator, decision)
+
+    def layer_by_layer(
+        self, volumes: Tensor, generator: torch.Generator, decision: Decision | None = None
+    ) -> Tensor:
+        """Augment a batch with the same draws, but apply each layer by itself: for comparison."""
+        return self._run([_Stage((layer,)) for layer in self.layers], volumes, generator, decision)
+
+    def outputs(
+        self, volumes: Tensor, generator: torch.Generator
+    ) -> Iterator[tuple[PolicyLayer, Tensor]]:
+        """Iterate over the layers and the batch after each, with the same draws, layer by layer.
+
+        A batch may be written into as soon as the next one is asked for.
+        """
+        given = volumes
+        touched = self._draw_touched(len(volumes), generator)
+        for layer, rows in zip(self.layers, touched, strict=True):
+            volumes = _Stage((layer,)).run(volumes, [rows], generator, kept=given)
+            yield layer, volumes
+
+    def _run(
+        self,
+        stages: Iterable[_Stage],
+        volumes: Tensor,
+        generator: torch.Generator,
+        decision: Decision | None,
+    ) -> Tensor:
+        touched = iter(self._draw_touched(len(volumes), generator))
+        given = volumes
+        for stage in stages:
+            rows = list(islice(touched, len(stage.layers)))
+            volumes = stage.run(volumes, rows, generator, kept=given)
             if decision is not None:
-                volumes = gated(volumes, decision.gate(layer.choices))
+                volumes = gated(volumes, decision.gate(stage.choices))
         return volumes
 
-    def _who(self, layer: PolicyLayer) -> str:
-        if self._catalogue is None or not layer.name:
-            return layer.path
-        origin = " ".join(self._catalogue.origin(AUGMENTATION, layer.name))
-        return f"{layer.path}: augmentation {layer.name!r} of {origin}"
+    def _draw_touched(self, count: int, generator: torch.Generator) -> list[Tensor]:
+        """Draw which volumes each layer touches; for one that touches none nothing is drawn."""
+        active = [layer.p for layer in self.layers if layer.p > 0]
+        drawn = iter(draw_touched(active, count, generator))
+        nothing = torch.empty(0, dtype=torch.int64)
+        return [next(drawn) if layer.p > 0 else nothing for layer in self.layers]
 
     def extra_repr(self) -> str:
         """Show one layer a line."""
@@ -113,19 +190,32 @@ def build_policy(
 
 def policy_from_steps(steps: Iterable[Step], catalogue: Catalogue) -> Policy:
     """Build the policy of resolved steps, in their order; steps of other kinds are passed over."""
-    layers = (_layer(step, catalogue) for step in steps if step.kind == AUGMENTATION)
-    return Policy(layers, catalogue=catalogue)
+    return Policy(_layer(step, catalogue) for step in steps if step.kind == AUGMENTATION)
+
+
+def _stages(layers: Iterable[PolicyLayer]) -> tuple[_Stage, ...]:
+    """Part layers into passes; one that touches nothing goes with the pass before it."""
+    stages: list[_Stage] = []
+    for layer in layers:
+        fusion = layer.operation.fusion
+        last = stages[-1] if stages else _Stage(())
+        if stages and (layer.p <= 0 or (fusion is not None and fusion is last.fusion)):
+            stages[-1] = replace(last, layers=(*last.layers, layer))
+        else:
+            stages.append(_Stage((layer,), fusion))
+    return tuple(stages)
 
 
 def _layer(step: Step, catalogue: Catalogue) -> PolicyLayer:
     operation, magnitudes = build_augmentation(catalogue, step)
+    origin = " ".join(catalogue.origin(AUGMENTATION, step.name))
     return PolicyLayer(
         path=step.path,
         operation=operation,
         p=_probability(step),
         magnitudes=magnitudes,
         choices=tuple(step.choices),
-        name=step.name,
+        origin=f"augmentation {step.name!r} of {origin}",
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from medpipe_core.supernet import augment_batch
-from medpipe_core.testing.augmentation_draws import DrawContract
+from medpipe_core.testing.augmentation_fusion import FusionContract
 from medpipe_core.testing.checking import (
     ContractError,
     close,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class AugmentationContract(DrawContract):
+class AugmentationContract(FusionContract):
     """What every augmentation promises; inherit it, and say which operation is meant.
 
     Attributes:

@@ -22,16 +22,17 @@ if TYPE_CHECKING:
         HRotation,
         VFlip,
         VRotation,
-        Warp3D,
     )
     from medpipe_plugins.augment3d.intensity import Blur, ColorJitter, Invert, Noise
     from medpipe_plugins.augment3d.resampling import resample
+    from medpipe_plugins.augment3d.warp import Composable3D, Warp, Warp3D
 
 __all__ = [
     "Affine",
     "Augmentation3D",
     "Blur",
     "ColorJitter",
+    "Composable3D",
     "DFlip",
     "DRotation",
     "Erase",
@@ -43,6 +44,7 @@ __all__ = [
     "VFlip",
     "VRotation",
     "VolumeShapeError",
+    "Warp",
     "Warp3D",
     "per_volume",
     "resample",
@@ -61,10 +63,10 @@ _MODULES = {
         "HRotation",
         "VFlip",
         "VRotation",
-        "Warp3D",
     ),
     "intensity": ("Blur", "ColorJitter", "Invert", "Noise"),
     "resampling": ("resample",),
+    "warp": ("Composable3D", "Warp", "Warp3D"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import Augmentation3D, per_volume, require, sizes, uniform
+from medpipe_plugins.augment3d.base import require, sizes, uniform
+from medpipe_plugins.augment3d.warp import Composable3D
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from medpipe_plugins.augment3d.warp import Warp
 
-class Erase(Augmentation3D):
+
+class Erase(Composable3D):
     """Sets a box somewhere inside each volume to 0.
 
     The box takes a share `scale` of the volume, uniform between its bounds, and its height is
@@ -59,14 +62,9 @@ class Erase(Augmentation3D):
         place = torch.rand(count, 3, generator=generator, device=generator.device)
         return edges, place
 
-    def apply(self, volumes: Tensor, edges: Tensor, place: Tensor) -> Tensor:
+    def join(self, fusion: Warp, rows: Tensor, edges: Tensor, place: Tensor) -> None:
         """Set the boxes to 0."""
-        inside = torch.ones(len(volumes), 1, 1, 1, 1, dtype=torch.bool, device=volumes.device)
-        for axis, size in enumerate(sizes(volumes)):
-            length = (edges[:, axis] * size).round().clamp(1, size)
-            start = ((size - length + 1) * place[:, axis]).floor().minimum(size - length)
-            index = torch.arange(size, device=volumes.device).view(
-                [-1 if a == axis + 2 else 1 for a in range(5)]
-            )
-            inside = inside & (index >= per_volume(start)) & (index < per_volume(start + length))
-        return volumes.masked_fill(inside, 0)
+        size = edges.new_tensor(sizes(fusion.volumes))
+        length = torch.minimum((edges * size).round().clamp(min=1), size)
+        start = torch.minimum(((size - length + 1) * place).floor(), size - length)
+        fusion.erase(rows, start.flip(1), (start + length).flip(1))

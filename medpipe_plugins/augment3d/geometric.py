@@ -11,17 +11,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from kornia.geometry.transform import get_projective_transform
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import Augmentation3D, require, sizes, uniform
-from medpipe_plugins.augment3d.resampling import resample
+from medpipe_plugins.augment3d.base import require, sizes, uniform
+from medpipe_plugins.augment3d.warp import Warp3D, mirror_matrix
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from medpipe_plugins.augment3d.warp import Warp
 
-class Flip3D(Augmentation3D):
+
+class Flip3D(Warp3D):
     """Mirrors along one axis: v[i] becomes v[n − 1 − i]. Exact, without interpolation."""
 
     axis: ClassVar[int]
@@ -30,16 +31,17 @@ class Flip3D(Augmentation3D):
         """Draw nothing: p alone decides."""
         return ()
 
+    def join(self, fusion: Warp, rows: Tensor) -> None:
+        """Mirror the volumes."""
+        fusion.mirror(rows, self.axis)
+
     def apply(self, volumes: Tensor) -> Tensor:
         """Mirror."""
         return volumes.flip(self.axis)
 
     def matrix(self, volumes: Tensor) -> Tensor:
         """Return the mirror as a matrix, `(count, 3, 4)`."""
-        row = -1 - self.axis  # axis −1 is x, −2 is y, −3 is z
-        one = torch.eye(3, 4, dtype=volumes.dtype, device=volumes.device)
-        one[row, row], one[row, 3] = -1, volumes.shape[self.axis] - 1
-        return one.expand(len(volumes), 3, 4)
+        return mirror_matrix(volumes, self.axis, volumes.dtype).expand(len(volumes), 3, 4)
 
 
 class VFlip(Flip3D):
@@ -58,19 +60,6 @@ class DFlip(Flip3D):
     """Depth flip: along depth."""
 
     axis = -3
-
-
-class Warp3D(Augmentation3D):
-    """An operation that resamples the volume by its matrix."""
-
-    def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
-        """Return `(count, 3, 4)`, source to destination, voxel coordinates (x, y, z)."""
-        raise NotImplementedError
-
-    def apply(self, volumes: Tensor, amount: Tensor) -> Tensor:
-        """Resample: trilinear, zeros from outside the field of view."""
-        working = torch.promote_types(volumes.dtype, amount.dtype)
-        return resample(volumes, self.matrix(volumes, amount.to(working)))
 
 
 class Rotation3D(Warp3D):
@@ -95,9 +84,14 @@ class Rotation3D(Warp3D):
 
     def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
         """Return the rotation as a matrix, `(count, 3, 4)`."""
-        angles = torch.zeros(len(amount), 3, dtype=amount.dtype, device=amount.device)
-        angles[:, self.axis] = amount
-        return get_projective_transform(_centre(volumes, amount), angles, torch.ones_like(angles))
+        angle = torch.deg2rad(amount)
+        one, other = (self.axis + 1) % 3, (self.axis + 2) % 3  # the first turns to the second
+        turn = [[torch.zeros_like(angle)] * 3 for _ in range(3)]
+        turn[self.axis][self.axis] = torch.ones_like(angle)
+        turn[one][one] = turn[other][other] = angle.cos()
+        turn[other][one] = angle.sin()
+        turn[one][other] = -turn[other][one]
+        return _about_centre(volumes, torch.stack([r for row in turn for r in row], 1))
 
 
 class VRotation(Rotation3D):
@@ -143,12 +137,13 @@ class Affine(Warp3D):
 
     def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
         """Return the scaling as a matrix, `(count, 3, 4)`."""
-        scales = amount[:, None].expand(-1, 3)
-        return get_projective_transform(_centre(volumes, amount), torch.zeros_like(scales), scales)
+        unit = torch.eye(3, dtype=amount.dtype, device=amount.device).view(1, 9)
+        return _about_centre(volumes, amount[:, None] * unit)
 
 
-def _centre(volumes: Tensor, amount: Tensor) -> Tensor:
-    """Return the centre of each volume in voxel coordinates (x, y, z), `(count, 3)`."""
+def _about_centre(volumes: Tensor, linear: Tensor) -> Tensor:
+    """Return a linear map, `(count, 9)`, about the centre of the volumes, as `(count, 3, 4)`."""
     depth, height, width = sizes(volumes)
-    centre = [(width - 1) / 2, (height - 1) / 2, (depth - 1) / 2]
-    return torch.tensor(centre, dtype=amount.dtype, device=amount.device).expand(len(amount), 3)
+    centre = linear.new_tensor([(width - 1) / 2, (height - 1) / 2, (depth - 1) / 2])
+    linear = linear.view(-1, 3, 3)
+    return torch.cat((linear, (centre - linear @ centre)[:, :, None]), 2)

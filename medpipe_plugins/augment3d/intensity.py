@@ -31,9 +31,10 @@ class Noise(Augmentation3D):
     def draw_for(self, volumes: Tensor, generator: torch.Generator, **_: Any) -> Tensor:
         """Draw the noise itself, of the volumes' shape and dtype."""
         self.check(volumes)
-        return self.std * torch.randn(
+        unit = torch.randn(
             volumes.shape, generator=generator, device=generator.device, dtype=volumes.dtype
         )
+        return unit.mul_(self.std)
 
     def apply(self, volumes: Tensor, noise: Tensor) -> Tensor:
         """Add."""
@@ -76,18 +77,18 @@ class Blur(Augmentation3D):
         return torch.softmax(-0.5 * (offsets / sigma[:, None]) ** 2, 1)
 
     def apply(self, volumes: Tensor, weights: Tensor) -> Tensor:
-        """Convolve along depth, height and width in turn."""
-        count, channels = volumes.shape[:2]
+        """Convolve along depth, height and width in turn, as a sum of shifted volumes."""
         kernel = weights.shape[1]
-        weights = weights.to(volumes.dtype).repeat_interleave(channels, 0)
         before, after = kernel // 2, (kernel - 1) // 2
-        rows = volumes.reshape(1, count * channels, *volumes.shape[2:])
-        rows = F.pad(rows, (before, after) * 3, mode="replicate")
+        factors = [per_volume(factor) for factor in weights.to(volumes.dtype).unbind(1)]
+        rows = F.pad(volumes, (before, after) * 3, mode="replicate")
         for axis in (2, 3, 4):
-            shape = [len(weights), 1, 1, 1, 1]
-            shape[axis] = kernel
-            rows = F.conv3d(rows, weights.view(shape), groups=len(weights))
-        return rows.reshape(volumes.shape)
+            size = volumes.shape[axis]
+            blurred = rows.narrow(axis, 0, size) * factors[0]
+            for shift in range(1, kernel):
+                blurred.addcmul_(rows.narrow(axis, shift, size), factors[shift])
+            rows = blurred
+        return rows
 
 
 class Invert(Augmentation3D):
@@ -137,7 +138,7 @@ class ColorJitter(Augmentation3D):
 
     def apply(self, volumes: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
         """Scale brightness, then contrast about each volume's mean."""
-        brighter = (volumes * per_volume(brightness.to(volumes.dtype))).clamp(0, 1)
-        mean = brighter.mean((1, 2, 3, 4), keepdim=True)
-        contrasted = mean + per_volume(contrast.to(volumes.dtype)) * (brighter - mean)
-        return contrasted.clamp(0, 1)
+        brightness, contrast = (per_volume(t.to(volumes.dtype)) for t in (brightness, contrast))
+        brighter = (volumes * brightness).clamp_(0, 1)
+        mean = per_volume(brighter.flatten(1).mean(1))
+        return torch.addcmul((1 - contrast) * mean, brighter, contrast).clamp_(0, 1)

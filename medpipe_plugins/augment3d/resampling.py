@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
+from torch.autograd.function import once_differentiable
+
+from medpipe_plugins.augment3d.compiled import can_compile, resample_compiled, spread_compiled
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 
@@ -15,7 +20,7 @@ def resample(volumes: Tensor, matrix: Tensor) -> Tensor:
     """Move each volume's content as its matrix says, in one trilinear interpolation.
 
     The matrices of several operations, multiplied, cost no more than one of them. Differentiable
-    in both arguments.
+    in both arguments. With the extra `fast`, float32 volumes on a CPU take a fifth of the time.
 
     Args:
         volumes: `(batch, channel, depth, height, width)`. Axes of length 1 are one voxel thick.
@@ -26,26 +31,73 @@ def resample(volumes: Tensor, matrix: Tensor) -> Tensor:
     Returns:
         Volumes of the same shape and dtype; what comes from outside the field of view is 0.
     """
+    return resample_rows(volumes, matrix, torch.arange(len(volumes)))
+
+
+def resample_rows(volumes: Tensor, matrix: Tensor, rows: Tensor) -> Tensor:
+    """Return the batch with some volumes resampled, the others as they are; see `resample`.
+
+    Args:
+        volumes: `(batch, channel, depth, height, width)`.
+        matrix: One for each of `rows`, `(count, 3, 4)`.
+        rows: Which volumes, `(count,)`, rising, on the CPU.
+    """
     # Half precision cannot tell neighbouring voxels of a wide axis apart.
-    working = torch.promote_types(volumes.dtype, torch.float32)
-    grid = _sampling_grid(volumes, matrix.to(working))
-    sampled = F.grid_sample(volumes.to(working), grid, padding_mode="zeros", align_corners=False)
+    back = inverse(matrix.to(torch.promote_types(volumes.dtype, torch.float32)))
+    if can_compile(volumes) and not matrix.requires_grad and bool(back.isfinite().all()):
+        resampled: Tensor = _Compiled.apply(volumes, back, rows)  # type: ignore[no-untyped-call]
+        return resampled
+    if len(rows) == len(volumes):
+        return _by_torch(volumes, back)
+    where = rows.to(volumes.device)
+    return volumes.index_copy(0, where, _by_torch(volumes.index_select(0, where), back))
+
+
+def inverse(matrix: Tensor) -> Tensor:
+    """Return where voxels come from: the inverse of `(count, 3, 4)`, in the same form."""
+    back = torch.linalg.inv(matrix[:, :, :3])
+    return torch.cat((back, -back @ matrix[:, :, 3:]), 2)
+
+
+def _by_torch(volumes: Tensor, back: Tensor) -> Tensor:
+    grid = _sampling_grid(volumes.shape, back)
+    sampled = F.grid_sample(volumes.to(back.dtype), grid, padding_mode="zeros", align_corners=False)
     return sampled.to(volumes.dtype)
 
 
-def _sampling_grid(volumes: Tensor, matrix: Tensor) -> Tensor:
-    """Return where each voxel of the result is read, `(batch, D, H, W, 3)`, edges at −1 and 1.
+def _sampling_grid(shape: Sequence[int], back: Tensor) -> Tensor:
+    """Return where each voxel of the result is read, `(count, D, H, W, 3)`, edges at −1 and 1.
 
     A sum over the three axes by broadcasting: a third of the time of `affine_grid`'s product.
     """
-    lengths = volumes.shape[:1:-1]  # width, height, depth, as the rows of the matrix
-    size = torch.tensor(lengths, dtype=matrix.dtype, device=matrix.device)
+    lengths = tuple(shape[:1:-1])  # width, height, depth, as the rows of the matrix
+    size = torch.tensor(lengths, dtype=back.dtype, device=back.device)
     centre = (size - 1) / 2
-    back = torch.linalg.inv(matrix[:, :, :3])
-    origin = (back * (centre - matrix[:, None, :, 3])).sum(-1) - centre
+    origin = (back[:, :, :3] * centre).sum(-1) + back[:, :, 3] - centre
     grid: Tensor = (origin * 2 / size).view(-1, 1, 1, 1, 3)
     for row in (2, 1, 0):  # smallest summands first
-        offsets = torch.arange(lengths[row], device=matrix.device) - centre[row]
+        offsets = torch.arange(lengths[row], device=back.device) - centre[row]
         step = (back[:, :, row] * 2 / size).view(-1, 1, 1, 1, 3)
         grid = grid + step * offsets.view([-1 if axis == 3 - row else 1 for axis in range(5)])
     return grid
+
+
+class _Compiled(torch.autograd.Function):
+    """The compiled loop, and its transpose: it is linear in the volumes."""
+
+    @staticmethod
+    def forward(ctx: Any, volumes: Tensor, back: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(back, rows)
+        volumes = volumes.contiguous()
+        out = torch.empty_like(volumes) if len(rows) == len(volumes) else volumes.clone()
+        resample_compiled(volumes, rows, back, out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        back, rows = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        to_volumes = gradient.clone()
+        spread_compiled(gradient, rows, back, to_volumes)
+        return to_volumes, None, None

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge
+from pydantic import Field
 from torch import Tensor, nn
+
+Channels = Annotated[int, Ge(1), Field(description="channels that go out")]
+Kernel = Annotated[int, Ge(1), Field(description="odd edge length of the kernel, in voxels")]
+Stride = Annotated[int, Ge(1), Field(description="step of the kernel, in voxels")]
 
 
 class Conv3DBlock(nn.Module):
@@ -20,7 +28,7 @@ class Conv3DBlock(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, *, channels: int, kernel: int = 3, stride: int = 1
+        self, in_channels: int, *, channels: Channels, kernel: Kernel = 3, stride: Stride = 1
     ) -> None:
         super().__init__()
         self.out_channels = channels

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from medpipe_plugins.planted.problem import PlantedDataset, PlantedSettings
+from medpipe_plugins.planted.problem import Count, PlantedDataset, PlantedSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,8 +19,9 @@ CHANCE = 0.5
 
 
 class ReachSettings(PlantedSettings):
-    """Parameters of `planted-reach`: little noise."""
+    """Parameters of `planted-reach`: little noise, many volumes."""
 
+    train: Count = Field(1600, description="volumes in the training set")
     noise: float = Field(0.05, ge=0, le=1, description="standard deviation of the noise")
 
 
@@ -54,20 +55,30 @@ class Reach(PlantedDataset):
         return np.broadcast_to(plane, (size, size, size))
 
 
+class TextureSettings(PlantedSettings):
+    """Parameters of `planted-texture`: many volumes."""
+
+    train: Count = Field(1600, description="volumes in the training set")
+
+
 class Texture(PlantedDataset):
     """A pattern that alternates voxel by voxel, along the height or along the width.
 
-    Its space has a stem of 1³ voxels, whose stride 2 keeps every other voxel: all of one sign. Then
-    nothing is left that tells the classes apart.
+    Its space begins with two convolutions of 1³ voxels, whose strides are 1 or even. An even stride
+    keeps voxels of one sign alone, and nothing is left that tells the classes apart.
     """
 
     name = "planted-texture"
     title = "a texture of two voxels: an early stride destroys it"
     classes = ("along width", "along height")
-    optimum = MappingProxyType({"network/stem/stride": frozenset({"1"})})
+    optimum = MappingProxyType(
+        {f"network/{layer}/stride": frozenset({"1"}) for layer in ("stem", "second")}
+    )
+    settings_model = TextureSettings
 
     def _lost(self, genotype: Genotype) -> float:
-        return 0.0 if genotype["network/stem/stride"] == "1" else 1 - CHANCE
+        kept = all(genotype[path] == "1" for path in self.optimum)
+        return 0.0 if kept else 1 - CHANCE
 
     def _draw(self, label: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
         size = self.settings.size

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PERIOD = 6
 _NEVER = frozenset({"0"})
-_OFTEN = frozenset({"0.5", "0.8"})
+_OFTEN = frozenset({"0.5"})
 
 
 class Side(PlantedDataset):
@@ -68,7 +68,7 @@ class Intensity(PlantedDataset):
 class SymmetrySettings(PlantedSettings):
     """Parameters of `planted-symmetry`: few training volumes."""
 
-    train: Count = Field(96, description="volumes in the training set")
+    train: Count = Field(48, description="volumes in the training set")
     noise: float = Field(0.15, ge=0, le=1, description="standard deviation of the noise")
 
 

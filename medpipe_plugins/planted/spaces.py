@@ -21,27 +21,38 @@ if TYPE_CHECKING:
     from medpipe_core import Catalogue, Limit
 
 
+# A searcher that chooses blindly is right in one choice of ten.
+_OFTEN = (0.0, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+_RARELY = (0.0, 0.01, 0.02, 0.5)
+
+
 def side_space(operations: Catalogue) -> SearchSpace:
-    """Describe three flips and noise before a small network: 162 members."""
+    """Describe three flips and noise before a small network: 20,000 members."""
     return _space(operations, "planted-side", _layers("v_flip", "h_flip", "d_flip", "noise"))
 
 
 def intensity_space(operations: Catalogue) -> SearchSpace:
-    """Describe inversion, two flips and noise before a small network: 162 members."""
+    """Describe inversion, two flips and noise before a small network: 20,000 members."""
     layers = _layers("h_flip", "v_flip", "noise")
-    invert = _layer("invert", max_value=1.0)
+    invert = _layer("invert", _OFTEN, max_value=1.0)
     return _space(operations, "planted-intensity", {"invert": invert, **layers})
 
 
 def symmetry_space(operations: Catalogue) -> SearchSpace:
-    """Describe three flips and noise before a small network: 162 members."""
-    layers = _layers("v_flip", "h_flip", "d_flip", "noise")
+    """Describe three flips and noise before a small network: 512 members."""
+    layers = _layers("v_flip", "h_flip", "d_flip", "noise", probabilities=_RARELY)
     return _space(operations, "planted-symmetry", layers, channels=16)
 
 
 def reach_space(operations: Catalogue) -> SearchSpace:
-    """Describe one layer of kernel 3, 5 or 7 between convolutions of one voxel: 54 members."""
-    kernels = {f"mbconv_k{k}_e3": _block("mbconv3d", kernel=k, expansion=3) for k in (3, 5, 7)}
+    """Describe one layer with a kernel between convolutions of one voxel: 1,800 members.
+
+    Of its nine candidates one has kernel 7.
+    """
+    kernels = {
+        f"mbconv_k{k}_e{e}": _block("mbconv3d", kernel=k, expansion=e)
+        for k, e in (*((k, e) for k in (3, 5) for e in (1, 2, 3, 4)), (7, 3))
+    }
     network = {
         "stem": _block("conv3d", channels=4, kernel=1),
         "layer": OperationChoice(kernels),
@@ -53,24 +64,29 @@ def reach_space(operations: Catalogue) -> SearchSpace:
 
 
 def texture_space(operations: Catalogue) -> SearchSpace:
-    """Describe two strides, one of which is 2, around a layer of kernel 3: 27 members."""
-    stride = ValueChoice(1, 2)
+    """Describe two early strides and a late one around a layer of kernel 3: 3,100 members.
+
+    At least one of the three is above 1.
+    """
     network = {
-        "stem": _block("conv3d", channels=4, kernel=1, stride=stride),
+        "stem": _block("conv3d", channels=4, kernel=1, stride=ValueChoice(1, 2, 4, 6)),
+        "second": _block("conv3d", channels=4, kernel=1, stride=ValueChoice(1, 2, 4, 6)),
         "layer": _block("mbconv3d", kernel=3, expansion=3),
-        "down": _block("conv3d", channels=8, kernel=3, stride=stride),
+        "down": _block("conv3d", channels=8, kernel=3, stride=ValueChoice(1, 2)),
     }
-    somewhere = forbid({"stem/stride": [1], "down/stride": [1]})
+    somewhere = forbid({"stem/stride": [1], "second/stride": [1], "down/stride": [1]})
     layers = _layers("h_flip", "d_flip")
     return _space(operations, "planted-texture", layers, network, constraints=[somewhere])
 
 
 def synergy_space(operations: Catalogue) -> SearchSpace:
-    """Describe a flip or a blur before a layer that sees volumes or planes: 4 members."""
-    either = {
-        "flip": Operation("augmentation", "h_flip", {"p": 0.5}),
-        "blur": Operation("augmentation", "blur", {"p": 1.0, "kernel": 2}),
+    """Describe one of six flips or a coarsening before a layer of volumes or planes: 14 members."""
+    flips = {
+        f"{name}_{p}": Operation("augmentation", name, {"p": p})
+        for name in ("h_flip", "d_flip")
+        for p in (0.4, 0.5, 0.6)
     }
+    either = {**flips, "coarse": Operation("augmentation", "planted-coarse", {"p": 1.0})}
     network = {
         "layer": OperationChoice(
             {
@@ -120,11 +136,10 @@ def _block(name: str, **parameters: Any) -> Operation:
     return Operation("block", name, parameters)
 
 
-def _layer(name: str, **fixed: Any) -> Operation:
-    """Describe an augmentation with the paper's probabilities."""
-    p = ValueChoice(0.0, 0.5, 0.8)
+def _layer(name: str, probabilities: Iterable[float], **fixed: Any) -> Operation:
+    p = ValueChoice(*probabilities)
     return Operation("augmentation", name, {**fixed, "p": p}, neutral={"p": 0.0})
 
 
-def _layers(*names: str) -> dict[str, Mutable]:
-    return {name: _layer(name) for name in names}
+def _layers(*names: str, probabilities: Iterable[float] = _OFTEN) -> dict[str, Mutable]:
+    return {name: _layer(name, probabilities) for name in names}

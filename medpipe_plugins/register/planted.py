@@ -18,7 +18,11 @@ _PROBLEMS = {
         "few samples, flips along all axes help",
     ),
     "reach": ("architecture:Reach", "architecture:ReachSettings", "only kernel 7 is large enough"),
-    "texture": ("architecture:Texture", "problem:PlantedSettings", "an early stride destroys it"),
+    "texture": (
+        "architecture:Texture",
+        "architecture:TextureSettings",
+        "an early stride destroys it",
+    ),
     "synergy": (
         "synergy:Synergy",
         "synergy:SynergySettings",
@@ -43,6 +47,12 @@ def medpipe_register(registry: Registrar) -> None:
         registry.register(
             "space", name, f"{room}.spaces:{problem}_space", summary=f"of the dataset {name}"
         )
+    registry.register(
+        "augmentation",
+        "planted-coarse",
+        f"{room}.coarse:Coarse",
+        summary="an average over two voxels, for planted-synergy",
+    )
     registry.register(
         "block",
         "planted-plane",

@@ -57,8 +57,8 @@ def test_the_augmentation_that_made_values_that_are_not_finite_is_named(
     failed = [step for step in journal.of("search-step") if "failed" in step]
     assert failed
     assert {step["failed"] for step in failed} == {
-        "the loss or its gradient is not finite: augmentation 'breaks' (broken) made values that "
-        "are not finite"
+        "the loss or its gradient is not finite: augmentation 'breaks' of shelf 1.0 (broken) made "
+        "values that are not finite"
     }
     assert {step["choices"]["broken/p"] for step in failed} == {"0.5"}
 

@@ -14,7 +14,7 @@ import pytest
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[2]
 GOOD = (
-    "Gamma", "Mirror", "Conv", "Network", "GoodSpace", "Climber", "Blobs", "Light",
+    "Gamma", "Mirror", "Scale", "Conv", "Network", "GoodSpace", "Climber", "Blobs", "Light",
 )  # fmt: skip
 
 # Class with the bug, what is wrong with it, the test that must fail, words of its message.
@@ -48,6 +48,14 @@ AUGMENTATION = [
     ("Counting", "counts its calls", "nothing_is_kept_between_calls", "in self"),
     ("Viewing", "needs contiguous memory", "memory_layout_does_not_matter", "use reshape"),
     ("NeedsArgument", "needs an argument", "it_is_made_without_arguments", "a default"),
+    ("OtherJoin", "does something else when fused", "joining_a_fusion_does_what_apply_does",
+     "say the same"),
+    ("JoinsAll", "touches all volumes when fused", "joining_a_fusion_does_what_apply_does",
+     "not handed the rows of"),
+    ("NotLinear", "is fused though not linear",
+     "a_fused_operation_is_linear_and_draws_from_the_shape_alone", "not linear"),
+    ("LooksAtVolumes", "is fused though it draws from the content",
+     "a_fused_operation_is_linear_and_draws_from_the_shape_alone", "from their shape alone"),
 ]  # fmt: skip
 BLOCK = [
     ("LyingChannels", "`out_channels` lies", "it_says_how_many_channels_it_gives", "3 channels"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from medpipe_core import Augmentation, ValueChoice
+from medpipe_core import Augmentation, Fusion, ValueChoice
 from medpipe_core.testing import AugmentationContract
 
 
@@ -145,6 +145,60 @@ class NeedsArgument(Gamma):
         self.strength = strength
 
 
+class Multiplied(Fusion):
+    """Multiplies each volume by one number."""
+
+    def __init__(self, volumes):
+        super().__init__(volumes)
+        self.factor = torch.ones(len(volumes), dtype=volumes.dtype)
+
+    def result(self):
+        return self.volumes * per_volume(self.factor, self.volumes)
+
+
+class Scale(Augmentation):
+    fusion = Multiplied
+
+    def draw(self, count, generator):
+        return 0.5 + torch.rand(count, generator=generator)
+
+    def join(self, fusion, rows, factor):
+        fusion.factor[rows] *= factor
+
+    def apply(self, volumes, factor):
+        return volumes * per_volume(factor, volumes)
+
+
+class OtherJoin(Scale):
+    def join(self, fusion, rows, factor):
+        fusion.factor[rows] /= factor
+
+
+class JoinsAll(Scale):
+    def join(self, fusion, rows, factor):
+        fusion.factor *= factor.mean()
+
+    def apply(self, volumes, factor):
+        return volumes * factor.mean()
+
+
+class Squared(Multiplied):
+    def result(self):
+        return super().result() * self.volumes
+
+
+class NotLinear(Scale):
+    fusion = Squared
+
+    def apply(self, volumes, factor):
+        return super().apply(volumes, factor) * volumes
+
+
+class LooksAtVolumes(Scale):
+    def draw_for(self, volumes, generator):
+        return volumes.flatten(1).mean(1) + torch.rand(len(volumes), generator=generator)
+
+
 class TestGamma(AugmentationContract):
     operation = Gamma
 
@@ -241,3 +295,23 @@ class TestViewing(AugmentationContract):
 
 class TestNeedsArgument(AugmentationContract):
     operation = NeedsArgument
+
+
+class TestScale(AugmentationContract):
+    operation = Scale
+
+
+class TestOtherJoin(AugmentationContract):
+    operation = OtherJoin
+
+
+class TestJoinsAll(AugmentationContract):
+    operation = JoinsAll
+
+
+class TestNotLinear(AugmentationContract):
+    operation = NotLinear
+
+
+class TestLooksAtVolumes(AugmentationContract):
+    operation = LooksAtVolumes

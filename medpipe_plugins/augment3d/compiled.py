@@ -1,0 +1,92 @@
+"""Resampling and erasing on a CPU, compiled by numba where it is there.
+
+numba is the extra `medpipe[fast]`; without it torch's own operators are used.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from medpipe_plugins.augment3d.kernels import kernels
+from medpipe_plugins.blocks3d.weight_gradient import has_numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+# Voxels below which a second thread costs more than it saves.
+_WORTH_A_THREAD = 200_000
+
+
+def can_compile(volumes: Tensor) -> bool:
+    """Say whether the compiled loops take these volumes."""
+    return volumes.device.type == "cpu" and volumes.dtype == torch.float32 and has_numba()
+
+
+def resample_compiled(volumes: Tensor, rows: Tensor, back: Tensor, out: Tensor) -> None:
+    """Write some volumes, resampled, into `out`; trilinear, zeros from outside.
+
+    The result does not depend on the number of threads.
+
+    Args:
+        volumes: `(batch, channel, depth, height, width)`, contiguous float32 on the CPU.
+        rows: Which volumes, `(count,)`.
+        back: Where each voxel comes from, `(count, 3, 4)`, destination to source in voxel
+            coordinates (x, y, z); finite.
+        out: Like `volumes`; only `rows` are written.
+    """
+    planes = len(rows) * volumes.shape[2]
+    _in_threads(kernels().resample, _arrays(volumes, rows, back, out), planes)
+
+
+def spread_compiled(gradient: Tensor, rows: Tensor, back: Tensor, out: Tensor) -> None:
+    """Write the gradient by the volumes into `out`: the transpose of `resample_compiled`.
+
+    Args:
+        gradient: By the result, `(batch, channel, depth, height, width)`, contiguous float32.
+        rows: Which volumes were resampled, `(count,)`.
+        back: As they were, `(count, 3, 4)`.
+        out: Like `gradient`; only `rows` are written.
+    """
+    _in_threads(kernels().spread, _arrays(gradient, rows, back, out), len(rows))
+
+
+def erase_compiled(
+    volumes: Tensor, rows: Tensor, back: Tensor, start: Tensor, stop: Tensor
+) -> None:
+    """Erase a box in some volumes, in place; the box lies where a matrix has moved it.
+
+    Args:
+        volumes: `(batch, channel, depth, height, width)`, contiguous float32 on the CPU.
+        rows: Which volumes, `(count,)`.
+        back: From a voxel to the coordinates (x, y, z) in which the box is stated, `(count, 3, 4)`.
+        start: First voxel of each box, `(count, 3)`.
+        stop: The voxel after its last, `(count, 3)`.
+    """
+    kernels().erase(*_arrays(volumes, rows, back, start, stop))
+
+
+def _in_threads(loop: Callable[..., None], arguments: tuple[Any, ...], parts: int) -> None:
+    """Run a loop over parts that write to different places, a share of them in each thread."""
+    volumes, rows = arguments[:2]
+    voxels = len(rows) * volumes[0].size
+    threads = min(torch.get_num_threads(), voxels // _WORTH_A_THREAD, parts)
+    if threads < 2:
+        loop(*arguments, 0, parts)
+        return
+    bounds = [parts * n // threads for n in range(threads + 1)]
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(loop, *arguments, *bounds[n : n + 2]) for n in range(1, threads)]
+        loop(*arguments, *bounds[:2])
+        for other in others:
+            other.result()
+
+
+def _arrays(volumes: Tensor, rows: Tensor, *others: Tensor) -> tuple[Any, ...]:
+    """Return arrays on the same memory, numbers that say where in float64."""
+    where = (t if t.ndim == 5 else t.to(torch.float64).contiguous() for t in others)
+    return tuple(t.detach().numpy() for t in (volumes, rows.contiguous(), *where))

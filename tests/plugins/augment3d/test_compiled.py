@@ -1,0 +1,159 @@
+"""The compiled loops do what torch's operators do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from medpipe_plugins.augment3d import Affine, DRotation, HRotation, VRotation, compiled, resample
+from medpipe_plugins.augment3d.resampling import inverse, resample_rows
+from medpipe_plugins.augment3d.warp import Warp
+
+SHAPES = [(3, 1, 9, 10, 11), (3, 2, 1, 8, 7), (3, 2, 6, 1, 5), (3, 1, 4, 6, 1), (3, 1, 2, 70, 90)]
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def volumes(*shape):
+    return torch.rand(*shape, generator=generator(1))
+
+
+def matrices(volumes):
+    """Return turns and scalings about all axes, and a map that is no rotation."""
+    warp, count = Warp(volumes), len(volumes)
+    for operation, low, high in (
+        (VRotation(), -180, 180),
+        (HRotation(), -40, 40),
+        (DRotation(), -40, 40),
+        (Affine(), 0.3, 2.5),
+    ):
+        amount = low + (high - low) * torch.rand(count, generator=generator(2))
+        warp.move(torch.arange(count), operation.matrix(volumes, amount))
+    matrix = warp._matrix
+    return matrix + 0.1 * (torch.rand(count, 3, 4, generator=generator(3)) - 0.5)
+
+
+@pytest.fixture
+def by_torch(monkeypatch):
+    """Return a function that runs another without the compiled loops."""
+
+    def run(function, *arguments):
+        with monkeypatch.context() as patch:
+            for module in ("resampling", "warp"):
+                path = f"medpipe_plugins.augment3d.{module}.can_compile"
+                patch.setattr(path, lambda volumes: False)
+            return function(*arguments)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _needs_numba():
+    pytest.importorskip("numba")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_resampling_agrees_with_torch(shape, by_torch):
+    batch = volumes(*shape)
+    matrix = matrices(batch)
+    assert compiled.can_compile(batch)
+    found, expected = resample(batch, matrix), by_torch(resample, batch, matrix)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=5e-5)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.5, -1.0, 1.0, 3.0, 40.0, 1e6, 1e30])
+def test_shifts_agree_with_torch_also_beyond_the_border(offset, by_torch):
+    batch = volumes(1, 1, 5, 6, 7)
+    for axis in range(3):
+        matrix = torch.eye(3, 4)[None].clone()
+        matrix[0, axis, 3] = offset
+        expected = by_torch(resample, batch, matrix)
+        torch.testing.assert_close(resample(batch, matrix), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("operation", [VRotation(), HRotation(), DRotation()])
+@pytest.mark.parametrize("mirrored", [(), (-1,), (-2,), (-3,), (-1, -3)])
+def test_turns_about_one_axis_agree_with_torch(operation, mirrored, by_torch):
+    batch = volumes(4, 2, 8, 9, 10)
+
+    def turned():
+        warp, rows = Warp(batch), torch.arange(4)
+        warp.move(rows, operation.matrix(batch, torch.tensor([0.0, -15.0, 30.0, 170.0])))
+        for axis in mirrored:
+            warp.mirror(rows, axis)
+        return warp.result()
+
+    torch.testing.assert_close(turned(), by_torch(turned), rtol=1e-4, atol=2e-5)
+
+
+def test_other_rows_keep_their_bits_and_the_input_its_own():
+    batch = volumes(5, 2, 6, 7, 8)
+    before, rows = batch.clone(), torch.tensor([1, 4])
+    after = resample_rows(batch, matrices(batch)[rows], rows)
+    assert torch.equal(after[[0, 2, 3]], before[[0, 2, 3]])
+    assert torch.equal(after[rows], resample(batch, matrices(batch))[rows])
+    assert torch.equal(batch, before)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_gradient_by_the_volumes_agrees_with_torch(shape, by_torch):
+    batch, rows = volumes(*shape), torch.tensor([0, 2])
+    matrix = matrices(batch)[rows]
+    weights = torch.rand(batch.shape, generator=generator(4))
+
+    def gradient():
+        leaf = batch.clone().requires_grad_()
+        return torch.autograd.grad((resample_rows(leaf, matrix, rows) * weights).sum(), leaf)[0]
+
+    torch.testing.assert_close(gradient(), by_torch(gradient), rtol=1e-4, atol=2e-4)
+
+
+def test_the_number_of_threads_changes_no_bit():
+    batch = volumes(2, 1, 40, 80, 90)
+    matrix = matrices(batch)
+    threads = torch.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            leaf = batch.clone().requires_grad_()
+            result = resample(leaf, matrix)
+            results.append((result.detach(), *torch.autograd.grad(result.square().sum(), leaf)))
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        assert all(map(torch.equal, results[0], other))
+
+
+def test_a_matrix_of_no_numbers_is_left_to_torch():
+    batch = volumes(1, 1, 4, 5, 6)
+    matrix = torch.eye(3, 4)[None].clone()
+    matrix[0, 0, 3] = torch.nan
+    assert resample(batch, matrix).shape == batch.shape
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_erasing_agrees_with_torch(shape, by_torch):
+    batch = volumes(*shape)
+    size = torch.tensor(shape[:1:-1], dtype=torch.float32)
+    start = (torch.rand(2, 3, generator=generator(5)) * size).floor()
+    stop = torch.minimum(start + 1 + (size / 3).floor(), size)
+
+    def erased():
+        warp, rows = Warp(batch), torch.tensor([0, 2])
+        warp.erase(rows, start, stop)
+        warp._compose(rows, matrices(batch)[rows])  # moves the boxes alone
+        return warp.result()
+
+    found = erased()
+    torch.testing.assert_close(found, by_torch(erased), rtol=1e-4, atol=1e-5)
+    assert torch.equal(found[1], batch[1])
+
+
+def test_the_inverse_is_that_of_the_square_matrix():
+    matrix = matrices(volumes(3, 1, 5, 6, 7)).double()
+    last = torch.tensor([0, 0, 0, 1.0]).double().expand(3, 1, 4)
+    expected = torch.linalg.inv(torch.cat((matrix, last), 1))[:, :3]
+    torch.testing.assert_close(inverse(matrix), expected)
