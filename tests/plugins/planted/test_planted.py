@@ -175,5 +175,9 @@ class TestReachSpace(SpaceContract):
     space = staticmethod(lambda: space("reach"))
 
 
+class TestTextureSpace(SpaceContract):
+    space = staticmethod(lambda: space("texture"))
+
+
 class TestSynergySpace(SpaceContract):
     space = staticmethod(lambda: space("synergy"))
