@@ -14,7 +14,7 @@ from medpipe_core.testing import (
 )
 from medpipe_plugins.planted.coarse import Coarse
 from medpipe_plugins.planted.plane import PlaneConv
-from medpipe_plugins.planted.problem import PlantedError, majority_belief
+from medpipe_plugins.planted.problem import majority_belief
 
 REGISTRY = mp.load_plugins()
 SIZES = {
@@ -64,12 +64,8 @@ def test_spaces_have_the_size_that_the_guide_says(problem):
 @pytest.mark.parametrize("other", PROBLEMS)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_only_genotypes_of_the_problem_s_own_space_have_a_regret(problem, other):
-    genotype = space(other).sample(seed=0)
-    if other == problem:
-        assert dataset(problem).regret(genotype) >= 0
-        return
-    with pytest.raises(PlantedError, match=rf"planted-{problem}: .*'planted-{other}'.* dataset="):
-        dataset(problem).regret(genotype)
+    regret = dataset(problem).regret(space(other).sample(seed=0))
+    assert (regret is None) == (other != problem)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
