@@ -99,8 +99,8 @@ class PlantedDataset(ABC):
         # Other spaces may have choices of the same paths that mean something else.
         if genotype.space != self.name:
             raise PlantedError(
-                f"{self.name}: the genotype is of space {genotype.space!r}; the regret is known for "
-                f"genotypes of space {self.name}, so run dataset={self.name} space={self.name}"
+                f"{self.name}: the genotype is of space {genotype.space!r}; the regret is known "
+                f"for genotypes of space {self.name}, so run dataset={self.name} space={self.name}"
             )
         return self._lost(genotype)
 

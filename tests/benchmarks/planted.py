@@ -1,6 +1,7 @@
 """Planted problems by brute force: networks trained with the right answer and with each wrong one.
 
-    python tests/benchmarks/planted.py [--json] [--problem side …] [--seeds 3] [--epochs 30] [--others 5]
+    python tests/benchmarks/planted.py [--json] [--problem side …] [--seeds 3] [--epochs 30]
+        [--others 5]
 
 Every planted choice in turn takes each key that is not right, everything else being right; the
 networks are trained from fresh weights and tested on clean volumes. `stated` is one minus the
