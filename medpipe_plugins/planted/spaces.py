@@ -81,13 +81,13 @@ def texture_space(operations: Catalogue) -> SearchSpace:
 
 
 def synergy_space(operations: Catalogue) -> SearchSpace:
-    """Describe one of six flips or a coarsening before a layer of volumes or planes: 14 members."""
+    """Describe one of six flips or an exchange before a layer of volumes or planes: 14 members."""
     flips = {
         f"{name}_{p}": Operation("augmentation", name, {"p": p})
         for name in ("h_flip", "d_flip")
         for p in (0.4, 0.5, 0.6)
     }
-    either = {**flips, "coarse": Operation("augmentation", "planted-coarse", {"p": 1.0})}
+    either = {**flips, "exchange": Operation("augmentation", "planted-exchange", {"p": 0.5})}
     network = {
         "layer": OperationChoice(
             {

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
 import medpipe_core as mp
 from medpipe_core.testing import (
@@ -12,7 +13,7 @@ from medpipe_core.testing import (
     DatasetContract,
     SpaceContract,
 )
-from medpipe_plugins.planted.coarse import Coarse
+from medpipe_plugins.planted.exchange import Exchange
 from medpipe_plugins.planted.plane import PlaneConv
 from medpipe_plugins.planted.problem import majority_belief
 
@@ -107,6 +108,15 @@ def test_an_early_stride_leaves_nothing_of_the_texture():
     assert all(volume.min() == volume.max() for volume in seen)
 
 
+def test_an_exchange_turns_one_texture_into_the_other_and_keeps_the_wave():
+    up = torch.tensor([1.0, -1.0]).repeat(6)
+    at = torch.arange(12)
+    wave = torch.cos(2 * torch.pi * (at[:, None, None] + at) / 6).expand(12, 12, 12)
+    high, wide = up[:, None].expand(12, 12, 12), up.expand(12, 12, 12)
+    changed = Exchange().apply((0.5 + wave + high)[None, None])
+    assert torch.allclose(changed[0, 0], 0.5 + wave + wide, atol=1e-5)
+
+
 def test_no_plane_of_the_synergy_tells_the_certain_class():
     """Within a plane the wave is the same cosine for both classes, of random phase."""
     data = dataset("synergy", noise=0.0, train=400, reliable=0.5)
@@ -117,8 +127,8 @@ def test_no_plane_of_the_synergy_tells_the_certain_class():
     assert np.abs(means[0] - means[1]).max() < 0.1 * max(mean.max() for mean in means)
 
 
-class TestCoarse(AugmentationContract):
-    operation = Coarse
+class TestExchange(AugmentationContract):
+    operation = Exchange
     random = False
 
 
