@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medpipe_core.errors import MedpipeError, did_you_mean
+    from medpipe_core.errors import MedpipeError, MissingExtraError, did_you_mean
     from medpipe_core.plugins import Registered, Registrar, Registry, hookimpl, load_plugins
     from medpipe_core.runner import RunResult, run
     from medpipe_core.search import Outcome, Searcher
@@ -61,6 +61,7 @@ __all__ = [
     "Group",
     "Limit",
     "MedpipeError",
+    "MissingExtraError",
     "Mutable",
     "Operation",
     "OperationChoice",
@@ -96,7 +97,7 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "errors": ("MedpipeError", "did_you_mean"),
+    "errors": ("MedpipeError", "MissingExtraError", "did_you_mean"),
     "plugins": ("Registered", "Registrar", "Registry", "hookimpl", "load_plugins"),
     "runner": ("RunResult", "run"),
     "search": ("Outcome", "Searcher"),

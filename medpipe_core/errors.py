@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +17,29 @@ class MedpipeError(Exception):
     Its text is meant for the person at the keyboard: what was asked, what was found, what is
     near, and what to do.
     """
+
+
+class MissingExtraError(MedpipeError):
+    """An optional package is asked for and not installed; the text says how to install it."""
+
+
+def place_of(error: BaseException) -> str:
+    """Return where outside of medpipe an error came up, as ` (at file:line)`, or an empty text.
+
+    It is the innermost frame of the package that was entered first, not where a library that this
+    package calls raised.
+    """
+    package = place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        top = frame.f_globals.get("__name__", "").partition(".")[0]
+        if top in _MACHINERY or (package and top != package):
+            continue
+        package, place = top, f" (at {frame.f_code.co_filename}:{line})"
+    return place
+
+
+# Frames of these are how somebody's code was reached, or what it called.
+_MACHINERY = frozenset({"medpipe_core", "pluggy", *sys.stdlib_module_names})
 
 
 def nearest(word: str, names: Iterable[str], *, limit: int = 3) -> list[str]:

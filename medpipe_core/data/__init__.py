@@ -2,12 +2,27 @@
 
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.data.checking import (
+    check_card,
+    check_development,
+    check_sealed,
+    check_volumes,
+    shared_patients,
+)
 from medpipe_core.data.dataset import (
     Dataset,
     Development,
     KnownAnswer,
     SealedTest,
     TestSetError,
+)
+from medpipe_core.data.npz import (
+    DATA_FOLDER_VARIABLE,
+    data_file,
+    data_folder,
+    npy_header,
+    npz_shape,
+    read_npz,
 )
 from medpipe_core.data.splits import halves, split
 from medpipe_core.data.volumes import (
@@ -23,6 +38,7 @@ if TYPE_CHECKING:
     from medpipe_core.data.batches import Batch, Batches, ordered_batches
 
 __all__ = [
+    "DATA_FOLDER_VARIABLE",
     "Batch",
     "Batches",
     "DataError",
@@ -34,10 +50,20 @@ __all__ = [
     "SealedTest",
     "TestSetError",
     "blank",
+    "check_card",
+    "check_development",
+    "check_sealed",
+    "check_volumes",
+    "data_file",
+    "data_folder",
     "describe",
     "halves",
+    "npy_header",
+    "npz_shape",
     "ordered_batches",
     "overlap",
+    "read_npz",
+    "shared_patients",
     "split",
 ]
 

@@ -51,8 +51,17 @@ def split(
         Sorted positions of the two parts.
 
     Raises:
-        DataError: There are fewer than two patients.
+        DataError: There are fewer than two patients, or the share is not between 0 and 1.
+
+    Example:
+        >>> import numpy as np
+        >>> labels, patients = np.array([0, 0, 1, 1]), np.array(["a", "b", "c", "d"])
+        >>> test, rest = split(labels, patients, share=0.5, seed=0)
+        >>> len(test), len(rest)
+        (2, 2)
     """
+    if not 0 < share < 1:
+        raise DataError(f"share={share}: the share of the first part is above 0 and below 1")
     patients = _patients(labels, groups)
     if len(patients) < 2:
         raise DataError(f"cannot split {len(labels)} volumes of {len(patients)} patient in two")

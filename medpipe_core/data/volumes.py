@@ -53,10 +53,14 @@ class DatasetCard:
 class LabelledVolumes:
     """Volumes with their labels.
 
+    Floating-point volumes of another width become float32, whole labels of another width int64;
+    what would change by that is refused.
+
     Attributes:
         volumes: `(count, channel, *space)`, uint8 in [0, 255] or float32 in [0, 1].
         labels: `(count,)`, int64, from 0.
-        groups: `(count,)` patient of each volume, or None where every volume is a patient.
+        groups: `(count,)`, the patient of each volume, a whole number or a text; or None where
+            every volume is a patient.
 
     Raises:
         DataError: Shapes or types do not fit.
@@ -67,20 +71,11 @@ class LabelledVolumes:
     groups: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
-        if self.volumes.ndim < 3 or self.volumes.dtype not in (np.uint8, np.float32):
-            raise DataError(
-                "volumes must be (count, channel, *space) of uint8 or float32, but are "
-                f"{self.volumes.shape} of {self.volumes.dtype}"
-            )
-        if self.labels.shape != (len(self.volumes),) or self.labels.dtype != np.int64:
-            raise DataError(
-                f"labels must be ({len(self.volumes)},) of int64, but are {self.labels.shape} of "
-                f"{self.labels.dtype}"
-            )
-        if len(self.labels) and self.labels.min() < 0:
-            raise DataError(f"labels count from 0, but the least is {self.labels.min()}")
-        if self.groups is not None and self.groups.shape != self.labels.shape:
-            raise DataError(f"groups must be {self.labels.shape}, but are {self.groups.shape}")
+        volumes = _volumes(np.asarray(self.volumes))
+        labels = _labels(np.asarray(self.labels), len(volumes))
+        groups = None if self.groups is None else _groups(self.groups, len(volumes))
+        for name, array in (("volumes", volumes), ("labels", labels), ("groups", groups)):
+            object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -100,6 +95,39 @@ class LabelledVolumes:
             np.concatenate((self.labels, other.labels)),
             groups,
         )
+
+
+def _volumes(volumes: NDArray[Any]) -> NDArray[Any]:
+    floating = volumes.dtype.kind == "f"
+    if volumes.ndim < 3 or not (floating or volumes.dtype == np.uint8):
+        raise DataError(
+            "volumes must be (count, channel, *space) of uint8, 0 to 255, or floating-point in "
+            f"[0, 1], but are {volumes.shape} of {volumes.dtype}. A set without a channel axis "
+            "gets one by volumes[:, None]; other intensities have to be scaled"
+        )
+    return volumes.astype(np.float32, copy=False) if floating else volumes
+
+
+def _labels(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
+    if labels.shape != (count,) or labels.dtype.kind not in "iub":
+        raise DataError(
+            f"labels must be ({count},) of whole numbers, but are {labels.shape} of {labels.dtype}"
+        )
+    if len(labels) and labels.min() < 0:
+        raise DataError(f"labels count from 0, but the least is {labels.min()}")
+    return labels.astype(np.int64, copy=False)
+
+
+def _groups(groups: Any, count: int) -> NDArray[Any]:
+    array = np.asarray(groups)
+    if array.dtype.kind == "O" and len({type(name) for name in array.ravel()}) == 1:
+        array = np.array(array.tolist())  # of texts, as tables have them
+    if array.shape != (count,) or array.dtype.kind not in "iuUS":
+        raise DataError(
+            f"groups must be ({count},) of whole numbers or texts, one patient for each volume, "
+            f"but are {array.shape} of {array.dtype}"
+        )
+    return array
 
 
 def describe(data: LabelledVolumes, classes: Sequence[str]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from medpipe_core.plugins.errors import (
     UnknownNameError,
 )
 from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP, hookimpl
+from medpipe_core.plugins.importing import import_all
 from medpipe_core.plugins.listing import Parameter, list_parameters
 from medpipe_core.plugins.loader import load_plugins
+from medpipe_core.plugins.named import broken_files, not_there
 from medpipe_core.plugins.registered import REGISTRY, Registered
 from medpipe_core.plugins.registry import KINDS, PluginRecord, Registrar, Registry
 
@@ -27,7 +29,10 @@ __all__ = [
     "Registrar",
     "Registry",
     "UnknownNameError",
+    "broken_files",
     "hookimpl",
+    "import_all",
     "list_parameters",
     "load_plugins",
+    "not_there",
 ]

@@ -12,6 +12,7 @@ from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP, PROJECT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+FILE = "file:"  # what the distribution of a plugin that is a file begins with
 ANY_VERSION = ENTRY_POINT_GROUP.rpartition(".v")[0] + ".v"
 
 
@@ -35,7 +36,7 @@ class Candidate(NamedTuple):
     @property
     def is_file(self) -> bool:
         """Whether it is a file that was asked for, not an installed plugin."""
-        return self.distribution.startswith("file:")
+        return self.distribution.startswith(FILE)
 
 
 def installed() -> list[Candidate]:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from medpipe_core.errors import MedpipeError, place_of
+from medpipe_core.plugins.defaults import wrong_defaults
 from medpipe_core.plugins.errors import PluginError
-from medpipe_core.plugins.parameters import check, model_of
+from medpipe_core.plugins.parameters import check, keywords_of, model_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Entry:
         """Return the model of its parameters: the registered one, or one from its signature.
 
         Raises:
-            PluginError: The model or the factory cannot be imported, or its signature not read.
+            PluginError: The model or the factory cannot be imported, its signature cannot be read,
+                or has defaults that its annotations refuse.
         """
         return self._model
 
@@ -78,6 +81,32 @@ class Entry:
         # The factory knows its own defaults; a copy of one may not be the same object.
         return {k: value for k, value in checked if k in checked.model_fields_set}
 
+    def takes(self, names: Iterable[str]) -> frozenset[str]:
+        """Return which of these keyword arguments its factory takes, as settings or beside them.
+
+        A registered model need not hold what the framework hands over: a keyword that stands by
+        its name in the factory's signature counts, too. `**settings` takes what the model has.
+        """
+        asked = frozenset(names)
+        found = asked & set(self.parameters().model_fields)
+        return found if found == asked else found | (asked & keywords_of(self.load()))
+
+    def make(self, *args: Any, **arguments: Any) -> Any:
+        """Call the factory with arguments that were checked.
+
+        Raises:
+            PluginError: The factory cannot be imported, or raised an error of its own.
+        """
+        factory = self.load()
+        try:
+            return factory(*args, **arguments)
+        except MedpipeError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"{self.who} could not be made: {type(error).__name__}: {error}{place_of(error)}"
+            ) from error
+
     @cached_property
     def _model(self) -> type[BaseModel]:
         if self._parameters is None:
@@ -90,13 +119,20 @@ class Entry:
     def _model_of_signature(self) -> type[BaseModel]:
         factory = self.load()
         try:
-            return model_of(factory, f"Parameters of {self.name}")
+            model = model_of(factory, f"Parameters of {self.name}")
         except Exception as error:
             raise PluginError(
                 f"{self.who}: parameters cannot be read from the signature of its factory "
                 f"({type(error).__name__}: {error}); its author has to register a pydantic model "
                 "with parameters="
             ) from error
+        wrong = wrong_defaults(model)
+        if wrong:
+            raise PluginError(
+                f"{self.who}: the signature of its factory has defaults that its annotations "
+                f"refuse: {'; '.join(wrong)}; its author has to mend one or the other"
+            )
+        return model
 
     def _resolve(self, target: Any) -> Any:
         if not isinstance(target, str):
@@ -105,7 +141,7 @@ class Entry:
             return pkgutil.resolve_name(target)
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"{self.who}: {target!r} cannot be imported ({type(error).__name__}: {error}); "
-                f"reinstall or update {self.distribution}, or disable it "
+                f"{self.who}: {target!r} cannot be imported ({type(error).__name__}: {error}"
+                f"{place_of(error)}); reinstall or update {self.distribution}, or disable it "
                 f"(plugins.disable=[{self.entry_point}])"
             ) from error

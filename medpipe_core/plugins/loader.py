@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import traceback
 import types
 import zlib
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from medpipe_core.plugins.discovery import Candidate, installed, normal
+from medpipe_core.errors import place_of
+from medpipe_core.plugins.discovery import FILE, Candidate, installed, normal
 from medpipe_core.plugins.errors import PluginError
 from medpipe_core.plugins.hooks import PROJECT, Hooks
 from medpipe_core.plugins.registry import PluginRecord, Registrar, Registry
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from medpipe_core.plugins.entry import Entry
-
-# Frames of these modules are how a plugin was reached, not where it failed.
-_MACHINERY = ("importlib", "pluggy", "medpipe_core.plugins")
 
 
 def load_plugins(
@@ -107,7 +104,7 @@ def _from_file(path: str | Path) -> Candidate:
             raise
         return module
 
-    return Candidate(path.stem, f"file:{path.name}", "-", str(path), load)
+    return Candidate(path.stem, f"{FILE}{path.name}", "-", str(path), load)
 
 
 def _is_off(candidate: Candidate, off: list[str]) -> bool:
@@ -159,22 +156,12 @@ def _failure(candidate: Candidate, error: BaseException) -> str:
     if isinstance(error, PluginError):
         what = str(error)
     else:
-        what = f"{type(error).__name__}: {error}{_place(error)}"
+        what = f"{type(error).__name__}: {error}{place_of(error)}"
     return (
         f"plugin {candidate.name!r} ({candidate.target}) of {candidate.distribution} "
         f"{candidate.version} was left out: {what}{'' if what.endswith('?') else '.'} "
         f"{_remedy(candidate)}"
     )
-
-
-def _place(error: BaseException) -> str:
-    """Return where in the plugin an error came up, or an empty text if it never began to run."""
-    place = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        module = frame.f_globals.get("__name__", "")
-        if not any(f"{module}.".startswith(f"{name}.") for name in _MACHINERY):
-            place = f" (at {frame.f_code.co_filename}:{line})"
-    return place
 
 
 def _remedy(candidate: Candidate) -> str:

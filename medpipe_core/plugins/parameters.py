@@ -41,6 +41,15 @@ def model_of(factory: Callable[..., Any], name: str) -> type[BaseModel]:
         return create_model(name, __config__=config, **fields)
 
 
+def keywords_of(factory: Callable[..., Any]) -> frozenset[str]:
+    """Return the names that a factory takes as keywords, without what `**` would take."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # something callable that does not tell
+        return frozenset()
+    return frozenset(parameter.name for parameter in parameters if _is_setting(parameter))
+
+
 def check(
     model: type[BaseModel],
     parameters: Mapping[str, Any],

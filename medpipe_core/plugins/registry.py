@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from medpipe_core.errors import MedpipeError, did_you_mean
+from medpipe_core.errors import did_you_mean
 from medpipe_core.plugins.discovery import normal
 from medpipe_core.plugins.entry import Entry
 from medpipe_core.plugins.errors import (
@@ -16,10 +16,11 @@ from medpipe_core.plugins.errors import (
     PluginError,
     UnknownNameError,
 )
+from medpipe_core.plugins.operations import settings_problems
 from medpipe_core.plugins.registered import REGISTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic import BaseModel
 
@@ -165,6 +166,12 @@ class Registry:
         """Return distribution → version of everything registered."""
         return {entry.distribution: entry.version for entry in self._entries.values()}
 
+    def settings_problems(
+        self, kind: str, name: str, settings: Mapping[str, Sequence[Any]]
+    ) -> list[str]:
+        """Return what is wrong with settings of an entry: name → each value it may be given."""
+        return settings_problems(self.entry(kind, name), settings, {REGISTRY: self})
+
     def create(self, kind: str, name: str, /, *args: Any, **parameters: Any) -> Any:
         """Check parameters and call the factory: `factory(*args, **checked parameters)`.
 
@@ -173,7 +180,7 @@ class Registry:
             PluginError: The factory cannot be imported, or raised an error of its own.
         """
         entry = self.entry(kind, name)
-        return _made(entry, *args, **entry.arguments(parameters, {REGISTRY: self}))
+        return entry.make(*args, **entry.arguments(parameters, {REGISTRY: self}))
 
     def model_arguments(self, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return checked parameters of a registered model, without those that it is handed.
@@ -205,7 +212,7 @@ class Registry:
         """
         entry = self.entry("model", name)
         arguments = self.model_arguments(name, parameters)
-        model = _made(entry, in_channels=in_channels, num_classes=num_classes, **arguments)
+        model = entry.make(in_channels=in_channels, num_classes=num_classes, **arguments)
         if not callable(getattr(model, "parameters", None)):
             raise PluginError(f"{entry.who} made a {type(model).__name__}, not a torch.nn.Module")
         return model
@@ -227,20 +234,28 @@ class Registry:
         # A space composed in this process may know its own catalogue.
         return space if space.catalogue is not None else space.with_catalogue(self)
 
-    def adding(self, kind: str, name: str, factory: Callable[..., Any] | str) -> Registry:
+    def adding(
+        self,
+        kind: str,
+        name: str,
+        factory: Callable[..., Any] | str,
+        *,
+        parameters: type[BaseModel] | str | None = None,
+    ) -> Registry:
         """Return a registry that knows one thing more, for this process only.
 
         Args:
             kind: augmentation, block, space, searcher, dataset or model.
             name: Its name, not yet taken.
             factory: A callable, or an import string.
+            parameters: As `Registrar.register`.
 
         Raises:
             PluginError: As `Registrar.register`.
         """
         record = PluginRecord("this process", "this process", "-", "adding", "loaded")
         registrar = Registrar(record, self)
-        registrar.register(kind, name, factory)
+        registrar.register(kind, name, factory, parameters=parameters)
         return Registry({**self._entries, **registrar.entries}, self.plugins)
 
     def _hint(self, kind: str, name: str) -> str:
@@ -253,18 +268,6 @@ class Registry:
     def _check_kind(self, kind: str) -> None:
         if kind not in KINDS:
             raise UnknownNameError(f"there is no kind {kind!r}.{did_you_mean(kind, KINDS)}")
-
-
-def _made(entry: Entry, *args: Any, **arguments: Any) -> Any:
-    factory = entry.load()
-    try:
-        return factory(*args, **arguments)
-    except MedpipeError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{entry.who} could not be made: {type(error).__name__}: {error}"
-        ) from error
 
 
 def _takes_positional(factory: Callable[..., Any]) -> bool:

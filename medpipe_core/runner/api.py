@@ -6,10 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.plugins import load_plugins
-from medpipe_core.runner.config import GIVEN, Configuration, resolve
+from medpipe_core.runner.config import Configuration, resolve
+from medpipe_core.runner.dataset import make_dataset
 from medpipe_core.runner.environment import environment, plugin_table
 from medpipe_core.runner.errors import ConfigurationError, Interrupted
 from medpipe_core.runner.folder import RunFolder, create_folder
+from medpipe_core.runner.keys import flatten
 from medpipe_core.runner.pipeline import Pipeline, RunResult
 from medpipe_core.runner.report import write_report
 from medpipe_core.space import SearchSpace, SpaceError
@@ -17,15 +19,17 @@ from medpipe_core.space import SearchSpace, SpaceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from medpipe_core.data import Dataset
     from medpipe_core.events import Emit
     from medpipe_core.plugins import Registry
+    from medpipe_core.search import Searcher
 
 
 def run(
     *,
     space: str | SearchSpace = "medpipe-joint",
-    searcher: str = "gumbel",
-    dataset: str = "phantom3d",
+    searcher: str | type[Searcher] = "gumbel",
+    dataset: str | Dataset | type[Dataset] = "phantom3d",
     seed: int = 0,
     preset: str = "quick",
     registry: Registry | None = None,
@@ -35,26 +39,37 @@ def run(
     """Search, evaluate, retrain and test; return the result, which is on the disk as well.
 
     Args:
-        space: Registered space, or one made here; its name then must not be a registered one.
-        searcher: Registered searcher.
-        dataset: Registered dataset.
+        space: Registered space, or one made here.
+        searcher: Registered searcher, or a class; its settings are those of its signature.
+        dataset: Registered dataset, one made here, or a class that makes one.
         seed: Seed of all the run's randomness.
         preset: quick, laptop or paper.
         registry: Loaded plugins; by default every installed one.
         listeners: Told of every event, beside the journal.
-        keys: Other keys, dotted or with `__` for the dot: `**{"search.epochs": 3}` or
-            `search__epochs=3`.
+        keys: Other keys, dotted, with `__` for the dot, or nested: `**{"search.epochs": 3}`,
+            `search__epochs=3` or `search={"epochs": 3}`.
+
+    What is made here is known by its name in this run alone: a space by `space.name`, a dataset by
+    `card.name`, a class by its own. It must not be a registered one.
 
     Raises:
         ConfigurationError: Keys or values are wrong; the text tells all of it.
         MedpipeError: The run failed.
     """
-    told = {name.replace("__", "."): value for name, value in keys.items()}
+    told = flatten({name.replace("__", "."): value for name, value in keys.items()})
     plugins = registry if registry is not None else registry_for(told)
     if isinstance(space, SearchSpace):
-        plugins = plugins.adding("space", space.name, lambda: space)
+        described = space
+        plugins, space = _added(plugins, "space", space.name, lambda: described)
+    if isinstance(searcher, type):
+        plugins, searcher = _added(plugins, "searcher", searcher.__name__, searcher)
+    if isinstance(dataset, type):
+        plugins, dataset = _added(plugins, "dataset", dataset.__name__, dataset)
+    elif not isinstance(dataset, str):
+        made = dataset
+        plugins, dataset = _added(plugins, "dataset", dataset.card.name, lambda: made)
     given: dict[str, Any] = {
-        "space": space.name if isinstance(space, SearchSpace) else space,
+        "space": space,
         "searcher": searcher,
         "dataset": dataset,
         "seed": seed,
@@ -62,6 +77,12 @@ def run(
         **told,
     }
     return execute(resolve(given, plugins), plugins, listeners=listeners)
+
+
+def _added(
+    registry: Registry, kind: str, name: str, factory: Callable[..., Any]
+) -> tuple[Registry, str]:
+    return registry.adding(kind, name, factory), name
 
 
 def registry_for(given: Mapping[str, Any]) -> Registry:
@@ -91,6 +112,14 @@ def execute(
         on_result: Called with the result and the space at the end.
     """
     _check_space(configuration, registry)
+    dataset = make_dataset(configuration, registry)
+    # Only now, after everything that can be checked without it was checked, does torch load.
+    from medpipe_core.runner.final import TorchFinalTest
+    from medpipe_core.runner.rehearsal import rehearse
+    from medpipe_core.runner.stages import TorchStages
+
+    stages = TorchStages(configuration, registry, dataset.card)
+    rehearse(configuration, registry, stages.space, dataset.card)
     folder = create_folder(configuration)
     if on_folder is not None:
         on_folder(folder)
@@ -104,13 +133,7 @@ def execute(
             listener(event, **fields)
 
     with contextlib.closing(journal), _told(journal):
-        # Only now, after everything that can be checked was checked, does torch load.
-        from medpipe_core.runner.final import TorchFinalTest
-        from medpipe_core.runner.stages import TorchStages
-
         emit("run-started", configuration=configuration.flat())
-        dataset = _dataset(configuration, registry)
-        stages = TorchStages(configuration, registry, dataset.card)
         folder.write_json(
             folder.ENVIRONMENT, environment(device=stages.device_name, threads=stages.threads)
         )
@@ -150,16 +173,6 @@ def _told(journal: Emit) -> Any:
         with contextlib.suppress(Exception):
             journal("run-failed", error=type(error).__name__, message=str(error))
         raise
-
-
-def _dataset(configuration: Configuration, registry: Registry) -> Any:
-    known = registry.entry("dataset", configuration.dataset).parameters().model_fields
-    data = configuration.keys.data.model_dump()
-    shared = {
-        name: data[name] for name in GIVEN["dataset"] if name in known and data[name] is not None
-    }
-    parameters = configuration.parameters["dataset"]
-    return registry.create("dataset", configuration.dataset, **parameters, **shared)
 
 
 def _texts(value: Any) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.runner.setbacks import setback_notes
 from medpipe_core.runner.wording import Table, as_text, count, tables
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def closing_text(result: RunResult, space: SearchSpace) -> str:
         f"{count(content['multiply_adds'])} multiply-adds for one volume."
     )
     figures = as_text(figures_table(content))
-    notes = "\n".join(f"Note: {note}" for note in data_notes(content))
+    notes = "\n".join(f"Note: {note}" for note in notes_on(content))
     where = f"Everything is in {result.folder}"
     front = "\n\n".join(f"{as_text(table)}\n\n{FRONT}" for table in front_tables(content))
     said = [front, verdict(content), known_answer(content)]
@@ -105,10 +106,16 @@ def known_answer(content: Mapping[str, Any]) -> str:
     )
 
 
+def notes_on(content: Mapping[str, Any]) -> list[str]:
+    """Return what a reader should know of the data and of what failed in the search."""
+    return [*data_notes(content), *setback_notes(content.get("searched", {}))]
+
+
 def data_notes(content: Mapping[str, Any]) -> list[str]:
     """Return what a reader of the figures should know of the data."""
     notes = [str(note) for note in content.get("card", {}).get("notes", [])]
     data = content.get("data", {})
+    notes += map(str, data.get("notes", []))
     for name, described in data.items():
         if isinstance(described, dict) and described.get("blank"):
             notes.append(f"{described['blank']} volumes of the {name} set have one value only.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from medpipe_core.runner.exits import exit_code_of
 from medpipe_core.runner.folder import RunFolder, usable_root
 from medpipe_core.runner.help import help_text
 from medpipe_core.runner.interrupt import stopping
+from medpipe_core.runner.outlet import unbroken_output
 from medpipe_core.runner.words import Words, read_words
 
 if TYPE_CHECKING:
@@ -31,15 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     needs failed or is missing, 4 a run folder cannot be used, 130 and 143 after SIGINT and SIGTERM.
     """
     words = read_words(sys.argv[1:] if argv is None else argv)
-    try:
-        return _obey(words)
-    except Interrupted as stop:
-        return stop.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except MedpipeError as error:
-        tell(error)
-        return exit_code_of(error)
+    with unbroken_output():
+        try:
+            return _obey(words)
+        except Interrupted as stop:
+            return stop.exit_code
+        except KeyboardInterrupt:
+            return 130
+        except MedpipeError as error:
+            tell(error)
+            return exit_code_of(error)
 
 
 def tell(error: BaseException) -> None:
@@ -71,7 +74,10 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
 
     def stopped(_: int) -> None:
         # Nothing that buffers may be used here: the signal may have come while it was writing.
-        os.write(2, b"stopping at the next step; press again, or signal again, to stop at once\n")
+        with contextlib.suppress(OSError):
+            os.write(
+                2, b"stopping at the next step; press again, or signal again, to stop at once\n"
+            )
 
     usable_root(configuration.keys.run.root)
     # Torch's threads wait for each other by spinning, which on a machine shared with other work

@@ -6,6 +6,7 @@ folder's `config.yaml` and the words that made it say the same.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from medpipe_core.errors import MedpipeError, did_you_mean
-from medpipe_core.plugins import REGISTRY, MissingPluginError
+from medpipe_core.plugins import REGISTRY, MissingPluginError, broken_files, not_there
 from medpipe_core.runner import keys as dotted
 from medpipe_core.runner import plain
+from medpipe_core.runner.dataset import not_taken
 from medpipe_core.runner.errors import BROKEN_PLUGIN, WRONG_WORDS, ConfigurationError
 from medpipe_core.runner.presets import PRESETS
 from medpipe_core.runner.settings import Keys
+from medpipe_core.runner.telling import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -140,6 +143,10 @@ class _Resolver:
             if model is not None:
                 checked = self._parameters(group, model, asked)
                 parameters |= {group: checked} if checked is not None else {}
+        if isinstance(settings, Keys):
+            self._check_data_keys(settings)
+            self.problems.extend(not_there(settings.plugins.disable, self.registry.plugins))
+        self.plugin_problems.extend(broken_files(self.registry.plugins))
         self._refuse()
         if not isinstance(settings, Keys):
             raise AssertionError(settings)
@@ -170,6 +177,14 @@ class _Resolver:
                 f"preset={preset} changes nothing: the configuration file, made with preset "
                 f"{self.base['preset']!r}, already gives every key; leave one of the two out"
             )
+
+    def _check_data_keys(self, settings: Keys) -> None:
+        """Refuse keys `data.*` that the dataset does not take; a replaced one's may stand."""
+        replaced = self.given.get("dataset", self.base.get("dataset")) != self.base.get("dataset")
+        given = self.given if replaced else {**self.base, **self.given}
+        with contextlib.suppress(MedpipeError):  # a dataset that is not there has been told
+            entry = self.registry.entry("dataset", self.names["dataset"])
+            self.problems.extend(not_taken(entry, given, settings.data))
 
     def _model(self, group: str) -> Model | None:
         name = self.names[group]
@@ -206,20 +221,27 @@ class _Resolver:
     ) -> BaseModel | None:
         unknown = [key for key in asked if not dotted.knows(model, key)]
         for key in unknown:
-            hint = did_you_mean(f"{prefix}{key}", self._all_keys())
-            self.problems.append(f"no key {prefix + key!r}.{hint}")
+            self.problems.append(f"no key {prefix + key!r}.{self._near(prefix, key)}")
         values = {key: value for key, value in asked.items() if key not in unknown}
-        laid = {k: v for k, v in preset.items() if not _shadowed(k, values)}
+        laid = {k: v for k, v in preset.items() if not dotted.shadowed(k, values)}
         try:
             nested = dotted.nest({**laid, **values})
             return model.model_validate(nested, context={REGISTRY: self.registry})
         except MissingPluginError as error:
             self.plugin_problems.append(f"{prefix.removesuffix('.')}: {error}")
         except ValidationError as error:
-            self.problems.extend(_told(error, prefix, model))
+            self.problems.extend(told(error, prefix, model))
         except ValueError as error:
             self.problems.append(f"{prefix}{error}")
         return None
+
+    def _near(self, prefix: str, key: str) -> str:
+        group = prefix.removesuffix(".")
+        if not group:
+            return did_you_mean(key, self._all_keys())
+        name = self.names[group]
+        own = [known.name for known in group_keys(self.registry, group, name)]
+        return dotted.hint(f"{prefix}{key}", own, self._all_keys(), f"{group}={name}")
 
     def _all_keys(self) -> Iterable[str]:
         yield from DEFAULTS
@@ -252,44 +274,3 @@ def _group(key: str) -> str:
 
 def _own(group: str, values: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in values.items() if k not in GIVEN[group]}
-
-
-def _shadowed(key: str, values: Mapping[str, Any]) -> bool:
-    """Say whether the user's keys replace a preset's key, or the whole group it is in."""
-    return any(other == key or key.startswith(f"{other}.") for other in values)
-
-
-def _told(error: ValidationError, prefix: str, model: Model) -> Iterator[str]:
-    for problem in error.errors(include_url=False):
-        where = _key_of(problem["loc"], model)
-        text = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "missing":
-            yield f"{prefix}{where}: must be given"
-        elif not where:
-            yield f"{prefix.removesuffix('.') or 'configuration'}: {text}"
-        else:
-            # A complaint about several keys together has said which values it means.
-            given = problem["input"]
-            shown = "" if isinstance(given, dict) else f" (given {_shown(given)})"
-            yield f"{prefix}{where}: {text}{shown}{_hint(problem)}"
-
-
-def _hint(problem: Any) -> str:
-    several = isinstance(problem["input"], str) and "," in problem["input"]
-    return "; several values make a sweep, with -m, or a list, in brackets" if several else ""
-
-
-def _key_of(location: tuple[int | str, ...], model: Model) -> str:
-    """Return the longest dotted key that a pydantic location starts with."""
-    key = ""
-    for part in location:
-        further = f"{key}.{part}" if key else str(part)
-        if not isinstance(part, str) or not dotted.knows(model, further):
-            break
-        key = further
-    return key
-
-
-def _shown(value: Any) -> str:
-    text = plain.write(value) if isinstance(value, str | int | float | list | None) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

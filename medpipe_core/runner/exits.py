@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medpipe_core.errors import MissingExtraError
 from medpipe_core.plugins import MissingPluginError, PluginError
 from medpipe_core.runner.errors import (
     BROKEN_PLUGIN,
@@ -18,7 +19,7 @@ def exit_code_of(error: BaseException) -> int:
     match error:
         case ConfigurationError() | Interrupted():
             return error.exit_code
-        case PluginError() | MissingPluginError():
+        case PluginError() | MissingPluginError() | MissingExtraError():
             return BROKEN_PLUGIN
         case RunFolderError():
             return UNUSABLE_FOLDER

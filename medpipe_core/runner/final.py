@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.data import describe, overlap
+from medpipe_core.data import describe, overlap, shared_patients
 from medpipe_core.seeding import child_seed
 from medpipe_core.train import ClassificationTask, test_once
 
 if TYPE_CHECKING:
-    from medpipe_core.data import DatasetCard, Development, SealedTest
+    from collections.abc import Iterator
+
+    from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
     from medpipe_core.runner.config import Configuration
     from medpipe_core.runner.pipeline import Trained
 
@@ -55,6 +57,14 @@ class TorchFinalTest:
                 **{name: describe(data, self._card.classes) for name, data in sets.items()},
                 "test_in_train": overlap(report.volumes, development.train),
                 "test_in_validation": overlap(report.volumes, development.validation),
+                "notes": [*development.notes, *_shared_patients(report.volumes, development)],
             },
             "card": self._card.to_dict(),
         }
+
+
+def _shared_patients(test: LabelledVolumes, development: Development) -> Iterator[str]:
+    for name in ("train", "validation"):
+        both = shared_patients(test, getattr(development, name))
+        if both:
+            yield f"{len(both)} patients of the test set are in the {name} set as well."

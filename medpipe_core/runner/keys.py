@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from medpipe_core.errors import did_you_mean, nearest
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pydantic.fields import FieldInfo
 
@@ -60,6 +62,24 @@ def knows(model: Model, key: str) -> bool:
     return _holds_mapping(field.annotation)
 
 
+def hint(key: str, own: Iterable[str], every: Iterable[str], who: str) -> str:
+    """Return what is near an unknown key, or what there is of its group.
+
+    Args:
+        key: The unknown one.
+        own: The keys of its group.
+        every: The keys of all groups.
+        who: Whose keys the group's are, such as `space=toy`.
+    """
+    mine = list(own)
+    if nearest(key, mine):
+        return did_you_mean(key, mine)
+    known = list(every)
+    if nearest(key, known):
+        return did_you_mean(key, known)
+    return did_you_mean(key, mine).replace("Known", f"Keys of {who}") or f" {who} takes no keys."
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Turn nested mappings into dotted keys; an empty mapping stays a value."""
     flat: dict[str, Any] = {}
@@ -88,6 +108,11 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
         value = flat[key]
         node[last] = dict(value) if isinstance(value, dict) else value
     return tree
+
+
+def shadowed(key: str, values: Mapping[str, Any]) -> bool:
+    """Say whether the user's keys replace a preset's key, or the whole group it is in."""
+    return any(other == key or key.startswith(f"{other}.") for other in values)
 
 
 def _is_branch(value: Any) -> bool:

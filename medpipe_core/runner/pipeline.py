@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from medpipe_core.data.dataset import KnownAnswer
 from medpipe_core.runner.candidates import compared, distinct, most_promising
 from medpipe_core.runner.journal import plain_fields
+from medpipe_core.runner.setbacks import NothingScoredError, Setbacks, nothing_scored, setback_notes
 from medpipe_core.runner.wording import policy_text, tables
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ class Pipeline:
         self._emit = emit
         self._clock = clock
         self._seconds: dict[str, float] = {}
+        self._setbacks = Setbacks()
 
     def run(self) -> RunResult:
         """Go through all stages and write the run's files."""
@@ -170,7 +172,9 @@ class Pipeline:
             development = self._dataset.development()
         self._emit("plan", stages={n: asdict(p) for n, p in self._stages.plan(development).items()})
         with self._stage("search") as emit:
-            found = self._stages.search(development, self._with_regret(emit))
+            telling = self._setbacks.counting(self._with_regret(emit))
+            found = self._stages.search(development, telling)
+        self._tell_setbacks(anything=bool(found))
         with self._stage("evaluate") as emit:
             top = self._most_promising(found)
             candidates = self._stages.evaluate(development, top, emit)
@@ -222,6 +226,14 @@ class Pipeline:
         regret = self._dataset.regret(genotype)
         return {} if regret is None else {"regret": float(regret)}
 
+    def _tell_setbacks(self, *, anything: bool) -> None:
+        """Tell what failed in the search now: what comes next may fail for the same reason."""
+        searched = self._setbacks.content()
+        if not anything:
+            raise NothingScoredError(nothing_scored(searched))
+        for note in setback_notes(searched):
+            self._emit("search-warning", message=note)
+
     def _tell_chosen(self, chosen: Candidate) -> None:
         self._emit(
             "chosen",
@@ -263,6 +275,7 @@ class Pipeline:
                 "parameters": chosen.parameters,
                 "multiply_adds": chosen.multiply_adds,
                 **self._regret(chosen.genotype),
+                "searched": self._setbacks.content(),
                 "seconds": self._seconds,
             }
         )

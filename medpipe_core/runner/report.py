@@ -9,11 +9,11 @@ from medpipe_core.runner import plain
 from medpipe_core.runner.closing import (
     CAUTION,
     FRONT,
-    data_notes,
     figure,
     figures_table,
     front_tables,
     known_answer,
+    notes_on,
     verdict,
 )
 from medpipe_core.runner.curves import stage_curves, svg
@@ -73,7 +73,7 @@ def report_html(
 
 
 def _notes(result: Mapping[str, Any]) -> Iterator[str]:
-    yield from filter(None, [known_answer(result), *data_notes(result)])
+    yield from filter(None, [known_answer(result), *notes_on(result)])
 
 
 def _found(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -11,10 +11,11 @@ from pydantic.errors import PydanticUserError
 from medpipe_core.plugins import ParameterError, list_parameters
 from medpipe_core.runner import plain
 from medpipe_core.runner.columns import origin, section
-from medpipe_core.space import declared_choices
+from medpipe_core.runner.errors import ConfigurationError
+from medpipe_core.space import SpaceError, declared_choices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from medpipe_core.plugins import Entry, Registry
 
@@ -22,10 +23,19 @@ if TYPE_CHECKING:
 _HEAVY = ("searcher", "dataset")
 
 
-def content(registry: Registry, kind: str, name: str) -> dict[str, Any]:
+def content(
+    registry: Registry, kind: str, name: str, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return what there is to tell of a registered name, as plain data.
 
+    Args:
+        registry: Who knows it.
+        kind: Its kind.
+        name: Its name.
+        settings: Of a space, the settings to show it with.
+
     Raises:
+        ConfigurationError: The settings do not fit the space.
         UnknownNameError: There is no such name.
         PluginError: It cannot be imported.
     """
@@ -38,7 +48,7 @@ def content(registry: Registry, kind: str, name: str) -> dict[str, Any]:
         "schema": _schema(entry),
     }
     if entry.kind == "space":
-        told |= _space(registry, entry)
+        told |= _space(registry, entry, settings or {})
     if entry.kind in ("augmentation", "block"):
         told |= _searchable(entry)
     return told
@@ -75,11 +85,15 @@ def _schema(entry: Entry) -> dict[str, Any] | None:
         return None
 
 
-def _space(registry: Registry, entry: Entry) -> dict[str, Any]:
+def _space(registry: Registry, entry: Entry, settings: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        space = registry.space(entry.name)
-    except ParameterError as error:  # it has parameters without a default
-        return {"unknown": "; ".join(error.problems)}
+        space = registry.space(entry.name, **settings)
+    except ParameterError as error:
+        if settings:
+            raise ConfigurationError(error.problems) from None
+        return {"unknown": "; ".join(error.problems)}  # it has parameters without a default
+    except SpaceError as error:
+        raise ConfigurationError([f"space {entry.name!r}: {error}"]) from error
     return {
         "size": space.size(),
         "distinct_size": space.distinct_size(),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import torch
 
 from medpipe_core.data import Batches, Development, halves
+from medpipe_core.runner.device import device_of
 from medpipe_core.runner.errors import ConfigurationError
 from medpipe_core.runner.pipeline import Candidate, Planned, Trained
 from medpipe_core.runner.training import as_trial, check_training, trained_as
@@ -66,7 +67,7 @@ class TorchStages:
         self._card = card
         self._shape: _Shape = {"in_channels": card.channels, "num_classes": len(card.classes)}
         self._task = ClassificationTask(card.classes, rank_by=self._keys.evaluate.rank_by)
-        self._device = _device(self._keys.device)
+        self._device = device_of(self._keys.device)
         if self._keys.threads is not None:
             torch.set_num_threads(self._keys.threads)
         self.space = registry.space(configuration.space, **configuration.parameters["space"])
@@ -127,7 +128,14 @@ class TorchStages:
         supernet = self._supernet(searcher)
         seed = self._keys.seed
         state = SearchState.start(
-            supernet, searcher, training, validation, settings=settings, seed=seed
+            supernet,
+            searcher,
+            training,
+            validation,
+            settings=settings,
+            seed=seed,
+            admit=self._meter.admits,
+            who=self._registry.entry("searcher", self._configuration.searcher).who,
         )
         found = search(
             state,
@@ -138,7 +146,7 @@ class TorchStages:
         )
         self._inherited = supernet
         # The searcher's own answer is always among those compared, the best scored come after it.
-        best = state.searcher.best()
+        best = state.asked.best()
         ranked = sorted(found, key=lambda c: (c.genotype != best, -c.score))
         return [self._candidate(c.genotype, c.figures, c.epoch) for c in ranked]
 
@@ -292,17 +300,3 @@ class TorchStages:
 
 def _batches(count: int, size: int) -> int:
     return max(count // min(size, max(count, 1)), 1)
-
-
-def _device(asked: str) -> torch.device:
-    if asked == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(asked)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        found = torch.cuda.device_count()
-        raise ConfigurationError(
-            [f"device={asked}: torch {torch.__version__} finds {found} CUDA devices; try cpu"]
-        )
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ConfigurationError([f"device={asked}: not available on this machine; try cpu"])
-    return device

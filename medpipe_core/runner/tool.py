@@ -14,13 +14,23 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError
-from medpipe_core.plugins import KINDS, MissingPluginError, UnknownNameError, load_plugins
+from medpipe_core.plugins import (
+    KINDS,
+    MissingPluginError,
+    UnknownNameError,
+    import_all,
+    load_plugins,
+)
 from medpipe_core.runner.columns import columns, origin
-from medpipe_core.runner.errors import DONE, FAILED, WRONG_WORDS
+from medpipe_core.runner.errors import BROKEN_PLUGIN, DONE, FAILED, WRONG_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from medpipe_core.plugins import Registry
+
+_KEYS = "Keys may follow: plugins.load=[my_plugin.py], plugins.disable=[acme]."
+_WITH_KEYS = ("plugins", "list", "show")
 _WHAT = "Tells what is installed, what it takes as parameters, and what a run left behind."
 
 
@@ -31,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     run folder cannot be used, 130 after SIGINT.
     """
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _read(argv)
         code: int = arguments.handler(arguments)
         sys.stdout.flush()
     except SystemExit as end:  # argparse has said what was wrong, or shown its help
@@ -48,18 +58,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plugins_command(commands: Any) -> None:
-    parser = commands.add_parser("plugins", help="every plugin found, and why any failed")
-    _set(parser, _plugins, _plugins_text)
+    parser = commands.add_parser(
+        "plugins", help="every plugin found, and why any failed", epilog=_KEYS
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="import all they register; exit code 3 if any failed"
+    )
+    _set(parser, _plugins, _plugins_text, _plugins_code)
 
 
 def _list_command(commands: Any) -> None:
-    parser = commands.add_parser("list", help="the registered names of a kind")
+    parser = commands.add_parser("list", help="the registered names of a kind", epilog=_KEYS)
     parser.add_argument("kind", metavar="KIND", help=", ".join(KINDS))
     _set(parser, _names, _names_text)
 
 
 def _show_command(commands: Any) -> None:
-    parser = commands.add_parser("show", help="parameters of a name; choices and size of a space")
+    parser = commands.add_parser(
+        "show",
+        help="parameters of a name; choices and size of a space",
+        epilog=f"{_KEYS} For a space, its own keys and preset=NAME, too: channels=[4,8].",
+    )
     parser.add_argument("kind", metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("name", metavar="NAME", help="a registered name, or distribution:name")
     _set(parser, _one, _one_text)
@@ -86,16 +105,28 @@ _COMMANDS = (_plugins_command, _list_command, _show_command, _report_command, _c
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("medpipe", description=_WHAT, allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in _COMMANDS:
         add(commands)
     return parser
+
+
+def _read(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the words; those of the form key=value are kept as `words`."""
+    parser = _parser()
+    arguments, words = parser.parse_known_args(argv)
+    arguments.words = words
+    takes_keys = arguments.command in _WITH_KEYS
+    if words and (not takes_keys or any(word.startswith("-") for word in words)):
+        parser.error(f"unrecognized arguments: {' '.join(words)}")
+    return arguments
 
 
 def _set(
     parser: argparse.ArgumentParser,
     gather: Callable[[argparse.Namespace], Any],
     text: Callable[[Any], Iterable[str]],
+    code: Callable[[argparse.Namespace, Any], int] = lambda _arguments, _gathered: DONE,
 ) -> None:
     """Let a subcommand tell what `gather` returns, as JSON or as the lines that `text` makes."""
 
@@ -109,7 +140,7 @@ def _set(
             else:
                 lines = text(gathered)
             sys.stdout.writelines(f"{line}\n" for line in lines)
-        return DONE
+        return code(arguments, gathered)
 
     parser.add_argument("--json", action="store_true", help="for other programs to read")
     parser.set_defaults(handler=handler)
@@ -145,8 +176,25 @@ def _exit_code(error: MedpipeError) -> int:
     return exit_code_of(error)
 
 
-def _plugins(_: argparse.Namespace) -> list[dict[str, Any]]:
-    return [asdict(record) for record in load_plugins().plugins]
+def _registry(arguments: argparse.Namespace) -> Registry:
+    if not arguments.words:
+        return load_plugins()
+    from medpipe_core.runner.asked import asked, only_plugin_keys
+
+    registry, others = asked(arguments.words)
+    only_plugin_keys(others)
+    return registry
+
+
+def _plugins(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    registry = _registry(arguments)
+    records = import_all(registry) if arguments.strict else registry.plugins
+    return [asdict(record) for record in records]
+
+
+def _plugins_code(arguments: argparse.Namespace, plugins: list[dict[str, Any]]) -> int:
+    failed = any(plugin["status"] == "failed" for plugin in plugins)
+    return BROKEN_PLUGIN if arguments.strict and failed else DONE
 
 
 def _plugins_text(plugins: list[dict[str, Any]]) -> Iterator[str]:
@@ -165,7 +213,7 @@ def _is(registered: str, kind: str) -> bool:
 
 
 def _names(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    registry = load_plugins()
+    registry = _registry(arguments)
     names = registry.names(arguments.kind)
     left_out = [plugin.name for plugin in registry.plugins if plugin.status == "failed"]
     if left_out:
@@ -185,7 +233,13 @@ def _names_text(entries: list[dict[str, Any]]) -> Iterator[str]:
 def _one(arguments: argparse.Namespace) -> dict[str, Any]:
     from medpipe_core.runner.showing import content
 
-    return content(load_plugins(), arguments.kind, arguments.name)
+    kind, name = arguments.kind, arguments.name
+    if kind != "space" or not arguments.words:
+        return content(_registry(arguments), kind, name)
+    from medpipe_core.runner.asked import asked, space_settings
+
+    registry, values = asked(arguments.words)
+    return content(registry, kind, name, space_settings(registry, name, values))
 
 
 def _one_text(content: dict[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medpipe_core.search.asking import SearcherError
     from medpipe_core.search.decoupled import DecoupledSearcher, StagesError
     from medpipe_core.search.evolution import EvolutionSearcher
     from medpipe_core.search.gumbel import GumbelSearcher
@@ -57,6 +58,7 @@ __all__ = [
     "SearchFailedError",
     "SearchState",
     "Searcher",
+    "SearcherError",
     "StagesError",
     "advance",
     "search",
@@ -86,6 +88,7 @@ _MODULES = {
     "SearchFailedError": "loop",
     "SearchState": "state",
     "Searcher": "protocol",
+    "SearcherError": "asking",
     "StagesError": "decoupled",
     "VALIDATION_LOSS": "protocol",
     "advance": "loop",

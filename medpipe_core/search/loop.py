@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.errors import MedpipeError
 from medpipe_core.events import Emit, silent
 from medpipe_core.memory import out_of_memory, release_memory
+from medpipe_core.search.asking import SearcherError
 from medpipe_core.search.protocol import Outcome
 from medpipe_core.search.state import Candidate, ScoreError
 from medpipe_core.search.statistics import renew_statistics
@@ -57,6 +58,7 @@ def search(
 
     Raises:
         SearchFailedError: 25 steps in a row gave no finite loss or ran out of memory.
+        SearcherError: The searcher answers what is no member or breaks a limit.
     """
     while state.epoch < settings.epochs:
         advance(state, settings=settings, loss=loss, score=score, emit=emit)
@@ -76,7 +78,7 @@ def advance(
     Before and after it the state is whole, and can be saved and gone on from.
 
     Raises:
-        SearchFailedError: As `search`.
+        SearchFailedError, SearcherError: As `search`.
     """
     began, epoch = time.perf_counter(), state.epoch
     if state.step < (epoch + 1) * len(state.training):
@@ -90,14 +92,14 @@ def advance(
 
 def _one_step(state: SearchState, settings: SearchSettings, loss: Loss, emit: Emit) -> None:
     began = time.perf_counter()
-    decision = state.searcher.decide(state.step)
+    decision = state.asked.decide(state.step)
     warming = state.step < settings.warmup_epochs * len(state.training)
     needs = frozenset() if warming else state.searcher.needs
     outcome, problem = take_step(state, decision, settings, loss, needs)
     if problem:
         _clear_away(state, problem)
     elif not warming:
-        state.searcher.observe(outcome)
+        state.asked.observe(outcome)
     emit(
         "search-step",
         step=state.step,
@@ -120,9 +122,9 @@ def _one_step(state: SearchState, settings: SearchSettings, loss: Loss, emit: Em
 
 def _end_epoch(state: SearchState, settings: SearchSettings, score: Score, emit: Emit) -> None:
     epoch = state.epoch + 1
-    proposed = state.searcher.propose(settings.candidates)
+    proposed = state.asked.propose(settings.candidates)
     if not proposed:
-        emit("search-epoch", epoch=epoch, insight=state.searcher.insight(), seconds=0.0)
+        emit("search-epoch", epoch=epoch, insight=state.asked.insight(), seconds=0.0)
     for genotype in proposed:
         began = time.perf_counter()
         figures, problem = _try_score(state, genotype, score)
@@ -132,7 +134,7 @@ def _end_epoch(state: SearchState, settings: SearchSettings, score: Score, emit:
             genotype=genotype.digest,
             choices=dict(genotype.choices),
             figures={name: _plain(value) for name, value in figures.items()},
-            insight=state.searcher.insight(),
+            insight=state.asked.insight(),
             seconds=time.perf_counter() - began,
             **({"failed": problem} if problem else {}),
         )
@@ -140,14 +142,16 @@ def _end_epoch(state: SearchState, settings: SearchSettings, score: Score, emit:
             _clear_away(state, problem)
             continue
         state.candidates.append(Candidate(genotype, epoch, figures))
-        state.searcher.observe(Outcome(genotype, state.step, score=figures["score"]))
+        state.asked.observe(Outcome(genotype, state.step, score=figures["score"]))
     state.epoch = epoch
 
 
 def _tell_best(state: SearchState, emit: Emit) -> None:
     """Tell what the searcher would answer now, so that progress can be drawn over cost."""
     try:
-        best = state.searcher.best()
+        best = state.asked.best()
+    except SearcherError:
+        raise
     except MedpipeError as error:  # nothing that keeps the budget is known yet
         found: dict[str, Any] = {"failed": str(error)}
     else:
@@ -157,7 +161,7 @@ def _tell_best(state: SearchState, emit: Emit) -> None:
         epoch=state.epoch,
         steps=state.step,
         seconds=state.seconds,
-        insight=state.searcher.insight(),
+        insight=state.asked.insight(),
         **found,
     )
 
@@ -174,7 +178,11 @@ def _try_score(
         if not out_of_memory(error):
             raise
         return {}, OUT_OF_MEMORY
-    return figures, "" if math.isfinite(figures["score"]) else "the score is not finite"
+    lacking = [name for name, value in figures.items() if not math.isfinite(value)]
+    if "score" not in lacking:
+        return figures, ""
+    also = ", ".join(name for name in lacking if name != "score")
+    return figures, "the score is not finite" + (f", nor is {also}" if also else "")
 
 
 def _clear_away(state: SearchState, problem: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from medpipe_core.errors import MedpipeError
+from medpipe_core.errors import MissingExtraError
 from medpipe_core.search.scored import ScoreSearcher
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _ASKS = 10
 _TRIES = 50
 
 
-class MissingOptunaError(MedpipeError):
+class MissingOptunaError(MissingExtraError):
     """Optuna is asked for and not installed."""
 
 

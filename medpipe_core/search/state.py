@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from medpipe_core.errors import MedpipeError
+from medpipe_core.search.asking import Asked
 from medpipe_core.search.moments import named_moments, restore_moments
 from medpipe_core.seeding import child_seed
 from medpipe_core.space import Genotype
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import nn
 
@@ -107,6 +108,8 @@ class SearchState:
         training: Batches that train the weights.
         validation: Batches that inform the searcher.
         generator: Source of the augmentations' draws.
+        admit: Says whether a genotype keeps the budget; None to ask the searcher itself.
+        who: The searcher's name for messages, or the empty text.
         step: Steps done.
         epoch: Epochs done, the scoring of their candidates included.
         failures: Steps that failed in a row.
@@ -120,6 +123,8 @@ class SearchState:
     training: BatchSource
     validation: BatchSource
     generator: torch.Generator
+    admit: Callable[[Genotype], bool] | None = None
+    who: str = ""
     step: int = 0
     epoch: int = 0
     failures: int = 0
@@ -136,6 +141,8 @@ class SearchState:
         *,
         settings: SearchSettings,
         seed: int,
+        admit: Callable[[Genotype], bool] | None = None,
+        who: str = "",
     ) -> SearchState:
         """Return the state before the first step."""
         device = next(supernet.parameters()).device
@@ -147,7 +154,12 @@ class SearchState:
         )
         generator = torch.Generator(device=device)
         generator.manual_seed(child_seed(seed, "search", "augmentation"))
-        return cls(supernet, searcher, optimiser, training, validation, generator)
+        return cls(supernet, searcher, optimiser, training, validation, generator, admit, who)
+
+    @property
+    def asked(self) -> Asked:
+        """The searcher, its answers checked."""
+        return Asked(self.searcher, self.supernet.space, admit=self.admit, who=self.who)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain values and tensors, by names.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from medpipe_core.memory import out_of_memory
+from medpipe_core.search.blame import not_finite_from
 from medpipe_core.search.protocol import (
     AGREEMENT,
     CLEAN_VALIDATION,
@@ -52,14 +53,15 @@ def take_step(
         needs: What is to be told, of `NEEDS`; nothing costs no validation batch.
 
     Returns:
-        The outcome, and what was wrong: nothing, or `NOT_FINITE` or `OUT_OF_MEMORY`.
+        The outcome, and what was wrong: nothing, `OUT_OF_MEMORY`, or a text that begins with
+        `NOT_FINITE` and goes on with the augmentation that made it so, if one did.
     """
     outcome = Outcome(decision.genotype, state.step)
     try:
         training = _differentiate(state, decision, loss)
         outcome = replace(outcome, train_loss=training.loss)
-        if not math.isfinite(training.loss) or not math.isfinite(training.norm):
-            return outcome, NOT_FINITE
+        if training.problem:
+            return outcome, training.problem
         if not needs:
             training.step(state, settings)
             return outcome, ""
@@ -78,6 +80,7 @@ class _Training:
     loss: float
     norm: float
     weights: Sequence[nn.Parameter]
+    problem: str = ""
 
     def step(self, state: SearchState, settings: SearchSettings) -> None:
         """Step the weights."""
@@ -91,6 +94,7 @@ def _differentiate(state: SearchState, decision: Decision, loss: Loss) -> _Train
     """Leave the gradients of a training batch in the weights of the path."""
     state.supernet.train()
     batch = state.training.next()
+    drawn = state.generator.get_state()
     # With no gradient on what was not sampled, Adam leaves it alone: no decay, no momentum.
     state.optimiser.zero_grad(set_to_none=True)
     logits = state.supernet(batch.volumes, decision.detached(), generator=state.generator)
@@ -99,7 +103,10 @@ def _differentiate(state: SearchState, decision: Decision, loss: Loss) -> _Train
     weights = [w for w in state.supernet.parameters_of(decision) if w.grad is not None]
     norm = nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
     number, size = torch.stack((value.detach().float(), norm.float())).tolist()
-    return _Training(number, size, weights)
+    if math.isfinite(number) and math.isfinite(size):
+        return _Training(number, size, weights)
+    found = not_finite_from(state.supernet, decision.genotype, batch.volumes, drawn)
+    return _Training(number, size, weights, f"{NOT_FINITE}: {found}" if found else NOT_FINITE)
 
 
 def _inform(

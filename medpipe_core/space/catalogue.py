@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from medpipe_core.errors import MedpipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from medpipe_core.space.values import Value
 
 
 class Catalogue(Protocol):
@@ -21,6 +23,16 @@ class Catalogue(Protocol):
 
     def versions(self) -> Mapping[str, str]:
         """Return distribution → version of all whose operations it knows."""
+
+
+@runtime_checkable
+class SettingsChecker(Protocol):
+    """A catalogue that knows what settings its factories take; the plugin registry is one."""
+
+    def settings_problems(
+        self, kind: str, name: str, settings: Mapping[str, Sequence[Value]], /
+    ) -> list[str]:
+        """Return what is wrong with settings of a factory: name → each value it may be given."""
 
 
 class MergedCatalogue:
@@ -42,6 +54,20 @@ class MergedCatalogue:
     def versions(self) -> dict[str, str]:
         """Return the distributions of all catalogues."""
         return {name: v for known in self._catalogues for name, v in known.versions().items()}
+
+    def settings_problems(
+        self, kind: str, name: str, settings: Mapping[str, Sequence[Value]]
+    ) -> list[str]:
+        """Ask the first catalogue that knows the operation, if it can tell."""
+        for catalogue in self._catalogues:
+            try:
+                catalogue.origin(kind, name)
+            except MedpipeError:
+                continue
+            if isinstance(catalogue, SettingsChecker):
+                return catalogue.settings_problems(kind, name, settings)
+            return []
+        return []
 
     def _first(self, question: str, kind: str, name: str) -> Any:
         failures = []

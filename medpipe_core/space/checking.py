@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from medpipe_core.errors import did_you_mean
 from medpipe_core.space import walk
 from medpipe_core.space.errors import InvalidGenotypeError
+from medpipe_core.space.genotype import Genotype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from medpipe_core.space.genotype import Genotype
     from medpipe_core.space.space import SearchSpace
 
 
@@ -37,6 +37,20 @@ def problems(space: SearchSpace, choices: Mapping[str, str]) -> list[str]:
     found += [f"{path!r} is missing" for path in missing]
     found += [f"{path!r} is not active here" for path in choices if path not in active]
     return found or space.tally.problems(choices)
+
+
+def need_genotype(space: SearchSpace, found: object) -> None:
+    """Refuse what is no genotype at all.
+
+    Raises:
+        InvalidGenotypeError: It is something else.
+    """
+    if not isinstance(found, Genotype):
+        kind = "None" if found is None else f"a {type(found).__name__}"
+        raise InvalidGenotypeError(
+            f"{kind} is no genotype of space {space.name!r}; take one from it, such as "
+            "space.sample(seed=0), or read one with Genotype.from_json"
+        )
 
 
 def another_space(space: SearchSpace, genotype: Genotype, *, fits: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["integer", "number", "boolean", "string", "any"]
 
+_NUMERIC = ("integer", "number")
 _SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 _SCHEMA = {
     "gt": "exclusiveMinimum",
@@ -45,8 +47,28 @@ class Declaration:
 
     @classmethod
     def of(cls, values: Iterable[Any], *declared: Any) -> Declaration:
-        """Return a declaration whose kind is that of these values."""
-        return cls(_kind(list(values)), *declared)
+        """Return a declaration whose kind is that of these values.
+
+        Raises:
+            SpaceError: A bound is no finite number, or there is one and the values are no numbers.
+        """
+        found = list(values)
+        declaration = cls(_kind(found), *declared)
+        declaration._check_bounds(found)
+        return declaration
+
+    def _check_bounds(self, values: list[Any]) -> None:
+        bounds = {name: getattr(self, name) for name in _SIGNS if getattr(self, name) is not None}
+        for name, bound in bounds.items():
+            if _kind([bound]) not in _NUMERIC or not math.isfinite(bound):
+                raise SpaceError(f"{name}={bound!r} is no bound; give a finite number or leave it")
+        if bounds and self.kind not in _NUMERIC:
+            given = ", ".join(f"{name}={bound}" for name, bound in bounds.items())
+            odd = ", ".join(repr(value) for value in values if _kind([value]) not in _NUMERIC)
+            raise SpaceError(
+                f"{given} can hold for numbers only, but among the values is {odd}; give numbers, "
+                "or leave the bound out"
+            )
 
     @property
     def limits(self) -> str:
@@ -85,7 +107,7 @@ class Declaration:
         kind = _kind([value])
         if kind != self.kind and (kind, self.kind) != ("integer", "number"):
             return False
-        if self.kind not in ("integer", "number"):
+        if self.kind not in _NUMERIC:
             return True
         return (
             (self.gt is None or value > self.gt)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import did_you_mean
+from medpipe_core.space.catalogue import SettingsChecker
 from medpipe_core.space.errors import SpaceError
-from medpipe_core.space.nodes import Operation, ValueChoice
+from medpipe_core.space.nodes import Operation, Ref, ValueChoice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from medpipe_core.space.catalogue import Catalogue
     from medpipe_core.space.values import Value
+
+
+_AUGMENTATION, _PROBABILITY = "augmentation", "p"
 
 
 def declared_choices(factory: object) -> dict[str, ValueChoice]:
@@ -30,7 +34,7 @@ def operation(
     catalogue: Catalogue,
     kind: str,
     name: str,
-    parameters: Mapping[str, Value | ValueChoice] | None = None,
+    parameters: Mapping[str, Value | ValueChoice | Ref] | None = None,
     *,
     offering: Mapping[str, Sequence[Value]] | None = None,
     neutral: Mapping[str, Value] | None = None,
@@ -47,12 +51,64 @@ def operation(
 
     Raises:
         MedpipeError: The catalogue does not know the operation, or cannot import it.
-        SpaceError: `offering` names what is not declared, or values that are not allowed.
+        SpaceError: `offering` names what is not declared, or `parameters` what the operation does
+            not take, or values that are not allowed. What a `Ref` stands for is checked where the
+            space is bound to modules.
     """
     declared = declared_choices(catalogue.factory(kind, name))
     what = f"{kind} {name!r}"
     chosen = offered(declared, offering or {}, what)
-    return Operation(kind, name, {**chosen, **(parameters or {})}, neutral=neutral)
+    described = Operation(kind, name, {**chosen, **(parameters or {})}, neutral=neutral)
+    if not described.references:
+        check_values(catalogue, kind, name, values_of(described))
+    return described
+
+
+def values_of(
+    described: Operation, shared: Mapping[str, ValueChoice] | None = None
+) -> dict[str, tuple[Value, ...]]:
+    """Return the values that each parameter of an operation may take.
+
+    Args:
+        described: The operation.
+        shared: Name → choice, for what it refers to.
+    """
+    found: dict[str, tuple[Value, ...]] = {}
+    for name, value in described.parameters.items():
+        choice = (shared or {})[value.name] if isinstance(value, Ref) else value
+        found[name] = choice.values if isinstance(choice, ValueChoice) else (choice,)
+    return found
+
+
+def check_values(
+    catalogue: Catalogue, kind: str, name: str, values: Mapping[str, Sequence[Value]]
+) -> None:
+    """Refuse values of parameters that an operation does not take.
+
+    A declared parameter must keep its declaration. The others are settings of the factory; what
+    those may be, only some catalogues know.
+
+    Args:
+        catalogue: Who knows the operation.
+        kind: augmentation or block.
+        name: Its name there.
+        values: Parameter → every value that it may be given.
+
+    Raises:
+        MedpipeError: The catalogue does not know the operation, or cannot import it.
+        SpaceError: A parameter or a value is wrong; the text has all of them.
+    """
+    declared = declared_choices(catalogue.factory(kind, name))
+    what = f"{kind} {name!r}"
+    offered(declared, {n: values[n] for n in values if n in declared}, what)
+    if not isinstance(catalogue, SettingsChecker):
+        return
+    # Of an augmentation, magnitudes and probability are no business of the constructor.
+    apart = {*declared, _PROBABILITY} if kind == _AUGMENTATION else set()
+    settings = {n: values[n] for n in values if n not in apart}
+    problems = catalogue.settings_problems(kind, name, settings)
+    if problems:
+        raise SpaceError(f"{what}: {'; '.join(problems)}")
 
 
 def offered(

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from medpipe_core.space.declaration import Declaration
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.values import Value, plain_value, value_key
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _MOST_REPEATS = 10_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -40,7 +37,8 @@ class ValueChoice(Mutable):
         description: One line about them.
 
     Raises:
-        SpaceError: No value, two values with one key, one that is not plain or not within bounds.
+        SpaceError: No value, two values with one key, one that is not plain or not within bounds,
+            or a bound that is no number or stands beside values that are none.
 
     Example:
         >>> ValueChoice(-30, -22.5, 0, le=0, unit="degrees").keys
@@ -208,6 +206,13 @@ class Repeat(Mutable):
     counts: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.template, Mutable):
+            raise SpaceError(f"Repeat: what is repeated is a {_kind(self.template)}, {_NODES}")
+        if not isinstance(self.counts, Iterable) or isinstance(self.counts, str):
+            raise SpaceError(
+                f"Repeat needs the numbers to choose from, such as (1, 2, 3), or ({self.counts},) "
+                f"for always the same, but got {self.counts!r}"
+            )
         counts = tuple(self.counts)
         object.__setattr__(self, "counts", counts)
         if not counts or len(set(counts)) < len(counts):
@@ -252,7 +257,7 @@ class Shared(Mutable):
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", _children("Shared", self.parts))
         if not isinstance(self.body, Mutable):
-            raise SpaceError(f"Shared: the body is a {type(self.body).__name__}, not a node")
+            raise SpaceError(f"Shared: the body is a {_kind(self.body)}, {_NODES}")
         for name, part in self.parts.items():
             if isinstance(part, Ref):
                 raise SpaceError(
@@ -267,16 +272,28 @@ class Shared(Mutable):
             )
 
 
+_NODES = (
+    "not a node (ValueChoice, Operation, OperationChoice, Group, Repeat, Shared, Ref); that of a "
+    "space is space.root"
+)
+
+
+def _kind(found: object) -> str:
+    return type(found).__name__
+
+
 def _children(what: str, nodes: Mapping[str, Mutable]) -> Mapping[str, Mutable]:
+    if not isinstance(nodes, Mapping):
+        raise SpaceError(
+            f"{what} needs names, as in {what}({{'first': ..., 'second': ...}}), but got a "
+            f"{_kind(nodes)}"
+        )
     if not nodes:
         raise SpaceError(f"{what} needs at least one named part")
     for name, node in nodes.items():
         _checked_name(name)
         if not isinstance(node, Mutable):
-            raise SpaceError(
-                f"{what}: {name!r} is a {type(node).__name__}, not a node (ValueChoice, Operation, "
-                "OperationChoice, Group, Repeat, Shared, Ref)"
-            )
+            raise SpaceError(f"{what}: {name!r} is a {_kind(node)}, {_NODES}")
     return MappingProxyType(dict(nodes))
 
 

@@ -65,8 +65,13 @@ def check(root: Mutable, space: str) -> None:
     """Check that every reference leads to a shared node that fits, and that each is used.
 
     Raises:
-        SpaceError: One does not; the text names the place and what is near.
+        SpaceError: One does not; the text names the place and what is near. Or the root is no node.
     """
+    if not isinstance(root, Mutable):
+        raise SpaceError(
+            f"space {space!r}: its description is a {type(root).__name__}, not a node; give a "
+            "Group, or another node"
+        )
     _Checker(space).used(root, "", {})
 
 

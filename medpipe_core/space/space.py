@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from medpipe_core.errors import did_you_mean
 from medpipe_core.space import counting, description, feasible, sharing, variation, walk
-from medpipe_core.space.checking import another_space, problems, refuse
+from medpipe_core.space.checking import another_space, need_genotype, problems, refuse
 from medpipe_core.space.distinct import distinct_size
 from medpipe_core.space.errors import InvalidGenotypeError, SpaceError
 from medpipe_core.space.genotype import Genotype, parse_json
@@ -245,6 +245,7 @@ class SearchSpace:
         Raises:
             InvalidGenotypeError: It is not; the text names every wrong path with what is near.
         """
+        need_genotype(self, genotype)
         found = problems(self, genotype.choices)
         if genotype.space_digest != self.digest:
             found.insert(0, another_space(self, genotype, fits=not found))
@@ -274,7 +275,7 @@ class SearchSpace:
         Raises:
             InvalidGenotypeError: The genotype is not of this space.
         """
-        if genotype.space_digest != self.digest:
+        if getattr(genotype, "space_digest", None) != self.digest:
             self.validate(genotype)
         try:
             return tuple(steps(self.root, genotype.choices))

@@ -1,16 +1,12 @@
 """Torch modules that run one candidate of a space at a time."""
 
-from medpipe_core.supernet.augmentation import (
-    Augmentation,
-    AugmentationError,
-    Fusion,
-    augment_batch,
-)
+from medpipe_core.supernet.applying import augment_batch
+from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
 from medpipe_core.supernet.binding import BindingError
 from medpipe_core.supernet.decision import Decision
 from medpipe_core.supernet.gate import gated
 from medpipe_core.supernet.head import PooledLinear
-from medpipe_core.supernet.network import Supernet, build_network
+from medpipe_core.supernet.network import Supernet, VolumesError, build_network
 from medpipe_core.supernet.policy import Policy, PolicyLayer, build_policy
 from medpipe_core.supernet.resources import ResourceMeter, Resources, resources
 
@@ -26,6 +22,7 @@ __all__ = [
     "ResourceMeter",
     "Resources",
     "Supernet",
+    "VolumesError",
     "augment_batch",
     "build_network",
     "build_policy",

@@ -1,4 +1,4 @@
-"""The base of augmentation operations, what neighbours fuse in, and one operation on a batch."""
+"""The base of augmentation operations, and what neighbours fuse in."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from medpipe_core.errors import MedpipeError
 from medpipe_core.space import declared_choices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from medpipe_core.space import ValueChoice
 
 Draw = Tensor | tuple[Tensor, ...]
 
 
 class AugmentationError(MedpipeError):
-    """An augmentation broke its contract: wrong draw, shape, dtype or device."""
+    """An augmentation failed or broke its contract: wrong draw, shape, dtype or device."""
 
 
 class Fusion(ABC):
@@ -127,135 +125,3 @@ class Augmentation:
             f"{type(self).__name__} names a fusion, but does not define join(self, fusion, rows, "
             "*draw)"
         )
-
-
-def augment_batch(
-    operation: Augmentation,
-    volumes: Tensor,
-    generator: torch.Generator,
-    *,
-    p: float,
-    magnitudes: Mapping[str, Any],
-) -> Tensor:
-    """Apply an operation to each volume with probability `p`, every volume with its own draw.
-
-    x̂ = b · o(x; μ) + (1 − b) · x with b ~ Bernoulli(p) for each volume (paper, section III-A).
-    Only the volumes with b = 1 are computed; at p = 0 nothing is drawn and `volumes` comes back.
-
-    Args:
-        operation: The operation.
-        volumes: `(batch, channel, *space)`.
-        generator: Where all randomness comes from; its device is where draws are made.
-        p: Probability in [0, 1] that a volume is touched.
-        magnitudes: Values of the operation's magnitudes.
-
-    Raises:
-        AugmentationError: The operation changed shape, dtype or device.
-    """
-    if p <= 0:
-        return volumes
-    (rows,) = draw_touched((p,), len(volumes), generator)
-    if len(rows) == 0:
-        return volumes
-    return apply_to_rows(operation, volumes, rows, generator, magnitudes, kept=volumes)
-
-
-def draw_touched(
-    probabilities: Sequence[float], count: int, generator: torch.Generator
-) -> list[Tensor]:
-    """Draw, in one go, which of `count` volumes each of some operations touches.
-
-    Returns:
-        For each probability the touched rows, int64, rising, on the CPU.
-    """
-    shape = (len(probabilities), count)
-    drawn = torch.rand(shape, generator=generator, device=generator.device).cpu()
-    touched = drawn < torch.tensor(probabilities)[:, None]
-    rows = touched.nonzero()[:, 1].contiguous()
-    return list(torch.split(rows, touched.sum(1).tolist()))
-
-
-def apply_to_rows(
-    operation: Augmentation,
-    volumes: Tensor,
-    rows: Tensor,
-    generator: torch.Generator,
-    magnitudes: Mapping[str, Any],
-    *,
-    kept: Tensor,
-) -> Tensor:
-    """Draw for some volumes, one at least, and apply; others are neither computed nor changed.
-
-    Args:
-        operation: The operation.
-        volumes: `(batch, channel, *space)`.
-        rows: Which of them it touches, int64, rising, on the CPU.
-        generator: Where all randomness comes from.
-        magnitudes: Values of the operation's magnitudes.
-        kept: What must not be written into. Where `volumes` lie in other memory, they are written
-            into: a copy of the whole batch for each layer costs more than most layers.
-
-    Raises:
-        AugmentationError: The operation changed shape, dtype or device.
-    """
-    if len(rows) == len(volumes):
-        return _applied(operation, volumes, generator, magnitudes)
-    rows = rows.to(volumes.device)
-    changed = _applied(operation, volumes.index_select(0, rows), generator, magnitudes)
-    if _is_ours(volumes, kept) and not changed.requires_grad:
-        return volumes.index_copy_(0, rows, changed)
-    return volumes.index_copy(0, rows, changed)
-
-
-def join_with_rows(
-    operation: Augmentation,
-    fusion: Fusion,
-    rows: Tensor,
-    generator: torch.Generator,
-    magnitudes: Mapping[str, Any],
-) -> None:
-    """Draw for some volumes, one at least, and let the operation join a fusion with that."""
-    alike = fusion.volumes[: len(rows)].detach()
-    draw = operation.draw_for(alike, generator, **magnitudes)
-    operation.join(fusion, rows, *_on(alike.device, draw))
-
-
-def check_kept(what: str, before: Tensor, after: Tensor) -> None:
-    """Refuse a result of another shape, dtype or device than the volumes had.
-
-    Raises:
-        AugmentationError: It says what changed.
-    """
-    for kept in ("shape", "dtype", "device"):
-        had, has = getattr(before, kept), getattr(after, kept)
-        if had != has:
-            raise AugmentationError(
-                f"{what} changed the volumes' {kept} from {had} to {has}; an augmentation keeps "
-                "shape, dtype and device"
-            )
-
-
-def _applied(
-    operation: Augmentation,
-    volumes: Tensor,
-    generator: torch.Generator,
-    magnitudes: Mapping[str, Any],
-) -> Tensor:
-    draw = operation.draw_for(volumes, generator, **magnitudes)
-    changed = operation.apply(volumes, *_on(volumes.device, draw))
-    check_kept(f"{type(operation).__name__}.apply", volumes, changed)
-    return changed
-
-
-def _is_ours(volumes: Tensor, kept: Tensor) -> bool:
-    """Say whether volumes may be written into: no graph needs them, and they are not `kept`."""
-    return (
-        not volumes.requires_grad
-        and volumes.is_contiguous()  # what is expanded is not
-        and volumes.untyped_storage().data_ptr() != kept.untyped_storage().data_ptr()
-    )
-
-
-def _on(device: torch.device, draw: Draw) -> tuple[Tensor, ...]:
-    rows = (draw,) if isinstance(draw, Tensor) else draw
-    return tuple(row.to(device) for row in rows)

@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from medpipe_core.errors import MedpipeError
+from medpipe_core.errors import MedpipeError, did_you_mean
 from medpipe_core.seeding import child_seed, seeded_init
-from medpipe_core.space import Group, Mutable, Operation, OperationChoice, Ref, Repeat, Shared
+from medpipe_core.space import (
+    Genotype,
+    Group,
+    Mutable,
+    Operation,
+    OperationChoice,
+    Ref,
+    Repeat,
+    Shared,
+    SpaceError,
+)
+from medpipe_core.space.declared import check_values, values_of
 from medpipe_core.space.sharing import NOTHING_SHARED, Declared, declare, join
 from medpipe_core.space.values import value_key
 from medpipe_core.supernet.augmentation import Augmentation
@@ -19,7 +30,7 @@ from medpipe_core.supernet.augmentation import Augmentation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from medpipe_core.space import Catalogue, Genotype, SearchSpace, Step
+    from medpipe_core.space import Catalogue, SearchSpace, Step
 
     Names = Mapping[str, Declared]
 
@@ -51,8 +62,14 @@ def check_plugins(genotype: Genotype, catalogue: Catalogue) -> None:
     """Refuse a genotype that a plugin had a part in which is not here.
 
     Raises:
-        BindingError: The text has each missing distribution with the version it was made with.
+        BindingError: It is none; or the text has each missing distribution with the version it was
+            made with.
     """
+    if not isinstance(genotype, Genotype):
+        raise BindingError(
+            f"a genotype is needed to build a network or a policy, but got a "
+            f"{type(genotype).__name__}; space.sample(seed=0) is one"
+        )
     here = {name.lower() for name in catalogue.versions()}
     missing = [
         f"{name}=={version}"
@@ -166,7 +183,8 @@ def bind_blocks(
 
     Raises:
         BindingError: Candidates of one choice disagree about channels, an augmentation stands
-            after a block, or a factory failed.
+            after a block, an operation is of no kind that runs or does not take its parameters, or
+            a factory failed.
     """
     binder = _Binder(catalogue, seed)
     out_channels = binder.walk(space.root, "", in_channels, NOTHING_SHARED)
@@ -201,14 +219,30 @@ class _Binder:
                 return self.walk(node.body, path, channels, declare(node, path, names))
             case Ref(name=name):
                 return self.walk(names[name].node, path, channels, names[name].names)
-            case Operation(kind=kind) if kind == BLOCK:
-                return self._block(node, path, channels, names)
-            case Operation(kind=kind) if kind == AUGMENTATION:
-                if self.modules:
-                    raise BindingError(
-                        f"{path}: an augmentation stands after the block {next(iter(self.modules))}"
-                        "; augmentations come first, so compose them before the network"
-                    )
+            case Operation():
+                return self._operation(node, path, channels, names)
+        return channels
+
+    def _operation(self, node: Operation, path: str, channels: int, names: Names) -> int:
+        if node.kind not in (AUGMENTATION, BLOCK):
+            raise BindingError(
+                f"{path}: operation {node.name!r} is of kind {node.kind!r}, which nothing runs."
+                f"{did_you_mean(node.kind, (AUGMENTATION, BLOCK))}"
+            )
+        shared = {ref.name: names[ref.name].choice for ref in node.references.values()}
+        try:
+            check_values(self.catalogue, node.kind, node.name, values_of(node, shared))
+        except SpaceError as error:
+            raise BindingError(
+                f"{path}: {error} (it is of {_who(self.catalogue, node.kind, node.name)})"
+            ) from error
+        if node.kind == BLOCK:
+            return self._block(node, path, channels, names)
+        if self.modules:
+            raise BindingError(
+                f"{path}: an augmentation stands after the block {next(iter(self.modules))}"
+                "; augmentations come first, so compose them before the network"
+            )
         return channels
 
     def _repeat(self, node: Repeat, path: str, channels: int, names: Names) -> int:

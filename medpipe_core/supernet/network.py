@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
+from medpipe_core.errors import MedpipeError
 from medpipe_core.seeding import child_seed, seeded_init
 from medpipe_core.supernet.binding import (
     BLOCK,
@@ -31,11 +32,18 @@ if TYPE_CHECKING:
     from medpipe_core.space import Catalogue, Genotype, SearchSpace
 
 
+class VolumesError(MedpipeError):
+    """What a supernet was called with is no batch of volumes; the text says what one is."""
+
+
 class HeadFactory(Protocol):
     """Makes the task's head: `(in_channels, num_classes)` to a module from features to logits."""
 
     def __call__(self, in_channels: int, num_classes: int, /) -> nn.Module:
         """Make one head."""
+
+
+_LEAST_AXES = 3  # batch, channel and one of space
 
 
 class Supernet(nn.Module):
@@ -72,6 +80,7 @@ class Supernet(nn.Module):
     ) -> None:
         super().__init__()
         self.space = space
+        self._in_channels = in_channels
         self.catalogue = catalogue_of(space, catalogue)
         bound = bind_blocks(space, self.catalogue, in_channels=in_channels, seed=seed)
         self.operations = nn.ModuleDict(bound.modules)
@@ -96,7 +105,12 @@ class Supernet(nn.Module):
             decision: The path, and gates for searchers that need their gradient.
             generator: Source of the augmentations' draws in training mode; by default one that
                 belongs to this supernet and was seeded by its `seed`.
+
+        Raises:
+            VolumesError: The volumes are no such batch.
+            InvalidGenotypeError: The decision is none, or not for a genotype of the space.
         """
+        self._check(volumes)
         decision = decision if isinstance(decision, Decision) else Decision(decision)
         if self.training:
             volumes = self.augment(volumes, decision, generator=generator)
@@ -124,7 +138,9 @@ class Supernet(nn.Module):
 
         Raises:
             BindingError: The decision names a fixed network that is not there.
+            VolumesError: The volumes are no batch.
         """
+        self._check(volumes)
         if decision.network is not None:
             found: Tensor = self._fixed(decision.network)(volumes)
             return found
@@ -160,6 +176,19 @@ class Supernet(nn.Module):
             return
         for _, module in self._path(decision.genotype):
             yield from module.parameters()
+
+    def _check(self, volumes: Tensor) -> None:
+        if not volumes.is_floating_point():
+            raise VolumesError(
+                f"the volumes are {volumes.dtype}; a supernet takes floating-point intensities in "
+                "[0, 1], such as volumes.float() / 255"
+            )
+        if volumes.ndim < _LEAST_AXES or volumes.shape[1] != self._in_channels:
+            raise VolumesError(
+                f"the volumes have shape {tuple(volumes.shape)}; a supernet takes (batch, channel, "
+                f"*space), this one with {self._in_channels} at channel. volumes[None] makes a "
+                "batch of one volume, volumes[:, None] gives volumes a channel"
+            )
 
     def _fixed(self, name: str) -> nn.Module:
         key = module_name(name, [])

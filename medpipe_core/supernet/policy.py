@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from medpipe_core.supernet.augmentation import (
-    Augmentation,
-    Fusion,
+from medpipe_core.supernet.applying import (
     apply_to_rows,
     check_kept,
     draw_touched,
     join_with_rows,
 )
+from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
 from medpipe_core.supernet.binding import (
     AUGMENTATION,
     BindingError,
@@ -27,7 +27,7 @@ from medpipe_core.supernet.binding import (
 from medpipe_core.supernet.gate import gated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from medpipe_core.space import Catalogue, Genotype, SearchSpace, Step
     from medpipe_core.supernet.decision import Decision
@@ -43,6 +43,7 @@ class PolicyLayer:
         p: Probability in [0, 1] that a volume is touched.
         magnitudes: Chosen values of the operation's magnitudes.
         choices: The paths of the choices that govern it.
+        origin: Who made the operation, to be named where it fails.
     """
 
     path: str
@@ -50,6 +51,7 @@ class PolicyLayer:
     p: float
     magnitudes: Mapping[str, Any]
     choices: tuple[str, ...]
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,19 @@ class _Stage:
     ) -> Tensor:
         """Augment the volumes that each layer touches; `kept` is not written into."""
         acting = [
-            (layer.operation, rows, layer.magnitudes)
-            for layer, rows in zip(self.layers, touched, strict=True)
-            if len(rows)
+            (layer, rows) for layer, rows in zip(self.layers, touched, strict=True) if len(rows)
         ]
         if self.fusion is None or not acting:
-            for operation, rows, magnitudes in acting:
-                volumes = apply_to_rows(operation, volumes, rows, source, magnitudes, kept=kept)
+            for layer, rows in acting:
+                with _named(layer):
+                    volumes = apply_to_rows(
+                        layer.operation, volumes, rows, source, layer.magnitudes, kept=kept
+                    )
             return volumes
         fusion = self.fusion(volumes)
-        for operation, rows, magnitudes in acting:
-            join_with_rows(operation, fusion, rows, source, magnitudes)
+        for layer, rows in acting:
+            with _named(layer):
+                join_with_rows(layer.operation, fusion, rows, source, layer.magnitudes)
         fused = fusion.result()
         check_kept(f"{self.fusion.__name__}.result", volumes, fused)
         return fused
@@ -83,6 +87,16 @@ class _Stage:
     def choices(self) -> tuple[str, ...]:
         """The choices that govern its layers; one that governs two is there twice."""
         return tuple(path for layer in self.layers for path in layer.choices)
+
+
+@contextmanager
+def _named(layer: PolicyLayer) -> Iterator[None]:
+    """Tell which layer failed, and where it comes from."""
+    try:
+        yield
+    except AugmentationError as error:
+        who = f"{layer.path}: {layer.origin}" if layer.origin else layer.path
+        raise AugmentationError(f"{who}: {error}") from error
 
 
 class Policy(nn.Module):
@@ -104,6 +118,9 @@ class Policy(nn.Module):
         """Augment a batch; with a decision, its gates multiply each layer's output.
 
         What is fused is linear, so there the gates multiply after the last of its layers.
+
+        Raises:
+            AugmentationError: A layer failed; the text has its place and where it comes from.
         """
         return self._run(self._stages, volumes, generator, decision)
 
@@ -112,6 +129,19 @@ class Policy(nn.Module):
     ) -> Tensor:
         """Augment a batch with the same draws, but apply each layer by itself: for comparison."""
         return self._run([_Stage((layer,)) for layer in self.layers], volumes, generator, decision)
+
+    def outputs(
+        self, volumes: Tensor, generator: torch.Generator
+    ) -> Iterator[tuple[PolicyLayer, Tensor]]:
+        """Iterate over the layers and the batch after each, with the same draws, layer by layer.
+
+        A batch may be written into as soon as the next one is asked for.
+        """
+        given = volumes
+        touched = self._draw_touched(len(volumes), generator)
+        for layer, rows in zip(self.layers, touched, strict=True):
+            volumes = _Stage((layer,)).run(volumes, [rows], generator, kept=given)
+            yield layer, volumes
 
     def _run(
         self,
@@ -178,12 +208,14 @@ def _stages(layers: Iterable[PolicyLayer]) -> tuple[_Stage, ...]:
 
 def _layer(step: Step, catalogue: Catalogue) -> PolicyLayer:
     operation, magnitudes = build_augmentation(catalogue, step)
+    origin = " ".join(catalogue.origin(AUGMENTATION, step.name))
     return PolicyLayer(
         path=step.path,
         operation=operation,
         p=_probability(step),
         magnitudes=magnitudes,
         choices=tuple(step.choices),
+        origin=f"augmentation {step.name!r} of {origin}",
     )
 
 

@@ -71,6 +71,7 @@ class ResourceMeter:
         self._num_classes = num_classes
         self._head = head
         self._known: dict[tuple[object, ...], _Measured] = {}
+        self._admitted: Genotype | None = None
 
     def __call__(self, genotype: Genotype) -> Resources:
         """Return what the genotype's network costs.
@@ -94,12 +95,15 @@ class ResourceMeter:
     def admits(self, genotype: Genotype) -> bool:
         """Say whether the genotype keeps the space's budget; without a budget each one does."""
         budget = self.space.budget
-        if budget is None:
+        # The loop asks again what a searcher has just asked.
+        if budget is None or genotype is self._admitted:
             return True
         cost = self(genotype)
-        return (budget.parameters is None or cost.parameters <= budget.parameters) and (
+        admitted = (budget.parameters is None or cost.parameters <= budget.parameters) and (
             budget.multiply_adds is None or cost.multiply_adds <= budget.multiply_adds
         )
+        self._admitted = genotype if admitted else self._admitted
+        return admitted
 
     def _block(self, step: Step, shape: tuple[int, ...]) -> _Measured:
         key = (step.name, tuple(sorted(step.parameters.items())), shape)

@@ -23,7 +23,9 @@ def every_member(space: SearchSpace) -> Iterator[Genotype]:
             widths.append(len(choice.keys))  # noqa: B023
             return str(choice.keys[script[position]])
 
-        yield space.decide(pick)
+        member = space.decide(pick)
+        if space.admits(member):
+            yield member
         while script and script[-1] + 1 == widths[len(script) - 1]:
             script.pop()
         if not script:

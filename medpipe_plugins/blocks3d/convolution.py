@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge
+from pydantic import Field
 from torch import Tensor, nn
 
 from medpipe_plugins.blocks3d.activation import OverwritingReLU6
+
+Channels = Annotated[int, Ge(1), Field(description="channels that go out")]
+Kernel = Annotated[int, Ge(1), Field(description="odd edge length of the kernel, in voxels")]
+Stride = Annotated[int, Ge(1), Field(description="step of the kernel, in voxels")]
 
 
 class Conv3DBlock(nn.Module):
@@ -22,7 +30,7 @@ class Conv3DBlock(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, *, channels: int, kernel: int = 3, stride: int = 1
+        self, in_channels: int, *, channels: Channels, kernel: Kernel = 3, stride: Stride = 1
     ) -> None:
         super().__init__()
         self.out_channels = channels

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from annotated_types import Ge
+from pydantic import Field
 from torch import Tensor, nn
 
 from medpipe_plugins.blocks3d.activation import OverwritingReLU6
+from medpipe_plugins.blocks3d.convolution import Kernel, Stride  # noqa: TC001 - read by help
 from medpipe_plugins.blocks3d.depthwise import DepthwiseConv3d
+
+Expansion = Annotated[int, Ge(1), Field(description="ratio of inner to incoming channels")]
+Channels = Annotated[
+    Annotated[int, Ge(1)] | None,
+    Field(description="channels that go out; null for as many as come in"),
+]
+Residual = Annotated[bool, Field(description="add the input to the output where shapes agree")]
 
 
 class MBConv3D(nn.Module):
@@ -29,11 +41,11 @@ class MBConv3D(nn.Module):
         self,
         in_channels: int,
         *,
-        kernel: int,
-        expansion: int,
-        channels: int | None = None,
-        stride: int = 1,
-        residual: bool = False,
+        kernel: Kernel,
+        expansion: Expansion,
+        channels: Channels = None,
+        stride: Stride = 1,
+        residual: Residual = False,
     ) -> None:
         super().__init__()
         inner = in_channels * expansion

@@ -5,10 +5,8 @@ Facts from the `medmnist` package, version 3.0.2.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -16,21 +14,23 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from medpipe_core.data import (
+    DATA_FOLDER_VARIABLE,
     DataError,
     DatasetCard,
     Development,
     LabelledVolumes,
     SealedTest,
     blank,
+    data_folder,
 )
 from medpipe_plugins.datasets.download import fetch, md5_of
 from medpipe_plugins.datasets.npz import read_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 PUBLISHED_AT = "https://zenodo.org/records/10519652/files"
-DATA_FOLDER_VARIABLE = "MEDPIPE_DATA"
 
 
 class MedMNISTSettings(BaseModel):
@@ -144,9 +144,8 @@ class MedMNIST3D:
     @property
     def path(self) -> Path:
         """Where the file is expected."""
-        root = self._settings.root or os.environ.get(DATA_FOLDER_VARIABLE) or "data"
         suffix = "" if self._settings.size == 28 else f"_{self._settings.size}"
-        return Path(root).expanduser() / f"{self._name}{suffix}.npz"
+        return data_folder(self._settings.root) / f"{self._name}{suffix}.npz"
 
     @property
     def card(self) -> DatasetCard:

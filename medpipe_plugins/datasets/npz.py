@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_core.data import DataError
+from medpipe_core.data import DataError, npy_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,12 +32,14 @@ def read_member(path: Path, member: str, shape: tuple[int, ...]) -> NDArray[np.u
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{member}.npy") as stream:
-            found = _header(stream)
-            if found != (shape, np.dtype(np.uint8)):
+            found_shape, dtype, fortran = npy_header(stream)
+            if (found_shape, dtype) != (shape, np.dtype(np.uint8)):
                 raise DataError(
-                    f"{path}: {member!r} is {found[0]} of {found[1]}, expected {shape} of uint8; "
+                    f"{path}: {member!r} is {found_shape} of {dtype}, expected {shape} of uint8; "
                     "this is not the published file"
                 )
+            if fortran:
+                raise ValueError("array is in Fortran order")
             # The header fits, so the array is as large as expected and no larger.
             array = np.empty(shape, np.uint8)
             found_bytes = _fill(array, stream)
@@ -56,18 +58,3 @@ def _fill(array: NDArray[np.uint8], stream: Any) -> int:
     while done < len(view) and (read := stream.readinto(view[done:])):
         done += read
     return done
-
-
-def _header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"array format {version} is not known")
-    read = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, fortran, dtype = read(stream)
-    if fortran:
-        raise ValueError("array is in Fortran order")
-    return shape, dtype

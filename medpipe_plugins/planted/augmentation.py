@@ -66,10 +66,10 @@ class Intensity(PlantedDataset):
 
 
 class SymmetrySettings(PlantedSettings):
-    """Parameters of `planted-symmetry`: few training volumes."""
+    """Parameters of `planted-symmetry`: few training volumes, little noise."""
 
     train: Count = Field(48, description="volumes in the training set")
-    noise: float = Field(0.15, ge=0, le=1, description="standard deviation of the noise")
+    noise: float = Field(0.05, ge=0, le=1, description="standard deviation of the noise")
 
 
 class Symmetry(PlantedDataset):

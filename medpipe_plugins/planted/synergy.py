@@ -31,26 +31,27 @@ class Synergy(PlantedDataset):
     The wave runs along one diagonal of the depth-width plane or the other. Within one plane of
     equal depth both look the same, so a network that looks at planes is blind to it; an H-flip or
     a D-flip turns one into the other. The texture alternates voxel by voxel along height or width,
-    in every plane; `planted-coarse`, an average over two voxels, removes it exactly.
+    in every plane; `planted-exchange` turns one of its kinds into the other and nothing else.
 
-    A flip along width or depth, or the coarsening, is always on. With a flip of p near a half any
-    network is left with the texture and ends at its reliability. Coarsened, a network of
+    A flip along width or depth, or the exchange, is always on, at p near a half. With a flip any
+    network is left with the texture and ends at its reliability. With the exchange a network of
     volumes has the wave and is right; one of planes has nothing and is at chance. So a network of
     planes, such as a ResNet in 2.5D, asks for a flip, and who fixes that first cannot reach the
-    best pair any more.
+    best pair any more. Both kinds of texture are still seen in training: where an augmentation
+    takes the texture out altogether, weights that clean volumes excite are never trained.
     """
 
     name = "planted-synergy"
     title = "the best augmentation depends on the network: one after the other must fail"
     classes = ("falling", "rising")
     optimum = MappingProxyType(
-        {"augment/one_of": frozenset({"coarse"}), "network/layer": frozenset({"volume"})}
+        {"augment/one_of": frozenset({"exchange"}), "network/layer": frozenset({"volume"})}
     )
     settings_model = SynergySettings
     settings: SynergySettings
 
     def _lost(self, genotype: Genotype) -> float:
-        if genotype["augment/one_of"] != "coarse":
+        if genotype["augment/one_of"] != "exchange":
             return 1 - self.settings.reliable
         return 0.0 if genotype["network/layer"] == "volume" else 0.5
 

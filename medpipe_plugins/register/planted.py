@@ -49,9 +49,9 @@ def medpipe_register(registry: Registrar) -> None:
         )
     registry.register(
         "augmentation",
-        "planted-coarse",
-        f"{room}.coarse:Coarse",
-        summary="an average over two voxels, for planted-synergy",
+        "planted-exchange",
+        f"{room}.exchange:Exchange",
+        summary="turns a texture along the height into one along the width, for planted-synergy",
     )
     registry.register(
         "block",

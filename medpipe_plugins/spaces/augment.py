@@ -58,6 +58,7 @@ TABLE_ONE: Mapping[str, Mapping[str, ValueChoice]] = MappingProxyType(
 
 
 Layer = Annotated[str, Registered("augmentation")]
+Plain = bool | int | float | str
 
 
 class AugmentSettings(BaseModel):
@@ -77,6 +78,10 @@ class AugmentSettings(BaseModel):
     )
     magnitudes: dict[str, dict[str, tuple[float, ...]]] = Field(
         {}, description="other grids, such as magnitudes.v_rotation.left=[-15,0]"
+    )
+
+    fixed: dict[str, dict[str, Plain]] = Field(
+        {}, description="parameters that are not searched, such as fixed.acme-gamma.order=3"
     )
 
     # A strong policy is worth its while only in a long training.
@@ -101,6 +106,11 @@ class AugmentSettings(BaseModel):
                 problems.append(f"there is no layer {name!r}.{did_you_mean(name, self.names)}")
             elif name in TABLE_ONE:
                 problems += _wrong_grids(name, grids_of)
+        problems += [
+            f"fixed: there is no layer {name!r}.{did_you_mean(name, self.names)}"
+            for name in self.fixed
+            if name not in self.names
+        ]
         if problems:
             raise ValueError("; ".join(problem.removesuffix(".") for problem in problems))
         return self
@@ -130,12 +140,24 @@ def layer_key(name: str) -> str:
 def _layer(operations: Catalogue, name: str, settings: AugmentSettings) -> Operation:
     p = {"p": ValueChoice(*settings.probabilities)}
     neutral = {"p": 0.0} if 0.0 in settings.probabilities else None
-    other = settings.magnitudes.get(name, {})
+    other, fixed = settings.magnitudes.get(name, {}), settings.fixed.get(name, {})
     if name in TABLE_ONE:  # told without importing the operation, which would import torch
         chosen = offered(TABLE_ONE[name], other, f"augmentation {name!r}")
-        return Operation("augmentation", name, {**p, **chosen}, neutral=neutral)
-    layer = operation(operations, "augmentation", name, offering=other, neutral=None)
-    return Operation("augmentation", name, {**p, **layer.parameters}, neutral=neutral)
+    else:
+        chosen = operation(operations, "augmentation", name, offering=other).choices
+    refuse_searched(fixed, chosen, f"magnitudes.{name}")
+    return Operation("augmentation", name, {**p, **chosen, **fixed}, neutral=neutral)
+
+
+def refuse_searched(fixed: Mapping[str, Plain], chosen: Mapping[str, object], key: str) -> None:
+    """Refuse to fix what is searched; one value to choose from does the same.
+
+    Raises:
+        SpaceError: The text has the key that is meant.
+    """
+    for name in fixed:
+        if name in chosen:
+            raise SpaceError(f"{name!r} is searched, not fixed; give {key}.{name}=[{fixed[name]}]")
 
 
 def _wrong_grids(name: str, grids_of: Mapping[str, tuple[float, ...]]) -> list[str]:

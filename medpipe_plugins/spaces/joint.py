@@ -46,7 +46,6 @@ def joint_space(operations: Catalogue, **settings: Any) -> SearchSpace:
     network = mbconv3d_space(operations, **dict(chosen.network))
     return compose(
         "medpipe-joint",
-        budget=network.budget,
         augment=augment_space(operations, **dict(chosen.augment)),
         network=network,
     )

@@ -16,9 +16,10 @@ from medpipe_core import (
     Registered,
     SearchSpace,
     ValueChoice,
+    did_you_mean,
     operation,
 )
-from medpipe_plugins.spaces.augment import layer_key
+from medpipe_plugins.spaces.augment import Plain, layer_key, refuse_searched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +79,12 @@ class MBConv3DSettings(BaseModel):
         description="candidates of a normal layer: mbconv_k<kernel>_e<expansion>, or any "
         "registered block that keeps its channels",
     )
+    grids: dict[str, dict[str, tuple[Plain, ...]]] = Field(
+        {}, description="other values of a candidate's choices, such as grids.acme-conv.kernel=[5]"
+    )
+    fixed: dict[str, dict[str, Plain]] = Field(
+        {}, description="parameters of a candidate that are not searched: fixed.acme-conv.groups=2"
+    )
     residual: bool = Field(
         False, description="whether MBConv layers add their input to their output; the paper's not"
     )
@@ -102,6 +109,16 @@ class MBConv3DSettings(BaseModel):
             "budget.multiply_adds": 40_000_000,
         },
     }
+
+    @model_validator(mode="after")
+    def _parameters_of_candidates(self) -> Self:
+        for field in ("grids", "fixed"):
+            for name in getattr(self, field):
+                if name not in self.candidates or name in CANDIDATES:
+                    others = [c for c in self.candidates if c not in CANDIDATES]
+                    known = did_you_mean(name, others) or " Those of the paper take none."
+                    raise ValueError(f"{field}: {name!r} is no candidate with parameters.{known}")
+        return self
 
     @model_validator(mode="after")
     def _one_depth_a_block(self) -> Self:
@@ -156,10 +173,7 @@ def describe_network(name: str, operations: Catalogue, settings: MBConv3DSetting
     """
     # One description of each candidate serves all layers.
     normal = OperationChoice(
-        {
-            layer_key(key): _candidate(operations, key, settings.residual)
-            for key in settings.candidates
-        }
+        {layer_key(key): _candidate(operations, key, settings) for key in settings.candidates}
     )
     parts: dict[str, Operation | Group] = {"stem": _convolution(settings, settings.stem_channels)}
     for number, (channels, depth) in enumerate(
@@ -178,18 +192,21 @@ def _convolution(settings: MBConv3DSettings, channels: int) -> Operation:
     )
 
 
-def _candidate(operations: Catalogue, key: str, residual: bool) -> Operation:
+def _candidate(operations: Catalogue, key: str, settings: MBConv3DSettings) -> Operation:
     if key == "identity":  # told without importing the block, which would import torch
         return Operation("block", key)
     mbconv = re.fullmatch(_MBCONV, key)
     if mbconv is None:
-        return operation(operations, "block", key)
+        fixed = settings.fixed.get(key, {})
+        layer = operation(operations, "block", key, offering=settings.grids.get(key, {}))
+        refuse_searched(fixed, layer.choices, f"grids.{key}")
+        return Operation("block", key, {**layer.parameters, **fixed})
     return Operation(
         "block",
         "mbconv3d",
         {
             "kernel": int(mbconv["kernel"]),
             "expansion": int(mbconv["expansion"]),
-            "residual": residual,
+            "residual": settings.residual,
         },
     )

@@ -1,10 +1,12 @@
 """Planted problems by brute force: networks trained with the right answer and with each wrong one.
 
     python tests/benchmarks/planted.py [--json] [--problem side …] [--seeds 3] [--epochs 30]
+        [--others 5]
 
 Every planted choice in turn takes each key that is not right, everything else being right; the
 networks are trained from fresh weights and tested on clean volumes. `stated` is one minus the
 regret that the dataset states, `accuracy` what was found, median and range over the seeds.
+`--others` adds right answers whose other choices are drawn, which must do as well as the optimum.
 """
 
 from __future__ import annotations
@@ -41,6 +43,20 @@ def answers(space: mp.SearchSpace, optimum: dict[str, frozenset[str]]) -> dict[s
     return found
 
 
+def right_answers(
+    space: mp.SearchSpace, optimum: dict[str, frozenset[str]], count: int
+) -> dict[str, mp.Genotype]:
+    """Return distinct members that are right in all that is planted, drawn in the rest."""
+    found: dict[str, mp.Genotype] = {}
+    for seed in range(20 * count):
+        drawn = space.sample(seed=seed)
+        right = {path: sorted(keys)[0] for path, keys in optimum.items()}
+        genotype = space.decide(lambda c, keys={**drawn.choices, **right}: keys[c.path])
+        if len(found) < count and space.admits(genotype) and genotype not in found.values():
+            found[f"right, others drawn ({len(found) + 1})"] = genotype
+    return found
+
+
 def accuracy(
     space: mp.SearchSpace, dataset: object, genotype: mp.Genotype, *, seed: int, epochs: int
 ) -> float:
@@ -57,12 +73,15 @@ def accuracy(
     return task.figures(predict(trained, test, task=task), test.labels)["accuracy"]
 
 
-def measure(problem: str, seeds: int, epochs: int | None) -> list[dict[str, object]]:
+def measure(
+    problem: str, seeds: int, epochs: int | None, others: int = 0
+) -> list[dict[str, object]]:
     registry = mp.load_plugins()
     space = registry.space(f"planted-{problem}")
     known = registry.create("dataset", f"planted-{problem}")
     rows = []
-    for name, genotype in answers(space, known.optimum).items():
+    every = answers(space, known.optimum) | right_answers(space, known.optimum, others)
+    for name, genotype in every.items():
         found = [
             accuracy(
                 space,
@@ -91,11 +110,12 @@ def main() -> None:
     parser.add_argument("--problem", nargs="+", choices=PROBLEMS, default=PROBLEMS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--others", type=int, default=0)
     words = parser.parse_args()
     torch.set_num_threads(1)
     told = []
     for problem in words.problem:
-        for row in measure(problem, words.seeds, words.epochs):
+        for row in measure(problem, words.seeds, words.epochs, words.others):
             told.append(row)
             if not words.json:
                 low, high = row["range"]

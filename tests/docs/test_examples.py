@@ -63,3 +63,10 @@ def test_readme_has_the_two_commands():
 @pytest.mark.parametrize("link", re.findall(r"\]\(((?:docs/)?[\w/-]+\.md)\)", PAGES[0].read_text()))
 def test_links_of_the_readme_lead_somewhere(link):
     assert (ROOT / link).is_file()
+
+
+@pytest.mark.parametrize("name", ["run", "RunResult", "load_plugins"])
+def test_the_api_page_has_the_way_in_and_says_how_it_is_built(name):
+    text = (ROOT / "docs/api.md").read_text()
+    assert f":: medpipe_core.{name}\n" in text
+    assert "python -m sphinx -b html docs docs/_build/html" in text

@@ -25,6 +25,10 @@ class TestPhantom3D(PluginContract):
     plugin = "medpipe_plugins.register.phantom3d"
 
 
+class TestPlanted(PluginContract):
+    plugin = "medpipe_plugins.register.planted"
+
+
 class TestSpaces(PluginContract):
     plugin = "medpipe_plugins.register.spaces"
 

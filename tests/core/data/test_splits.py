@@ -46,3 +46,9 @@ def test_a_share_is_kept_in_every_class():
     labels = np.repeat([0, 1], [400, 100])
     part, _ = split(labels, share=0.2, seed=0)
     assert np.bincount(labels[part]).tolist() == [80, 20]
+
+
+@pytest.mark.parametrize("share", [-1, 0, 1, 5, float("nan")])
+def test_a_share_that_leaves_a_part_empty_is_refused(share):
+    with pytest.raises(DataError, match="share="):
+        split(np.repeat([0, 1], 4), share=share, seed=0)

@@ -57,6 +57,14 @@ def test_a_broken_file_leaves_no_module_behind(mine):
     assert set(sys.modules) == before
 
 
+def test_the_place_of_an_error_is_in_the_plugin_or_nowhere(mine, tmp_path):
+    path = mine("import json\n\njson.loads('{')")
+    assert f"(at {path}:3)" in load_plugins(load=[path]).plugins[0].error
+    absent = load_plugins(load=[tmp_path / "absent.py"]).plugins[0].error
+    assert "FileNotFoundError" in absent
+    assert "(at " not in absent
+
+
 def test_a_file_that_is_no_python_is_told_with_its_line(mine):
     path = mine("x = 1\nhello there", name="notes.txt")
     error = load_plugins(load=[path]).plugins[0].error

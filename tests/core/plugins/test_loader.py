@@ -14,6 +14,7 @@ BUNDLE = (
     "medpipe-blocks3d",
     "medpipe-medmnist3d",
     "medpipe-phantom3d",
+    "medpipe-planted",
     "medpipe-searchers",
     "medpipe-spaces",
 )
@@ -213,7 +214,7 @@ def test_each_bundled_plugin_can_be_disabled_without_breaking_the_rest(plugin):
     for kind in KINDS:
         for name in registry.names(kind):
             assert callable(registry.factory(kind, name))
-    assert not registry.names("space") or registry.space("medpipe-joint").size()
+    assert plugin == "medpipe-spaces" or registry.space("medpipe-joint").size()
 
 
 def test_every_registered_name_of_the_bundle_can_be_imported():

@@ -205,3 +205,12 @@ def test_an_error_that_medpipe_raises_on_purpose_passes_unchanged():
 
     with pytest.raises(MissingDataError):
         create(factory)
+
+
+def test_an_error_of_the_factory_says_which_line_of_the_plugin_it_was(tmp_path):
+    path = tmp_path / "acme_wrong.py"
+    path.write_text("import json\n\ndef factory():\n    return json.loads('{')\n")
+    names = {"__name__": "acme_wrong"}
+    exec(compile(path.read_text(), str(path), "exec"), names)
+    with pytest.raises(PluginError, match=r"JSONDecodeError.*\(at .*acme_wrong\.py:4\)"):
+        create(names["factory"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -11,6 +12,8 @@ from safetensors.torch import load_file
 import medpipe_core as mp
 from medpipe_core.runner import ConfigurationError, open_folder
 from medpipe_core.runner.closing import closing_text
+from medpipe_core.runner.presets import PRESETS
+from medpipe_core.search import RandomSearcher
 from medpipe_core.supernet import build_network
 
 
@@ -101,6 +104,49 @@ def test_a_space_composed_in_python_runs_as_it_is(toy, registry):
     result = toy(space=space, searcher="random")
     assert result.content["space"] == "mine"
     assert all(path.startswith("network/") for path in result.genotype)
+
+
+def test_a_dataset_made_in_python_runs_as_it_is(toy, registry):
+    class Mine(type(registry.create("dataset", "toy"))):
+        card = dataclasses.replace(registry.create("dataset", "toy").card, name="mine")
+
+    result = toy(dataset=Mine(count=16), searcher="random")
+    assert result.content["dataset"] == "mine"
+    assert result.content["data"]["train"]["count"] == 16
+    result = toy("class", dataset=Mine, dataset__count=20, searcher="random")
+    assert result.content["dataset"] == "Mine"
+    assert result.content["data"]["train"]["count"] == 20
+
+
+def test_a_searcher_class_runs_with_settings_of_its_signature(toy):
+    seen = []
+
+    class Mine(RandomSearcher):
+        def __init__(self, space, *, width: int = 8, **given):
+            super().__init__(space, **given)
+            seen.append(width)
+
+    result = toy(searcher=Mine, searcher__width=3)
+    assert result.content["searcher"] == "Mine"
+    assert set(seen) == {3}
+    with pytest.raises(ConfigurationError, match=r"searcher\.width"):
+        toy(searcher=Mine, searcher__width="wide")
+
+
+def test_keys_may_be_nested_and_leave_the_rest_of_a_preset_as_it_is(toy):
+    result = toy(searcher="random", search={"candidates": 2}, **{"search.epochs": 1})
+    configuration = open_folder(result.folder).configuration()
+    assert configuration["search.candidates"] == 2
+    assert configuration["search.weights_lr"] == PRESETS["quick"]["search.weights_lr"]
+
+
+@pytest.mark.parametrize("name", ["toy", "phantom3d"])
+def test_a_dataset_made_in_python_may_not_take_a_registered_name(toy, registry, name):
+    class Mine(type(registry.create("dataset", "toy"))):
+        card = dataclasses.replace(registry.create("dataset", "toy").card, name=name)
+
+    with pytest.raises(mp.MedpipeError, match=f"registers dataset '{name}', which"):
+        toy(dataset=Mine())
 
 
 def with_training(registry, **choices):

@@ -131,6 +131,34 @@ def test_a_name_that_a_failed_plugin_may_own_is_a_plugin_problem(tmp_path):
     assert misspelt.exit_code == 2
 
 
+def test_a_file_asked_for_by_name_that_cannot_be_loaded_ends_the_run(tmp_path):
+    for code in ("import no_such_module_anywhere\n", None):
+        path = tmp_path / ("broken.py" if code else "absent.py")
+        path.write_text(code) if code else None
+        error = problems_of({"dataset": "phantom3d"}, load_plugins(load=[path]))
+        assert error.exit_code == 3
+        assert error.problems[0].startswith(f"plugin '{path.stem}' ({path})")
+
+
+@pytest.mark.parametrize("name", ["medpipe-searcher", "medpipe-serchers"])
+def test_a_disabled_name_that_is_no_plugin_is_refused_with_the_nearest(name):
+    error = problems_of({"plugins.disable": [name]}, load_plugins(disable=[name]))
+    assert error.exit_code == 2
+    assert f"no plugin or distribution '{name}'. Did you mean 'medpipe-searchers'" in str(error)
+
+
+def test_a_plugin_may_be_disabled_by_its_distribution(registry):
+    given = {**TOY, "plugins.disable": ["file:toy_plugin.py", "Medpipe", "medpipe-phantom3d"]}
+    assert resolve(given, registry).keys.plugins.disable[1] == "Medpipe"
+
+
+def test_a_list_given_as_one_value_is_told_with_its_brackets(registry):
+    error = problems_of({**TOY, "plugins.load": "one_off.py"}, registry)
+    assert "plugins.load=[one_off.py]" in str(error)
+    error = problems_of({**TOY, "space.shifts": 0.3}, registry)
+    assert "space.shifts=[0.3]" in str(error)
+
+
 def test_parameters_that_cannot_be_imported_are_a_plugin_problem(tmp_path):
     lazy = tmp_path / "lazy.py"
     lazy.write_text(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from medpipe_core.runner import keys, plain
@@ -27,6 +27,7 @@ trees = st.dictionaries(names, leaves | branches.filter(bool), max_size=4)
 
 
 @given(values)
+@example("\n")
 def test_a_written_value_is_read_back_and_stands_on_one_line(value):
     text = plain.write(value)
     assert "\n" not in text

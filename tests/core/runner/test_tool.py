@@ -118,6 +118,53 @@ def test_list_tells_every_name_of_a_kind(told, kind):
     assert [entry["name"] for entry in told("list", kind, "--json")] == names
 
 
+ONE_OFF = """
+from medpipe_core import Group, SearchSpace, ValueChoice, hookimpl
+
+def widths(*, channels: tuple[int, ...] = (1, 2, 3)):
+    return SearchSpace("widths", Group({"width": ValueChoice(*channels)}))
+
+@hookimpl
+def medpipe_register(registry):
+    registry.register("space", "widths", widths, summary="of one file")
+"""
+
+
+@pytest.fixture
+def one_off(tmp_path):
+    path = tmp_path / "one_off.py"
+    path.write_text(ONE_OFF)
+    return f"plugins.load=[{path}]"
+
+
+def test_a_plugin_in_a_file_can_be_looked_at(told, one_off):
+    assert "one_off of file:one_off.py -: loaded" in told("plugins", one_off)
+    assert "of one file" in told("list", "space", one_off)
+    assert told("show", "space", "widths", one_off).startswith("space widths of file:one_off.py")
+    plugins = {plugin["name"]: plugin for plugin in told("plugins", "--json", one_off)}
+    assert plugins["one_off"]["registered"] == ["space/widths"]
+
+
+def test_a_space_is_shown_with_settings_and_presets(told, one_off):
+    content = told("show", "space", "widths", one_off, "channels=[4,8]", "--json")
+    assert content["choices"] == [{"path": "width", "kind": "value", "keys": ["4", "8"]}]
+    words = ("show", "space", "medpipe-mbconv3d", "--json", "preset=quick")
+    content = told(*words, "space.depths=[1,1,1,1,1,0]", "budget.parameters=9")
+    assert content["budget"] == {"parameters": 9, "multiply_adds": 12_000_000}
+    assert content["size"] == 8**5 * 2**7
+
+
+def test_strict_ends_with_code_3_where_something_cannot_be_imported(install, capsys):
+    assert main(["plugins", "--strict"]) == 0
+    install("acme", PLUGIN)
+    assert main(["plugins"]) == 0
+    capsys.readouterr()
+    assert main(["plugins", "--strict"]) == 3
+    out = capsys.readouterr().out
+    assert "acme of acme 1.2: failed" in out
+    assert "'acme_gone:Searcher' cannot be imported" in out
+
+
 def test_list_mentions_what_was_left_out(install, capsys):
     install("acme", "import there_is_no_such_module")
     assert main(["list", "space"]) == 0
@@ -199,6 +246,14 @@ def test_a_space_that_needs_parameters_is_shown_without_choices(told, install):
         (["show", "spaces", "x"], 2, "Did you mean 'space'?"),
         (["show", "space", "medpipe-jiont"], 2, "Did you mean 'medpipe-joint'"),
         (["report", "nowhere"], 4, "nowhere"),
+        (["report", "nowhere", "more"], 2, "more"),
+        (["plugins", "plugins.load=mine.py"], 2, "plugins.load=[mine.py]"),
+        (["plugins", "plugins.disable=[medpipe-space]"], 2, "'medpipe-spaces'"),
+        (["list", "space", "channels=3"], 2, "no key 'channels' here"),
+        (["show", "block", "conv3d", "channels=3"], 2, "no key 'channels' here"),
+        (["show", "space", "medpipe-mbconv3d", "chanels=3"], 2, "Did you mean 'channels'"),
+        (["show", "space", "medpipe-mbconv3d", "preset=quik"], 2, "Did you mean 'quick'"),
+        (["show", "space", "medpipe-augment", "extra=[affine]"], 2, "is there twice"),
     ],
 )
 def test_wrong_words_are_told_with_what_is_near_and_their_exit_code(capsys, words, code, reason):

@@ -104,3 +104,74 @@ def test_a_genotype_of_another_version_tells_which(space):
     )
     with pytest.raises(InvalidGenotypeError, match=r"made with shelf 0\.9 \(here 1\.0\)"):
         build_policy(space, older)
+
+
+class Faulty(Augmentation):
+    high = ValueChoice(0.1, 0.2)
+
+    def draw(self, count, generator, *, high):
+        return torch.zeros(count)
+
+    def apply(self, volumes, amount):
+        return volumes
+
+
+class TakesNoMagnitude(Faulty):
+    def draw(self, count, generator):
+        return torch.zeros(count)
+
+
+class DrawsNothingAtAll(Faulty):
+    def draw(self, count, generator, *, high):
+        pass
+
+
+class DrawsNumbers(Faulty):
+    def draw(self, count, generator, *, high):
+        return [0.5] * count
+
+
+class AppliesToNothing(Faulty):
+    def apply(self, volumes, amount):
+        volumes + amount.view(-1, 1, 1, 1, 1)
+
+
+class Stumbles(Faulty):
+    def apply(self, volumes, amount):
+        return volumes + {}["missing"]
+
+
+class Hungry(Faulty):
+    def apply(self, volumes, amount):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 37 GiB")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (TakesNoMagnitude, r"draw failed .*high.*Write draw\(self, count, generator, \*, high\)"),
+        (DrawsNothingAtAll, r"draw returned nothing \(None\), not a tensor"),
+        (DrawsNumbers, r"draw returned a list, not a tensor"),
+        (AppliesToNothing, r"apply returned nothing \(None\), not the transformed volumes"),
+        (Stumbles, r"apply failed .* KeyError: 'missing' \(at .*test_policy.py:\d+\)"),
+    ],
+)
+def test_a_faulty_augmentation_is_named_with_its_place_and_distribution(
+    shelf, volumes, kind, words
+):
+    policy = policy_of(shelf, "faulty", {"p": 1.0, "high": 0.2}, kind)
+    with pytest.raises(AugmentationError) as caught:
+        policy(volumes, generator())
+    assert caught.match(f"^x: augmentation 'faulty' of shelf 1.0: {kind.__name__}.*{words}")
+    assert caught.match("AugmentationContract")
+
+
+def test_the_error_of_an_augmentation_keeps_its_cause(shelf, volumes):
+    with pytest.raises(AugmentationError) as caught:
+        policy_of(shelf, "faulty", {"p": 1.0, "high": 0.2}, Stumbles)(volumes, generator())
+    assert isinstance(caught.value.__cause__.__cause__, KeyError)
+
+
+def test_an_augmentation_out_of_memory_is_not_called_faulty(shelf, volumes):
+    with pytest.raises(torch.OutOfMemoryError):
+        policy_of(shelf, "faulty", {"p": 1.0, "high": 0.2}, Hungry)(volumes, generator())

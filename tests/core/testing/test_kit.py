@@ -157,7 +157,7 @@ def test_drawn_genotypes_are_members(drawn):
     assert space.size() <= 50
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(spaces(largest=200))
 def test_every_small_space_keeps_its_contract(space):
     class Drawn(SpaceContract):

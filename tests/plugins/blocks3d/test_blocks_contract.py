@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from medpipe_core import load_plugins
 from medpipe_core.testing import BlockContract
 from medpipe_plugins import blocks3d
@@ -39,5 +41,12 @@ class TestIdentity(BlockContract):
 def test_no_block_is_without_a_contract():
     registry = load_plugins()
     tested = {c.block for c in globals().values() if hasattr(c, "block")}
-    bundled = {registry.factory("block", name) for name in registry.names("block")}
-    assert {b for b in bundled if b.__module__.startswith(blocks3d.__name__)} <= tested
+    entries = [registry.entry("block", name) for name in registry.names("block")]
+    assert {e.load() for e in entries if e.entry_point == "medpipe-blocks3d"} <= tested
+
+
+@pytest.mark.parametrize("name", ["conv3d", "mbconv3d"])
+def test_every_parameter_says_what_it_is(name):
+    fields = load_plugins().entry("block", name).parameters().model_fields
+    assert {"channels", "stride"} <= set(fields)
+    assert all(info.description for info in fields.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import statistics
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import medpipe_core as mp
 
 REGISTRY = mp.load_plugins()
+SEEDS = {"symmetry": 3}  # its regret is small beside what a seed changes
 BENCHMARK = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "planted.py"))
 
 
@@ -18,17 +20,24 @@ BENCHMARK = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "plant
     "problem", ["side", "intensity", "symmetry", "reach", "texture", "synergy"]
 )
 def test_the_right_answer_beats_wrong_ones_by_about_the_regret(problem):
-    known = REGISTRY.create("dataset", f"planted-{problem}")
+    data = [
+        REGISTRY.create("dataset", f"planted-{problem}", seed=seed)
+        for seed in range(SEEDS.get(problem, 1))
+    ]
+    known = data[0]
     space = REGISTRY.space(f"planted-{problem}")
     epochs = BENCHMARK["EPOCHS"].get(problem, 30)
     every = BENCHMARK["answers"](space, known.optimum)
     # The right answer and the last wrong one of each planted choice.
     chosen = {name.split(" =")[0]: (name, genotype) for name, genotype in every.items()}
     found = {
-        name: BENCHMARK["accuracy"](space, known, genotype, seed=0, epochs=epochs)
+        name: statistics.median(
+            BENCHMARK["accuracy"](space, made, genotype, seed=seed, epochs=epochs)
+            for seed, made in enumerate(data)
+        )
         for name, genotype in chosen.values()
     }
-    assert found["optimum"] > 0.85
+    assert found["optimum"] > 0.95
     for name, genotype in every.items():
         if name in found and name != "optimum":
             assert found[name] < found["optimum"] - 0.4 * known.regret(genotype)

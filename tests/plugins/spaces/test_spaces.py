@@ -93,3 +93,73 @@ def test_spaces_are_described_without_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class Bias(mp.Augmentation):
+    low = mp.ValueChoice(0.1, 0.2, ge=0)
+
+    def __init__(self, *, order: int = 2):
+        super().__init__()
+
+
+class Grouped:
+    kernel = mp.ValueChoice(1, 3, ge=1)
+
+    def __init__(self, in_channels, *, kernel: int = 3, groups: int = 1): ...
+
+
+@pytest.fixture(scope="module")
+def extended(registry):
+    return registry.adding("augmentation", "bias", Bias).adding("block", "grouped", Grouped)
+
+
+def test_a_fixed_parameter_of_a_layer_is_a_key(extended):
+    space = extended.space("medpipe-augment", layers=["bias"], fixed={"bias": {"order": 3}})
+    assert space.size() == 3 * 2
+    (step,) = space.resolve(space.sample(seed=0))
+    assert step.parameters["order"] == 3
+
+
+def test_grids_and_fixed_parameters_of_a_candidate_are_keys(extended):
+    small = {"channels": [4], "depths": [1], "strides": [1], "candidates": ["grouped"]}
+    space = extended.space(
+        "medpipe-mbconv3d", **small, grids={"grouped": {"kernel": [3, 5, 7]}},
+        fixed={"grouped": {"groups": 2}},
+    )  # fmt: skip
+    assert space.size() == 3
+    step = space.resolve(space.unrank(2))[-1]
+    assert dict(step.parameters) == {"kernel": 7, "groups": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "reason"),
+    [
+        ("medpipe-augment", {"extra": ["bias"], "fixed": {"bais": {"order": 3}}}, "'bias'"),
+        (
+            "medpipe-augment",
+            {"extra": ["bias"], "fixed": {"bias": {"low": 0.3}}},
+            r"magnitudes\.bias\.low=\[0\.3\]",
+        ),
+        (
+            "medpipe-augment",
+            {"fixed": {"blur": {"kernel": 3}}},
+            r"'kernel' is searched, not fixed; give magnitudes\.blur\.kernel=\[3\]",
+        ),
+        (
+            "medpipe-mbconv3d",
+            {"candidates": ["grouped"], "fixed": {"grouped": {"kernel": 3}}},
+            r"grids\.grouped\.kernel=\[3\]",
+        ),
+        ("medpipe-mbconv3d", {"grids": {"mbconv_k3_e3": {"kernel": [3]}}}, "take none"),
+        (
+            "medpipe-mbconv3d",
+            {"candidates": ["grouped"], "grids": {"gruoped": {"kernel": [3]}}},
+            "Did you mean 'grouped'",
+        ),
+    ],
+)
+def test_what_cannot_be_fixed_is_told_with_the_key_that_is_meant(
+    extended, name, parameters, reason
+):
+    with pytest.raises((mp.MedpipeError, ValidationError), match=reason):
+        extended.space(name, **parameters)

@@ -1,6 +1,11 @@
 """What medpipe asks of each kind of plugin, inherited."""
 
+import pytest
+from medpipe_acme.make_scans import make_scans
+from medpipe_acme.scans import Scans
+
 from medpipe_core import load_plugins
+from medpipe_core.data import DataError
 from medpipe_core.testing import (
     AugmentationContract,
     BlockContract,
@@ -29,6 +34,20 @@ class TestStripes(DatasetContract):
     settings = {"size": 8, "count": 16}
 
 
+class TestScans(DatasetContract):
+    dataset = "medpipe_acme.scans:Scans"
+
+    @pytest.fixture(autouse=True)
+    def file(self, tmp_path):
+        make_scans(tmp_path)
+        self.settings = {"root": tmp_path}
+
+
+def test_a_missing_file_is_told_with_where_it_was_looked_for(tmp_path):
+    with pytest.raises(DataError, match=f"no file 'scans.npz' in {tmp_path}.*make_scans"):
+        _ = Scans(root=tmp_path).card
+
+
 class TestHillClimb(SearcherContract):
     searcher = "medpipe_acme.searcher:HillClimb"
 
@@ -39,6 +58,21 @@ def small_space():
 
 class TestSmallSpace(SpaceContract):
     space = small_space
+
+
+def joint_space():
+    return load_plugins().space("acme-joint", channels=[4, 8], augment={"layers": ["noise"]})
+
+
+class TestJointSpace(SpaceContract):
+    space = joint_space
+
+
+def test_no_policy_of_the_joint_space_uses_too_many_augmentations():
+    space = load_plugins().space("acme-joint", active=2)
+    for seed in range(20):
+        chosen = space.sample(seed=seed).choices
+        assert sum(key != "0" for path, key in chosen.items() if path.endswith("/p")) <= 2
 
 
 def test_gamma_joins_the_papers_space_by_name():

@@ -20,6 +20,13 @@ def medpipe_register(registry):
         summary="made in process: stripes along depth or along width",
     )
     registry.register(
+        "dataset",
+        "acme-scans",
+        "medpipe_acme.scans:Scans",
+        parameters="medpipe_acme.scans:ScansSettings",
+        summary="volumes, labels and patients of a .npz file of yours",
+    )
+    registry.register(
         "searcher",
         "acme-climb",
         "medpipe_acme.searcher:HillClimb",
@@ -28,4 +35,11 @@ def medpipe_register(registry):
     )
     registry.register(
         "space", "acme-small", "medpipe_acme.space:small_space", summary="a dozen small networks"
+    )
+    registry.register(
+        "space",
+        "acme-joint",
+        "medpipe_acme.joint:joint_space",
+        parameters="medpipe_acme.joint:JointSettings",
+        summary="the paper's augmentation, a small network, training settings",
     )

@@ -1,0 +1,201 @@
+"""One operation on the volumes of a batch that it touches, and nothing on the others."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from medpipe_core.errors import MedpipeError, place_of
+from medpipe_core.memory import out_of_memory
+from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_HELD = "hold it to medpipe_core.testing.AugmentationContract"
+
+
+def augment_batch(
+    operation: Augmentation,
+    volumes: Tensor,
+    generator: torch.Generator,
+    *,
+    p: float,
+    magnitudes: Mapping[str, Any],
+) -> Tensor:
+    """Apply an operation to each volume with probability `p`, every volume with its own draw.
+
+    x̂ = b · o(x; μ) + (1 − b) · x with b ~ Bernoulli(p) for each volume (paper, section III-A).
+    Only the volumes with b = 1 are computed; at p = 0 nothing is drawn and `volumes` comes back.
+
+    Args:
+        operation: The operation.
+        volumes: `(batch, channel, *space)`.
+        generator: Where all randomness comes from; its device is where draws are made.
+        p: Probability in [0, 1] that a volume is touched.
+        magnitudes: Values of the operation's magnitudes.
+
+    Raises:
+        AugmentationError: The operation changed shape, dtype or device.
+    """
+    if p <= 0:
+        return volumes
+    (rows,) = draw_touched((p,), len(volumes), generator)
+    if len(rows) == 0:
+        return volumes
+    return apply_to_rows(operation, volumes, rows, generator, magnitudes, kept=volumes)
+
+
+def draw_touched(
+    probabilities: Sequence[float], count: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Draw, in one go, which of `count` volumes each of some operations touches.
+
+    Returns:
+        For each probability the touched rows, int64, rising, on the CPU.
+    """
+    shape = (len(probabilities), count)
+    drawn = torch.rand(shape, generator=generator, device=generator.device).cpu()
+    touched = drawn < torch.tensor(probabilities)[:, None]
+    rows = touched.nonzero()[:, 1].contiguous()
+    return list(torch.split(rows, touched.sum(1).tolist()))
+
+
+def apply_to_rows(
+    operation: Augmentation,
+    volumes: Tensor,
+    rows: Tensor,
+    generator: torch.Generator,
+    magnitudes: Mapping[str, Any],
+    *,
+    kept: Tensor,
+) -> Tensor:
+    """Draw for some volumes, one at least, and apply; others are neither computed nor changed.
+
+    Args:
+        operation: The operation.
+        volumes: `(batch, channel, *space)`.
+        rows: Which of them it touches, int64, rising, on the CPU.
+        generator: Where all randomness comes from.
+        magnitudes: Values of the operation's magnitudes.
+        kept: What must not be written into. Where `volumes` lie in other memory, they are written
+            into: a copy of the whole batch for each layer costs more than most layers.
+
+    Raises:
+        AugmentationError: The operation changed shape, dtype or device.
+    """
+    if len(rows) == len(volumes):
+        return _applied(operation, volumes, generator, magnitudes)
+    rows = rows.to(volumes.device)
+    changed = _applied(operation, volumes.index_select(0, rows), generator, magnitudes)
+    if _is_ours(volumes, kept) and not changed.requires_grad:
+        return volumes.index_copy_(0, rows, changed)
+    return volumes.index_copy(0, rows, changed)
+
+
+def join_with_rows(
+    operation: Augmentation,
+    fusion: Fusion,
+    rows: Tensor,
+    generator: torch.Generator,
+    magnitudes: Mapping[str, Any],
+) -> None:
+    """Draw for some volumes, one at least, and let the operation join a fusion with that."""
+    alike = fusion.volumes[: len(rows)].detach()
+    draw = _drawn(operation, alike, generator, magnitudes)
+    with _in_words(operation, "join", len(rows), magnitudes):
+        operation.join(fusion, rows, *draw)
+
+
+def check_kept(what: str, before: Tensor, after: Tensor) -> None:
+    """Refuse a result of another shape, dtype or device than the volumes had.
+
+    Raises:
+        AugmentationError: It says what changed.
+    """
+    for kept in ("shape", "dtype", "device"):
+        had, has = getattr(before, kept), getattr(after, kept)
+        if had != has:
+            raise AugmentationError(
+                f"{what} changed the volumes' {kept} from {had} to {has}; an augmentation keeps "
+                "shape, dtype and device"
+            )
+
+
+def _applied(
+    operation: Augmentation,
+    volumes: Tensor,
+    generator: torch.Generator,
+    magnitudes: Mapping[str, Any],
+) -> Tensor:
+    draw = _drawn(operation, volumes, generator, magnitudes)
+    with _in_words(operation, "apply", len(volumes), magnitudes):
+        changed: object = operation.apply(volumes, *draw)
+    if not isinstance(changed, Tensor):
+        raise AugmentationError(
+            f"{_name(operation)}.apply returned {_shown(changed)}, not the transformed volumes; "
+            f"return a tensor; {_HELD}"
+        )
+    check_kept(f"{type(operation).__name__}.apply", volumes, changed)
+    return changed
+
+
+def _drawn(
+    operation: Augmentation,
+    volumes: Tensor,
+    generator: torch.Generator,
+    magnitudes: Mapping[str, Any],
+) -> tuple[Tensor, ...]:
+    """Draw for these volumes, on their device."""
+    with _in_words(operation, "draw", len(volumes), magnitudes):
+        draw: object = operation.draw_for(volumes, generator, **magnitudes)
+    rows = draw if isinstance(draw, tuple | list) else (draw,)
+    for row in rows:
+        if not isinstance(row, Tensor):
+            raise AugmentationError(
+                f"{_name(operation)}.draw returned {_shown(draw)}, not a tensor or a tuple of "
+                f"tensors with a row for each volume; () if it draws nothing; {_HELD}"
+            )
+    return tuple(row.to(volumes.device) for row in rows)
+
+
+@contextmanager
+def _in_words(
+    operation: Augmentation, doing: str, count: int, magnitudes: Mapping[str, Any]
+) -> Iterator[None]:
+    """Tell what the author's code raises with its name."""
+    try:
+        yield
+    except MedpipeError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        named = "".join(f", {name}" for name in magnitudes)
+        raise AugmentationError(
+            f"{_name(operation)}.{doing} failed for {count} volumes and "
+            f"{dict(magnitudes)}: {type(error).__name__}: {error}{place_of(error)}. Write "
+            f"draw(self, count, generator{', *' if named else ''}{named}) and "
+            f"apply(self, volumes, *draw), and {_HELD}"
+        ) from error
+
+
+def _name(operation: Augmentation) -> str:
+    kind = type(operation)
+    return f"{kind.__qualname__} ({kind.__module__})"
+
+
+def _shown(found: object) -> str:
+    return "nothing (None)" if found is None else f"a {type(found).__name__}"
+
+
+def _is_ours(volumes: Tensor, kept: Tensor) -> bool:
+    """Say whether volumes may be written into: no graph needs them, and they are not `kept`."""
+    return (
+        not volumes.requires_grad
+        and volumes.is_contiguous()  # what is expanded is not
+        and volumes.untyped_storage().data_ptr() != kept.untyped_storage().data_ptr()
+    )
