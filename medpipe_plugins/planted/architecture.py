@@ -36,14 +36,14 @@ class Reach(PlantedDataset):
     name = "planted-reach"
     title = "pairs six voxels apart: only kernel 7 reaches across"
     classes = ("beside", "below")
-    optimum = MappingProxyType({"network/layer": frozenset({"mbconv_k7_e3"})})
+    optimum = MappingProxyType({"network/layer": frozenset({"k7"})})
     settings_model = ReachSettings
 
     _APART = 6
     _PAIRS = 4
 
     def _lost(self, genotype: Genotype) -> float:
-        return 0.0 if genotype["network/layer"] == "mbconv_k7_e3" else 1 - CHANCE
+        return 0.0 if genotype["network/layer"] == "k7" else 1 - CHANCE
 
     def _draw(self, label: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
         size = self.settings.size

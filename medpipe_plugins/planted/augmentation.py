@@ -68,15 +68,15 @@ class Intensity(PlantedDataset):
 class SymmetrySettings(PlantedSettings):
     """Parameters of `planted-symmetry`: few training volumes, little noise."""
 
-    train: Count = Field(48, description="volumes in the training set")
+    train: Count = Field(128, description="volumes in the training set")
     noise: float = Field(0.05, ge=0, le=1, description="standard deviation of the noise")
 
 
 class Symmetry(PlantedDataset):
-    """One of two shapes of eight cells, mirrored at random along each axis; few samples.
+    """One of six patterns of 27 cells for each class, mirrored at random along each axis.
 
-    Each class looks eight ways, so that few samples show each way a few times only. Flips turn
-    every sample into all eight.
+    Each class looks 48 ways, so that few samples show most of them once or never. Flips turn every
+    sample into all eight of its pattern.
     """
 
     name = "planted-symmetry"
@@ -88,16 +88,18 @@ class Symmetry(PlantedDataset):
     GAIN = 0.3
     """What the three flips together are worth, in accuracy; see tests/benchmarks/planted.py."""
 
-    _SHAPES = ((0, 0, 0, 1, 0, 1, 1, 1), (0, 1, 0, 1, 0, 1, 1, 0))
-    _CELL = 3
+    _PATTERNS, _CELLS, _CELL = 6, 3, 3
 
     def _lost(self, genotype: Genotype) -> float:
         missing = sum(genotype[path] not in keys for path, keys in self.optimum.items())
-        return self.GAIN * missing / len(self.optimum)
+        return round(self.GAIN * missing / len(self.optimum), 9)
 
     def _draw(self, label: int, rng: np.random.Generator) -> NDArray[np.floating[Any]]:
-        shape = np.array(self._SHAPES[label]).reshape(2, 2, 2) * 2 - 1
-        mirrored = np.flip(shape, tuple(axis for axis in range(3) if rng.random() < 0.5))
+        # The same patterns whatever the seed of the volumes: they are the problem.
+        shape = (2, self._PATTERNS, self._CELLS, self._CELLS, self._CELLS)
+        patterns = np.random.default_rng(0).integers(0, 2, shape) * 2 - 1
+        pattern = patterns[label, rng.integers(self._PATTERNS)]
+        mirrored = np.flip(pattern, tuple(axis for axis in range(3) if rng.random() < 0.5))
         block = np.kron(mirrored, np.ones((self._CELL,) * 3))
         edge = len(block)
         signal = np.zeros((self.settings.size,) * 3)

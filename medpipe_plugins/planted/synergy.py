@@ -63,4 +63,4 @@ class Synergy(PlantedDataset):
         texture = texture[None, :, None] if told else texture[None, None, :]
         along = at[:, None, None] + (1 if label else -1) * at[None, None, :]
         wave = np.cos(2 * np.pi * along / 6 + rng.uniform(0, 2 * np.pi))
-        return 0.15 * np.broadcast_to(texture + wave, (size, size, size))
+        return np.broadcast_to(0.1 * texture + 0.2 * wave, (size, size, size))

@@ -24,7 +24,7 @@ from medpipe_core.train.settings import FitSettings
 
 PROBLEMS = ("side", "intensity", "symmetry", "reach", "texture", "synergy")
 # Steps differ by the number of volumes, so the number of epochs does.
-EPOCHS = {"symmetry": 120, "reach": 8, "texture": 8}
+EPOCHS = {"symmetry": 60, "reach": 8, "texture": 8}
 
 
 def answers(space: mp.SearchSpace, optimum: dict[str, frozenset[str]]) -> dict[str, mp.Genotype]:
