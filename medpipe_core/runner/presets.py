@@ -36,7 +36,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         ),
         "laptop": MappingProxyType(
             {
-                "search.epochs": 6,
+                "search.epochs": 12,
+                "search.warmup_epochs": 3,
                 "search.candidates": 4,
                 "search.weights_lr": 3e-3,
                 "evaluate.top_k": 8,

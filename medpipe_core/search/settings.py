@@ -71,7 +71,7 @@ class GumbelSettings(BaseModel):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         {
             "quick": MappingProxyType({"lr": 0.05}),
-            "laptop": MappingProxyType({"lr": 3e-3}),
+            "laptop": MappingProxyType({"lr": 0.05}),
             "paper": MappingProxyType({"estimator": "gate"}),
         }
     )
