@@ -25,6 +25,7 @@ from medpipe_core.data.npz import (
     read_npz,
 )
 from medpipe_core.data.splits import halves, split
+from medpipe_core.data.stored import StoredVolumes, value_range
 from medpipe_core.data.volumes import (
     DataError,
     DatasetCard,
@@ -48,6 +49,7 @@ __all__ = [
     "KnownAnswer",
     "LabelledVolumes",
     "SealedTest",
+    "StoredVolumes",
     "TestSetError",
     "blank",
     "check_card",
@@ -65,6 +67,7 @@ __all__ = [
     "read_npz",
     "shared_patients",
     "split",
+    "value_range",
 ]
 
 

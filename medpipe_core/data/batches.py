@@ -1,18 +1,30 @@
-"""Batches on the device: volumes are held there once, and handed out as float32 in [0, 1]."""
+"""Batches on the device, handed out as float32 in [0, 1]: held there, or read ahead of use."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from medpipe_core.data.stored import StoredVolumes
 from medpipe_core.data.volumes import DataError, LabelledVolumes
 from medpipe_core.seeding import child_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from concurrent.futures import Future
+
+Hold = Literal["auto", "device", "host"]
+
+# Of the device's free memory, what the volumes of one source may take: two sources are held during
+# a search, beside the network and what it keeps for the backward pass.
+_HELD_SHARE = 0.25
+_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -37,44 +49,60 @@ class Batches:
     over is dropped, unless the data are fewer than one batch. The order of epoch n follows from
     the seed and n, so `state_dict` is three numbers.
 
+    Volumes are held on the device, as the type that they have, or stay on the host: then a thread
+    gathers the next two batches while one is used. The batches are the same either way.
+
     Args:
         data: The volumes.
         batch_size: Volumes in a batch.
         seed: Seed of the order.
-        device: Where volumes are held and handed out.
+        device: Where batches are handed out.
+        hold: Where volumes are held, `"device"` or `"host"`. By default on the device if they take
+            at most a quarter of a GPU's free memory, and on the host if they are in files.
 
     Raises:
         DataError: There are fewer than two volumes, which batch normalisation cannot train on.
     """
 
     def __init__(
-        self, data: LabelledVolumes, *, batch_size: int, seed: int, device: torch.device | str
+        self,
+        data: LabelledVolumes,
+        *,
+        batch_size: int,
+        seed: int,
+        device: torch.device | str,
+        hold: Hold = "auto",
     ) -> None:
         if len(data) < 2:
             raise DataError(f"cannot train on {len(data)} volumes; at least two are needed")
-        self._volumes = torch.from_numpy(data.volumes).to(device)
-        self._labels = torch.from_numpy(data.labels).to(device)
+        self._count = len(data)
+        self._reader = _reader(data, torch.device(device), hold)
         self._batch_size = min(batch_size, len(data))
         self._seed = seed
         self._epoch, self._position = 0, 0
-        self._order = self._order_of(0)
+        self._orders: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
-        return len(self._labels) // self._batch_size
+        return self._count // self._batch_size
 
     @property
     def epoch(self) -> int:
         """Epochs that were handed out whole."""
         return self._epoch
 
+    @property
+    def held(self) -> bool:
+        """Whether the volumes are held on the device."""
+        return isinstance(self._reader, _Held)
+
     def next(self) -> Batch:
         """Return the next batch."""
+        batch = self._reader.read(self._coming())
         if self._position == len(self):
             self._epoch, self._position = self._epoch + 1, 0
-            self._order = self._order_of(self._epoch)
-        start = self._position * self._batch_size
         self._position += 1
-        return gather(self._volumes, self._labels, self._order[start : start + self._batch_size])
+        self._orders = {n: order for n, order in self._orders.items() if n >= self._epoch}
+        return batch
 
     def epoch_batches(self) -> Iterator[Batch]:
         """Iterate over as many batches as an epoch has."""
@@ -89,32 +117,116 @@ class Batches:
         """Go on from there: the same order, the same next batch."""
         self._seed, self._epoch = state["seed"], state["epoch"]
         self._position = state["position"]
-        self._order = self._order_of(self._epoch)
+        self._orders.clear()
+        self._reader.forget()
+
+    def _coming(self) -> Iterator[tuple[int, Tensor]]:
+        """Iterate over the batches to come: number since the beginning, and positions."""
+        number = self._epoch * len(self) + self._position
+        while True:
+            epoch, position = divmod(number, len(self))
+            if epoch not in self._orders:
+                self._orders[epoch] = self._order_of(epoch)
+            start = position * self._batch_size
+            yield number, self._orders[epoch][start : start + self._batch_size]
+            number += 1
 
     def _order_of(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed(child_seed(self._seed, "epoch", str(epoch)))
-        return torch.randperm(len(self._labels), generator=generator)
+        return torch.randperm(self._count, generator=generator)
 
 
 def ordered_batches(
     data: LabelledVolumes, *, batch_size: int, device: torch.device | str
 ) -> Iterator[Batch]:
-    """Iterate once over all volumes in their order, for evaluation."""
-    for start in range(0, len(data), batch_size):
-        part = slice(start, start + batch_size)
-        yield Batch(
-            as_input(torch.from_numpy(data.volumes[part]).to(device)),
-            torch.from_numpy(data.labels[part]).to(device),
-            torch.arange(start, min(start + batch_size, len(data))),
-        )
-
-
-def gather(volumes: Tensor, labels: Tensor, indices: Tensor) -> Batch:
-    """Return the batch of some positions."""
-    where = indices.to(volumes.device)
-    return Batch(as_input(volumes[where]), labels[where], indices)
+    """Iterate once over all volumes in their order, for evaluation; they are not held there."""
+    device = torch.device(device)
+    simple = device.type == "cpu" and not isinstance(data.volumes, StoredVolumes)
+    reader = _reader(data, device, "device" if simple else "host")
+    positions = torch.split(torch.arange(len(data)), batch_size)
+    for number in range(len(positions) if len(data) else 0):
+        yield reader.read(enumerate(positions[number:], start=number))
 
 
 def as_input(volumes: Tensor) -> Tensor:
     """Return volumes as float32 in [0, 1]."""
     return volumes.float() / 255 if volumes.dtype == torch.uint8 else volumes.float()
+
+
+class _Reader(Protocol):
+    """Reads batches; it may be told of those to come."""
+
+    def read(self, coming: Iterable[tuple[int, Tensor]]) -> Batch:
+        """Return the first of the batches to come, given as numbers and positions."""
+
+    def forget(self) -> None:
+        """Drop what was read ahead."""
+
+
+class _Held:
+    """Gathers on the device from all volumes, which are there."""
+
+    def __init__(self, data: LabelledVolumes, device: torch.device) -> None:
+        self._volumes = torch.from_numpy(np.asarray(data.volumes)).to(device)
+        self._labels = torch.from_numpy(data.labels).to(device)
+
+    def read(self, coming: Iterable[tuple[int, Tensor]]) -> Batch:
+        _, positions = next(iter(coming))
+        where = positions.to(self._volumes.device)
+        return Batch(as_input(self._volumes[where]), self._labels[where], positions)
+
+    def forget(self) -> None:
+        """Nothing is read ahead."""
+
+
+class _Ahead:
+    """Gathers on the host, in one thread, a few batches before they are asked for."""
+
+    def __init__(self, data: LabelledVolumes, device: torch.device) -> None:
+        self._data = data
+        self._device = device
+        # Its thread ends with the process, or when nobody holds this object any more.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="medpipe-batches")
+        self._read: dict[int, Future[tuple[Tensor, Tensor]]] = {}
+
+    def read(self, coming: Iterable[tuple[int, Tensor]]) -> Batch:
+        wanted = dict(islice(coming, 1 + _AHEAD))
+        for number, positions in wanted.items():
+            if number not in self._read:
+                self._read[number] = self._thread.submit(
+                    _gather, self._data, positions, pin=self._device.type == "cuda"
+                )
+        first = next(iter(wanted))
+        volumes, labels = self._read.pop(first).result()
+        return Batch(
+            as_input(volumes.to(self._device, non_blocking=True)),
+            labels.to(self._device, non_blocking=True),
+            wanted[first],
+        )
+
+    def forget(self) -> None:
+        for future in self._read.values():
+            future.cancel()
+        self._read.clear()
+
+
+def _gather(data: LabelledVolumes, positions: Tensor, *, pin: bool) -> tuple[Tensor, Tensor]:
+    where = positions.numpy()
+    volumes, labels = (torch.from_numpy(part[where]) for part in (data.volumes, data.labels))
+    return (volumes.pin_memory(), labels.pin_memory()) if pin else (volumes, labels)
+
+
+def _reader(data: LabelledVolumes, device: torch.device, hold: Hold) -> _Reader:
+    if hold == "auto":
+        hold = "device" if _fits(data, device) else "host"
+    return _Held(data, device) if hold == "device" else _Ahead(data, device)
+
+
+def _fits(data: LabelledVolumes, device: torch.device) -> bool:
+    """Say whether the volumes are few enough to be held on the device."""
+    if isinstance(data.volumes, StoredVolumes):
+        return False
+    if device.type != "cuda":
+        return True  # the host's memory, where they are anyway
+    free, _ = torch.cuda.mem_get_info(device)
+    return data.volumes.nbytes <= _HELD_SHARE * free

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medpipe_core.data.dataset import Development, SealedTest
+from medpipe_core.data.stored import value_range
 from medpipe_core.data.volumes import DataError, DatasetCard, LabelledVolumes, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from medpipe_core.data.stored import StoredVolumes
 
 
 def check_card(card: object) -> None:
@@ -130,10 +133,10 @@ def shared_patients(one: LabelledVolumes, other: LabelledVolumes) -> list[Any]:
     return sorted(set(one.groups.tolist()) & set(other.groups.tolist()), key=str)
 
 
-def _check_range(volumes: NDArray[Any], name: str) -> None:
+def _check_range(volumes: NDArray[Any] | StoredVolumes, name: str) -> None:
     if volumes.dtype == np.uint8:
         return
-    low, high = float(volumes.min()), float(volumes.max())
+    low, high = value_range(volumes)
     if not (low >= 0 and high <= 1):  # NaN is neither
         raise DataError(
             f"{name} has intensities in [{low:g}, {high:g}]; floating-point volumes are finite and "

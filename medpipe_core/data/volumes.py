@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medpipe_core.data.stored import StoredVolumes, parts
 from medpipe_core.errors import MedpipeError
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class LabelledVolumes:
     """Volumes with their labels.
 
     Floating-point volumes of another width become float32, whole labels of another width int64;
-    what would change by that is refused.
+    what would change by that is refused. A memory-mapped array, such as `numpy.load(path,
+    mmap_mode="r")` gives, stays in its file, and so do subsets and unions of it.
 
     Attributes:
         volumes: `(count, channel, *space)`, uint8 in [0, 255] or float32 in [0, 1].
@@ -66,12 +68,13 @@ class LabelledVolumes:
         DataError: Shapes or types do not fit.
     """
 
-    volumes: NDArray[Any]
+    volumes: NDArray[Any] | StoredVolumes
     labels: NDArray[np.int64]
     groups: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
-        volumes = _volumes(np.asarray(self.volumes))
+        stored = _stored(self.volumes)
+        volumes = _volumes(np.asarray(self.volumes)) if stored is None else stored
         labels = _labels(np.asarray(self.labels), len(volumes))
         groups = None if self.groups is None else _groups(self.groups, len(volumes))
         for name, array in (("volumes", volumes), ("labels", labels), ("groups", groups)):
@@ -83,18 +86,41 @@ class LabelledVolumes:
     def take(self, indices: NDArray[np.int64]) -> LabelledVolumes:
         """Return the volumes at some positions."""
         groups = None if self.groups is None else self.groups[indices]
-        return LabelledVolumes(self.volumes[indices], self.labels[indices], groups)
+        stored = isinstance(self.volumes, StoredVolumes)
+        volumes = self.volumes.choose(indices) if stored else self.volumes[indices]
+        return LabelledVolumes(volumes, self.labels[indices], groups)
 
     def join(self, other: LabelledVolumes) -> LabelledVolumes:
         """Return these volumes followed by others; patients are kept where both sides name them."""
         groups = None
         if self.groups is not None and other.groups is not None:
             groups = np.concatenate((self.groups, other.groups))
-        return LabelledVolumes(
-            np.concatenate((self.volumes, other.volumes)),
-            np.concatenate((self.labels, other.labels)),
-            groups,
-        )
+        labels = np.concatenate((self.labels, other.labels))
+        return LabelledVolumes(_joined(self.volumes, other.volumes), labels, groups)
+
+
+def _stored(volumes: object) -> StoredVolumes | None:
+    """Return volumes that stay in their files as what they are; None for those in memory."""
+    if isinstance(volumes, np.memmap):
+        if _volumes(volumes[:0]).dtype != volumes.dtype:
+            raise DataError(
+                f"memory-mapped volumes of {volumes.dtype} cannot stay in their file; save them as "
+                "uint8 or float32, or read them into memory"
+            )
+        return StoredVolumes([volumes])
+    return volumes if isinstance(volumes, StoredVolumes) else None
+
+
+def _joined(
+    one: NDArray[Any] | StoredVolumes, other: NDArray[Any] | StoredVolumes
+) -> NDArray[Any] | StoredVolumes:
+    """Return volumes followed by others, read only where they are of different types."""
+    if not isinstance(one, StoredVolumes) and not isinstance(other, StoredVolumes):
+        return np.concatenate((one, other))
+    if one.dtype != other.dtype:
+        return np.concatenate((one[:], other[:]))
+    whole, rest = (v if isinstance(v, StoredVolumes) else StoredVolumes([v]) for v in (one, other))
+    return whole.followed_by(rest)
 
 
 def _volumes(volumes: NDArray[Any]) -> NDArray[Any]:
@@ -144,8 +170,9 @@ def describe(data: LabelledVolumes, classes: Sequence[str]) -> dict[str, Any]:
 
 def blank(data: LabelledVolumes) -> list[int]:
     """Return the positions of volumes whose voxels all have one value."""
-    flat = data.volumes.reshape(len(data), -1)
-    return [int(i) for i in np.flatnonzero((flat == flat[:, :1]).all(axis=1))]
+    flat = (part.reshape(len(part), -1) for part in parts(data.volumes))
+    found = [(rows == rows[:, :1]).all(axis=1) for rows in flat]
+    return np.flatnonzero(np.concatenate(found)).tolist() if found else []
 
 
 def overlap(one: LabelledVolumes, other: LabelledVolumes) -> int:

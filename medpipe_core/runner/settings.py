@@ -5,7 +5,7 @@ The defaults are the paper's (section IV-B); presets change them. Nothing here w
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -81,6 +81,10 @@ class Keys(Section):
     seed: Seed = Field(0, description="the one seed that all randomness of the run follows from")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:<number> or mps")
     threads: Count | None = Field(None, description="threads on the CPU; null leaves them as is")
+    hold: Literal["auto", "device", "host"] = Field(
+        "auto",
+        description="where volumes are held: auto, device, or host (read ahead)",
+    )
     run: FolderKeys = Field(FolderKeys(), description="the run folder")
     data: DataKeys = Field(DataKeys(), description="where data files are")
     plugins: PluginKeys = Field(PluginKeys(), description="which plugins are loaded")

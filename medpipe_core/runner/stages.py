@@ -228,7 +228,12 @@ class TorchStages:
         seed = self._seed(stage, genotype.digest)
         network = self._network(genotype, development, inherit=keys.inherit, seed=seed)
         state = FitState.start(
-            network, development.train, settings=keys, seed=seed, device=self._device
+            network,
+            development.train,
+            settings=keys,
+            seed=seed,
+            device=self._device,
+            hold=self._keys.hold,
         )
         return fit(
             state,
@@ -291,8 +296,9 @@ class TorchStages:
         )
 
     def _batch_source(self, data: LabelledVolumes, *names: str) -> Batches:
-        size = self._keys.search.batch_size
-        return Batches(data, batch_size=size, seed=self._seed(*names), device=self._device)
+        keys, seed = self._keys, self._seed(*names)
+        size = keys.search.batch_size
+        return Batches(data, batch_size=size, seed=seed, device=self._device, hold=keys.hold)
 
     def _seed(self, *names: str) -> int:
         return child_seed(self._keys.seed, *names)

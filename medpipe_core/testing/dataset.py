@@ -16,6 +16,7 @@ from medpipe_core.data import (
     TestSetError,
     describe,
     overlap,
+    value_range,
 )
 from medpipe_core.testing.checking import (
     given,
@@ -85,7 +86,7 @@ class DatasetContract:
             )
             if part.volumes.dtype == np.uint8:
                 continue
-            low, high = float(part.volumes.min()), float(part.volumes.max())
+            low, high = value_range(part.volumes)
             require(
                 low >= 0 and high <= 1,
                 f"{name} has intensities in [{low}, {high}]; floating-point volumes are in [0, 1] "

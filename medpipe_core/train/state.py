@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from medpipe_core.data import LabelledVolumes
+    from medpipe_core.data.batches import Hold
     from medpipe_core.train.settings import FitSettings
 
 
@@ -70,8 +71,9 @@ class FitState:
         settings: FitSettings,
         seed: int,
         device: torch.device | str,
+        hold: Hold = "auto",
     ) -> FitState:
-        """Return the state before the first step."""
+        """Return the state before the first step; `hold` says where volumes are, as `Batches`."""
         network.to(device)
         optimiser = torch.optim.AdamW(
             network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
@@ -81,6 +83,7 @@ class FitState:
             batch_size=settings.batch_size,
             seed=child_seed(seed, "fit", "order"),
             device=device,
+            hold=hold,
         )
         generator = torch.Generator(device=device)
         generator.manual_seed(child_seed(seed, "fit", "augmentation"))

@@ -1,0 +1,105 @@
+"""Volumes that stay in their files and are read when they are asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+_PART_BYTES = 2**26
+
+
+class StoredVolumes:
+    """Rows of memory-mapped arrays, chosen and joined without being read.
+
+    What a subset, a half or a union of large sets is made of. It has what medpipe needs of an
+    array: `len`, `shape`, `dtype`, `nbytes`, and indexing along the first axis, which reads.
+    `numpy.asarray` reads everything.
+
+    Args:
+        sources: Arrays of one type and of one shape but for the first axis.
+        rows: `(count, 2)`, number of the source and row in it; by default all rows in order.
+    """
+
+    def __init__(
+        self, sources: Sequence[NDArray[Any]], rows: NDArray[np.int64] | None = None
+    ) -> None:
+        self._sources = tuple(sources)
+        self._rows = _all_rows(self._sources) if rows is None else rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Count, then the shape of a volume."""
+        return (len(self._rows), *self._sources[0].shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the voxels."""
+        return self._sources[0].dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all volumes would take in memory."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Read volumes: one by a number, several by a slice, positions or a mask."""
+        rows = self._rows[index]
+        if rows.ndim == 1:
+            source, row = rows
+            return np.array(self._sources[source][row])
+        read = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        for number, source in enumerate(self._sources):
+            wanted = np.flatnonzero(rows[:, 0] == number)
+            if len(wanted):
+                read[wanted] = source[rows[wanted, 1]]
+        return read
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (self[position] for position in range(len(self)))
+
+    def __array__(
+        self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("stored volumes cannot become an array without being read")
+        return self[:] if dtype is None else self[:].astype(dtype)
+
+    def choose(self, indices: NDArray[Any]) -> StoredVolumes:
+        """Return the volumes at some positions; nothing is read."""
+        return StoredVolumes(self._sources, self._rows[indices])
+
+    def followed_by(self, other: StoredVolumes) -> StoredVolumes:
+        """Return these volumes and then others; nothing is read."""
+        moved = other._rows + np.array([len(self._sources), 0])
+        return StoredVolumes((*self._sources, *other._sources), np.concatenate((self._rows, moved)))
+
+
+def parts(volumes: NDArray[Any] | StoredVolumes) -> Iterator[NDArray[Any]]:
+    """Iterate over all volumes in arrays of at most 64 MiB, at least one volume each."""
+    each = max(volumes.nbytes // max(len(volumes), 1), 1)
+    count = max(_PART_BYTES // each, 1)
+    return (volumes[start : start + count] for start in range(0, len(volumes), count))
+
+
+def value_range(volumes: NDArray[Any] | StoredVolumes) -> tuple[float, float]:
+    """Return the least and the largest voxel of at least one volume; NaN where there is one."""
+    ranges = np.array([(part.min(), part.max()) for part in parts(volumes)])
+    return float(ranges[:, 0].min()), float(ranges[:, 1].max())
+
+
+def _all_rows(sources: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    return np.concatenate(
+        [
+            np.stack((np.full(len(source), number), np.arange(len(source))), axis=1)
+            for number, source in enumerate(sources)
+        ]
+    ).astype(np.int64)
