@@ -1,10 +1,21 @@
-"""Running out of memory: knowing it when it happens, and giving memory back."""
+"""Memory: how much is free, knowing when it has run out, and giving it back."""
 
 from __future__ import annotations
 
 import gc
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What a container may take, in versions 2 and 1 of Linux's control groups, and what it has taken.
+_LIMITS = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -20,3 +31,48 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def free_memory(
+    device: torch.device,
+    *,
+    meminfo: Path = Path("/proc/meminfo"),
+    groups: Path = Path("/sys/fs/cgroup"),
+) -> int | None:
+    """Return the bytes that a device has left; None where the system does not tell.
+
+    For a GPU what torch holds in reserve counts as free. For a CPU it is what Linux has available,
+    within the limits of a container.
+
+    Args:
+        device: The device.
+        meminfo: Linux's account of the memory.
+        groups: Where control groups are mounted.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return free + reserve
+    if device.type != "cpu":
+        return None
+    return min((*_available(meminfo), *_left_in_group(groups)), default=None)
+
+
+def _available(meminfo: Path) -> Iterator[int]:
+    try:
+        lines = meminfo.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            yield int(line.split()[1]) * 1024
+
+
+def _left_in_group(groups: Path) -> Iterator[int]:
+    for limit, usage in _LIMITS:
+        try:
+            most, used = ((groups / name).read_text().strip() for name in (limit, usage))
+        except OSError:
+            continue
+        if most.isdecimal():  # not `max`
+            yield max(int(most) - int(used), 0)

@@ -120,6 +120,7 @@ def execute(
 
     stages = TorchStages(configuration, registry, dataset.card)
     rehearse(configuration, registry, stages.space, dataset.card)
+    stages.check_memory()
     folder = create_folder(configuration)
     if on_folder is not None:
         on_folder(folder)

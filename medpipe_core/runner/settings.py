@@ -85,6 +85,12 @@ class Keys(Section):
         "auto",
         description="where volumes are held: auto, device, or host (read ahead)",
     )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="of convolutions in training; auto is bfloat16 on GPUs made for it"
+    )
+    micro_batch: Annotated[int, Ge(2)] | None = Field(
+        None, description="volumes through a network at once; null for as many as memory allows"
+    )
     run: FolderKeys = Field(FolderKeys(), description="the run folder")
     data: DataKeys = Field(DataKeys(), description="where data files are")
     plugins: PluginKeys = Field(PluginKeys(), description="which plugins are loaded")

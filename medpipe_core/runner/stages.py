@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 
+from medpipe_core.computing import Computing
 from medpipe_core.data import Batches, Development, halves
 from medpipe_core.runner.device import device_of
 from medpipe_core.runner.errors import ConfigurationError
+from medpipe_core.runner.fitting_in import FittingIn
 from medpipe_core.runner.pipeline import Candidate, Planned, Trained
 from medpipe_core.runner.training import as_trial, check_training, trained_as
 from medpipe_core.search import NoBatches, ScoreError, SearchState, StagesError, search
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 # A step of the search trains a path and shows it a validation batch; measured beside training.
 _SEARCH_STEP = 3.0
+# Paths that the heaviest is sought among, to see whether it fits into memory.
+_PATHS = 32
 
 
 class _Shape(TypedDict):
@@ -68,6 +72,9 @@ class TorchStages:
         self._shape: _Shape = {"in_channels": card.channels, "num_classes": len(card.classes)}
         self._task = ClassificationTask(card.classes, rank_by=self._keys.evaluate.rank_by)
         self._device = device_of(self._keys.device)
+        computing = Computing.on(self._device, self._keys.precision)
+        computing = computing.with_micro_batch(self._keys.micro_batch)
+        self._fitting_in = FittingIn(computing, (card.channels, *card.size))
         if self._keys.threads is not None:
             torch.set_num_threads(self._keys.threads)
         self.space = registry.space(configuration.space, **configuration.parameters["space"])
@@ -86,6 +93,20 @@ class TorchStages:
     def threads(self) -> int:
         """Threads that torch uses on the CPU."""
         return torch.get_num_threads()
+
+    def check_memory(self) -> None:
+        """Check, before anything is trained, that a training step fits into the device's memory.
+
+        Raises:
+            ConfigurationError: It is estimated not to fit, not even with two volumes at once.
+        """
+        keys = self._keys
+        sizes = {
+            "search": keys.search.batch_size,
+            "evaluate": keys.evaluate.batch_size,
+            "retrain": keys.retrain.batch_size,
+        }
+        self._fitting_in.check(self._heaviest(), sizes)
 
     def plan(self, development: Development) -> dict[str, Planned]:
         """Return what each stage is going to do."""
@@ -136,6 +157,9 @@ class TorchStages:
             seed=seed,
             admit=self._meter.admits,
             who=self._registry.entry("searcher", self._configuration.searcher).who,
+            computing=self._fitting_in.computing(
+                self._heaviest(), settings.batch_size, stage="search", emit=emit
+            ),
         )
         found = search(
             state,
@@ -227,6 +251,7 @@ class TorchStages:
         keys = trained_as(self.space, genotype, keys)
         seed = self._seed(stage, genotype.digest)
         network = self._network(genotype, development, inherit=keys.inherit, seed=seed)
+        network.to(self._device)
         state = FitState.start(
             network,
             development.train,
@@ -234,6 +259,7 @@ class TorchStages:
             seed=seed,
             device=self._device,
             hold=self._keys.hold,
+            computing=self._fitting_in.computing(network, keys.batch_size, stage=stage, emit=emit),
         )
         return fit(
             state,
@@ -247,6 +273,14 @@ class TorchStages:
             stage=stage,
             name=genotype.digest,
         )
+
+    def _heaviest(self) -> nn.Module:
+        """Build the network of most multiply-adds among some that are drawn and admitted."""
+        drawn = [self.space.sample(seed=seed) for seed in range(_PATHS)]
+        admitted = [genotype for genotype in drawn if self._meter.admits(genotype)] or drawn
+        heaviest = max(admitted, key=lambda genotype: self._meter(genotype).multiply_adds)
+        network = build_network(self.space, heaviest, seed=0, **self._shape)
+        return network.to(self._device)
 
     def _network(
         self, genotype: Genotype, development: Development, *, inherit: bool, seed: int
@@ -266,9 +300,12 @@ class TorchStages:
             return self._figures(network, unseen)
 
         def by_training(genotype: Genotype, _: nn.Module) -> dict[str, float]:
-            def tell(_: str, /, **epoch: Any) -> None:
-                told = {name: epoch[name] for name in ("steps", "seconds")}
-                emit("search-trial", genotype=genotype.digest, **told)
+            def tell(event: str, /, **fields: Any) -> None:
+                if event == "trial-epoch":
+                    told = {name: fields[name] for name in ("steps", "seconds")}
+                    emit("search-trial", genotype=genotype.digest, **told)
+                else:
+                    emit(event, **fields)
 
             try:
                 network = self._fit(genotype, trained_on, keys, "trial", tell)

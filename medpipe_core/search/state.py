@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from medpipe_core.computing import Computing
 from medpipe_core.errors import MedpipeError
 from medpipe_core.search.asking import Asked
 from medpipe_core.search.moments import named_moments, restore_moments
@@ -108,6 +109,8 @@ class SearchState:
         training: Batches that train the weights.
         validation: Batches that inform the searcher.
         generator: Source of the augmentations' draws.
+        computing: How steps are computed.
+        scaler: Scales losses in float16.
         admit: Says whether a genotype keeps the budget; None to ask the searcher itself.
         who: The searcher's name for messages, or the empty text.
         step: Steps done.
@@ -123,6 +126,8 @@ class SearchState:
     training: BatchSource
     validation: BatchSource
     generator: torch.Generator
+    computing: Computing
+    scaler: torch.amp.GradScaler
     admit: Callable[[Genotype], bool] | None = None
     who: str = ""
     step: int = 0
@@ -143,8 +148,9 @@ class SearchState:
         seed: int,
         admit: Callable[[Genotype], bool] | None = None,
         who: str = "",
+        computing: Computing | None = None,
     ) -> SearchState:
-        """Return the state before the first step."""
+        """Return the state before the first step; in float32 and whole batches by default."""
         device = next(supernet.parameters()).device
         optimiser = torch.optim.Adam(
             supernet.parameters(),
@@ -154,7 +160,19 @@ class SearchState:
         )
         generator = torch.Generator(device=device)
         generator.manual_seed(child_seed(seed, "search", "augmentation"))
-        return cls(supernet, searcher, optimiser, training, validation, generator, admit, who)
+        computing = computing or Computing(device)
+        return cls(
+            supernet,
+            searcher,
+            optimiser,
+            training,
+            validation,
+            generator,
+            computing,
+            computing.scaler(),
+            admit,
+            who,
+        )
 
     @property
     def asked(self) -> Asked:
@@ -174,6 +192,7 @@ class SearchState:
             "training": self.training.state_dict(),
             "validation": self.validation.state_dict(),
             "generator": self.generator.get_state(),
+            "scaler": self.scaler.state_dict(),
             "step": self.step,
             "epoch": self.epoch,
             "failures": self.failures,
@@ -192,6 +211,7 @@ class SearchState:
         self.training.load_state_dict(state["training"])
         self.validation.load_state_dict(state["validation"])
         self.generator.set_state(state["generator"])
+        self.scaler.load_state_dict(state["scaler"])
         self.step, self.epoch = state["step"], state["epoch"]
         self.failures, self.seconds = state["failures"], state["seconds"]
         self.candidates = [

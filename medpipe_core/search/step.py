@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Loss = Callable[[Tensor, Tensor], Tensor]
 
 NOT_FINITE = "the loss or its gradient is not finite"
+OVERFLOW = "float16 overflowed, so that the scale of the loss was lowered"
 OUT_OF_MEMORY = "out of memory"
 _BEFORE_THE_STEP = frozenset({AGREEMENT, LOOK_AHEAD})
 _CLEAN = frozenset({CLEAN_VALIDATION, AGREEMENT, LOOK_AHEAD})
@@ -87,7 +88,8 @@ class _Training:
         if settings.grad_clip is not None:
             norm = torch.tensor(self.norm, device=self.weights[0].device)
             nn.utils.clip_grads_with_norm_(self.weights, settings.grad_clip, norm)
-        state.optimiser.step()
+        state.scaler.step(state.optimiser)
+        state.scaler.update()
 
 
 def _differentiate(state: SearchState, decision: Decision, loss: Loss) -> _Training:
@@ -97,14 +99,24 @@ def _differentiate(state: SearchState, decision: Decision, loss: Loss) -> _Train
     drawn = state.generator.get_state()
     # With no gradient on what was not sampled, Adam leaves it alone: no decay, no momentum.
     state.optimiser.zero_grad(set_to_none=True)
-    logits = state.supernet(batch.volumes, decision.detached(), generator=state.generator)
-    value = loss(logits, batch.labels)
-    value.backward()  # type: ignore[no-untyped-call]
+    path = decision.detached()
+    volumes = state.supernet.augment(batch.volumes, path, generator=state.generator)
+    values = []
+    for part, labels, share in state.computing.parts(volumes, batch.labels):
+        with state.computing.autocast():
+            logits = state.supernet.classify(part, path)
+        values.append(share * loss(logits.float(), labels))
+        state.scaler.scale(values[-1]).backward()  # type: ignore[no-untyped-call]
+    state.scaler.unscale_(state.optimiser)
     weights = [w for w in state.supernet.parameters_of(decision) if w.grad is not None]
     norm = nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
-    number, size = torch.stack((value.detach().float(), norm.float())).tolist()
+    value = torch.stack(values).detach().sum()
+    number, size = torch.stack((value, norm.float())).tolist()
     if math.isfinite(number) and math.isfinite(size):
         return _Training(number, size, weights)
+    if state.scaler.is_enabled():
+        state.scaler.update()
+        return _Training(number, size, weights, OVERFLOW)
     found = not_finite_from(state.supernet, decision.genotype, batch.volumes, drawn)
     return _Training(number, size, weights, f"{NOT_FINITE}: {found}" if found else NOT_FINITE)
 
@@ -140,6 +152,8 @@ class _Validation:
 
     def __init__(self, state: SearchState, decision: Decision, loss: Loss, *, clean: bool) -> None:
         self._supernet = state.supernet
+        self._computing = state.computing
+        self._scale = state.scaler.get_scale()
         self._decision = decision
         self._batch = state.validation.next()
         self._loss = loss
@@ -161,13 +175,11 @@ class _Validation:
             weights: Weights that hold a training batch's gradient, to be compared with.
         """
         asked = [*gates.values(), *weights]
+        decision = replace(self._decision, gates=gates)
         with statistics_kept(self._supernet), torch.set_grad_enabled(bool(asked)):
-            logits = self._logits(replace(self._decision, gates=gates))
-            value = self._loss(logits, self._batch.labels)
-            # Only what is asked for: a gate's gradient needs no gradient of a weight.
-            found = torch.autograd.grad(value, asked, allow_unused=True) if asked else ()
+            value, found = self._differentiate(decision, asked)
         reached = {p: g for p, g in zip(gates, found, strict=False) if g is not None}
-        numbers = [value.detach().float(), *reached.values()]
+        numbers = [value, *reached.values()]
         if weights:
             numbers.append(_cosine(weights, found[len(gates) :]))
         # One transfer for all numbers, so that a device is waited for once.
@@ -179,11 +191,32 @@ class _Validation:
             "agreement": told[-1] if weights else None,
         }
 
-    def _logits(self, decision: Decision) -> Tensor:
-        if self._generator is None:
-            return self._supernet.classify(self._batch.volumes, decision)
-        logits: Tensor = self._supernet(self._batch.volumes, decision, generator=self._generator)
-        return logits
+    def _differentiate(
+        self, decision: Decision, asked: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """Return the loss and its gradients with respect to what is asked for, and nothing else."""
+        volumes = self._batch.volumes
+        if self._generator is not None:
+            volumes = self._supernet.augment(volumes, decision, generator=self._generator)
+        values: list[Tensor] = []
+        found: list[Tensor | None] = [None] * len(asked)
+        for part, labels, share in self._computing.parts(volumes, self._batch.labels):
+            with self._computing.autocast():
+                logits = self._supernet.classify(part, decision)
+            value = share * self._loss(logits.float(), labels)
+            values.append(value.detach())
+            if asked:
+                # An augmentation's graph is one for all parts.
+                more = torch.autograd.grad(
+                    self._scale * value,
+                    asked,
+                    allow_unused=True,
+                    retain_graph=self._generator is not None and share < 1,
+                )
+                found = [_sum(kept, g) for kept, g in zip(found, more, strict=True)]
+        if self._scale != 1:
+            found = [None if g is None else g / self._scale for g in found]
+        return torch.stack(values).sum(), found
 
     def _validated(self) -> frozenset[str]:
         steps = self._supernet.space.resolve(self._decision.genotype)
@@ -210,6 +243,12 @@ def _cosine(weights: Sequence[nn.Parameter], gradients: Sequence[Tensor | None])
     mine = nn.utils.get_total_norm([mine for mine, _ in pairs])
     other = nn.utils.get_total_norm([other for _, other in pairs])
     return product / (mine * other).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
 
 
 def _finite(outcome: Outcome) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from medpipe_core.train.final_test import TestReport, test_once
     from medpipe_core.train.fitting import NothingToSelectError, TrainingDivergedError, fit
+    from medpipe_core.train.footprint import Footprint, step_footprint
     from medpipe_core.train.prediction import predict, recalibrate
     from medpipe_core.train.selection import Contender, NoContenderError, contest
     from medpipe_core.train.state import FitState
@@ -30,6 +31,7 @@ __all__ = [
     "FiguresError",
     "FitSettings",
     "FitState",
+    "Footprint",
     "NoContenderError",
     "NothingToSelectError",
     "Task",
@@ -48,6 +50,7 @@ __all__ = [
     "per_class",
     "predict",
     "recalibrate",
+    "step_footprint",
     "test_once",
 ]
 
@@ -66,6 +69,7 @@ _LATER = {
     ),
     "selection": ("Contender", "NoContenderError", "contest"),
     "fitting": ("NothingToSelectError", "TrainingDivergedError", "fit"),
+    "footprint": ("Footprint", "step_footprint"),
     "prediction": ("predict", "recalibrate"),
     "state": ("FitState",),
     "task": ("ClassificationTask", "Task", "balanced_weights"),

@@ -100,15 +100,21 @@ def _one_step(
 ) -> None:
     state.network.train()
     volumes = augment(batch.volumes, state.generator) if augment else batch.volumes
-    loss = task.loss(state.network(volumes), batch.labels)
-    number = float(loss.detach())
-    if not math.isfinite(number):
-        raise _diverged(state, settings, state.step, f"the loss became {number}", name)
     state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    number = 0.0
+    for part, labels, share in state.computing.parts(volumes, batch.labels):
+        with state.computing.autocast():
+            logits = state.network(part)
+        loss = share * task.loss(logits.float(), labels)
+        number += float(loss.detach())
+        if not math.isfinite(number):
+            raise _diverged(state, settings, state.step, f"the loss became {number}", name)
+        state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     if settings.grad_clip is not None:
+        state.scaler.unscale_(state.optimiser)
         nn.utils.clip_grad_norm_(state.network.parameters(), settings.grad_clip)
-    state.optimiser.step()
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
     state.step += 1
     state.losses.append(number)
     if state.averaged is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from medpipe_core.computing import Computing
 from medpipe_core.data.batches import Batches
 from medpipe_core.seeding import child_seed
 
@@ -46,6 +47,8 @@ class FitState:
         optimiser: Adam.
         batches: Training batches.
         generator: Source of the augmentations' draws.
+        computing: How steps are computed.
+        scaler: Scales the loss in float16.
         step: Steps done; the learning rate follows from it.
         losses: Losses of the epoch under way.
         history: One row an epoch: `epoch`, `loss`, `lr`, and `validation_…` where it was scored.
@@ -57,6 +60,8 @@ class FitState:
     optimiser: torch.optim.Optimizer
     batches: Batches
     generator: torch.Generator
+    computing: Computing
+    scaler: torch.amp.GradScaler
     step: int = 0
     losses: list[float] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
@@ -72,8 +77,19 @@ class FitState:
         seed: int,
         device: torch.device | str,
         hold: Hold = "auto",
+        computing: Computing | None = None,
     ) -> FitState:
-        """Return the state before the first step; `hold` says where volumes are, as `Batches`."""
+        """Return the state before the first step.
+
+        Args:
+            network: The network; it is moved to the device.
+            data: Training volumes.
+            settings: How it is trained.
+            seed: Seed of the order and of the augmentations' draws.
+            device: Where it is trained.
+            hold: Where volumes are held, as `Batches`.
+            computing: Precision and micro-batch; float32 and whole batches by default.
+        """
         network.to(device)
         optimiser = torch.optim.AdamW(
             network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
@@ -88,7 +104,9 @@ class FitState:
         generator = torch.Generator(device=device)
         generator.manual_seed(child_seed(seed, "fit", "augmentation"))
         averaged = copy.deepcopy(network) if settings.average else None
-        return cls(network, averaged, optimiser, batches, generator)
+        computing = computing or Computing(torch.device(device))
+        scaler = computing.scaler()
+        return cls(network, averaged, optimiser, batches, generator, computing, scaler)
 
     @property
     def result(self) -> nn.Module:
@@ -103,6 +121,7 @@ class FitState:
             "optimiser": self.optimiser.state_dict(),
             "batches": self.batches.state_dict(),
             "generator": self.generator.get_state(),
+            "scaler": self.scaler.state_dict(),
             "step": self.step,
             "losses": list(self.losses),
             "history": [dict(row) for row in self.history],
@@ -117,6 +136,7 @@ class FitState:
         self.optimiser.load_state_dict(state["optimiser"])
         self.batches.load_state_dict(state["batches"])
         self.generator.set_state(state["generator"])
+        self.scaler.load_state_dict(state["scaler"])
         self.step, self.losses = state["step"], list(state["losses"])
         self.history = [dict(row) for row in state["history"]]
         best = state["best"]

@@ -161,7 +161,16 @@ def space(make_space):
 def start():
     """Return a function that starts a search: `start(space, Searcher, **settings of both)`."""
 
-    def begin(space, searcher_class, *, settings=None, seed=0, fixed=None, **parameters):
+    def begin(
+        space,
+        searcher_class,
+        *,
+        settings=None,
+        seed=0,
+        fixed=None,
+        computing=None,
+        **parameters,
+    ):
         settings = settings or SearchSettings(epochs=2)
         training = Batches(1)
         supernet = Supernet(space, in_channels=1, num_classes=2, seed=seed, fixed=fixed)
@@ -169,7 +178,13 @@ def start():
             space, seed=seed, steps=settings.epochs * len(training), **parameters
         )
         return SearchState.start(
-            supernet, searcher, training, Batches(2), settings=settings, seed=seed
+            supernet,
+            searcher,
+            training,
+            Batches(2),
+            settings=settings,
+            seed=seed,
+            computing=computing,
         )
 
     return begin

@@ -6,13 +6,18 @@ import math
 import pytest
 import torch
 
-from medpipe_core import Decision
+from medpipe_core import Decision, Operation, OperationChoice
+from medpipe_core.computing import Computing
 from medpipe_core.search import GumbelSearcher, search
 from medpipe_core.search.settings import SearchSettings
 from medpipe_core.search.statistics import statistics_kept
-from medpipe_core.search.step import take_step
+from medpipe_core.search.step import OVERFLOW, take_step
 
 SETTINGS = SearchSettings(epochs=1, weights_lr=0.05)
+
+
+def block(name):
+    return Operation("block", name, {})
 
 
 def noisy(space):
@@ -129,3 +134,72 @@ def test_the_score_function_finds_the_candidate_that_sees(
     state = start(space, GumbelSearcher, settings=settings, lr=0.1, estimator=estimator)
     search(state, settings=settings, loss=loss, score=lambda g, n: {"score": 0.0})
     assert state.searcher.probabilities()["layer"]["blind"] < 0.2
+
+
+@pytest.mark.parametrize("estimator", ["look-ahead", "agreement", "gate", "score"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_tells_nearly_what_float32_does(space, start, loss, estimator, dtype):
+    told = []
+    for computing in (None, Computing(torch.device("cpu"), dtype)):
+        state = start(
+            space, GumbelSearcher, settings=SETTINGS, computing=computing, estimator=estimator
+        )
+        outcomes = []
+        for _ in range(5):
+            genotype = noisy(space)
+            gates = {path: torch.ones((), requires_grad=True) for path in genotype}
+            decision = Decision(genotype, gates if estimator == "gate" else {})
+            outcome, problem = take_step(state, decision, SETTINGS, loss, state.searcher.needs)
+            assert not problem
+            outcomes.append(outcome)
+        told.append(outcomes[-1])
+    one, half = told
+    assert half.validation_loss == pytest.approx(one.validation_loss, abs=0.03)
+    assert half.train_loss == pytest.approx(one.train_loss, abs=0.03)
+    if estimator == "agreement":
+        assert half.agreement == pytest.approx(one.agreement, abs=0.1)
+    for path, gradient in one.gate_gradients.items():
+        assert half.gate_gradients[path] == pytest.approx(gradient, abs=0.05)
+
+
+@pytest.mark.parametrize("estimator", ["look-ahead", "agreement", "gate"])
+def test_micro_batches_tell_what_whole_batches_do_without_batch_norm(
+    make_space, start, loss, estimator
+):
+    space = make_space(layer=OperationChoice({"one": block("sees"), "other": block("sees")}))
+    told = []
+    for micro_batch in (None, 2):
+        computing = Computing(torch.device("cpu"), micro_batch=micro_batch)
+        state = start(
+            space, GumbelSearcher, settings=SETTINGS, computing=computing, estimator=estimator
+        )
+        outcome, problem = take_step(
+            state, Decision(space.sample(seed=0)), SETTINGS, loss, state.searcher.needs
+        )
+        assert not problem
+        told.append(outcome)
+    one, parts = told
+    for field in ("train_loss", "validation_loss", "agreement", "improvement"):
+        known = getattr(one, field)
+        expected = known if known is None else pytest.approx(known, rel=1e-3)
+        assert getattr(parts, field) == expected, field
+    assert parts.gate_gradients == pytest.approx(one.gate_gradients, rel=1e-4)
+
+
+def test_an_overflow_in_float16_lowers_the_scale_and_moves_nothing(space, start, loss):
+    computing = Computing(torch.device("cpu"), torch.float16)
+    state = start(space, GumbelSearcher, settings=SETTINGS, computing=computing)
+    state.scaler.load_state_dict({**state.scaler.state_dict(), "scale": 2.0**60})
+    before = copy.deepcopy(state.supernet.state_dict())
+    outcome, problem = take_step(
+        state, Decision(noisy(space)), SETTINGS, loss, state.searcher.needs
+    )
+    assert problem == OVERFLOW
+    assert outcome.improvement is None
+    assert state.scaler.get_scale() == 2.0**59
+    moved = [
+        name
+        for name, value in state.supernet.state_dict().items()
+        if "running" not in name and "num_batches" not in name and not before[name].equal(value)
+    ]
+    assert moved == []
