@@ -5,13 +5,14 @@ numba is the extra `medpipe[fast]`; without it torch's own operators are used.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import functools
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from medpipe_plugins.augment3d.kernels import kernels
 from medpipe_plugins.numba_extra import has_numba
+from medpipe_plugins.threads import in_threads, shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,16 +75,8 @@ def _in_threads(loop: Callable[..., None], arguments: tuple[Any, ...], parts: in
     """Run a loop over parts that write to different places, a share of them in each thread."""
     volumes, rows = arguments[:2]
     voxels = len(rows) * volumes[0].size
-    threads = min(torch.get_num_threads(), voxels // _WORTH_A_THREAD, parts)
-    if threads < 2:
-        loop(*arguments, 0, parts)
-        return
-    bounds = [parts * n // threads for n in range(threads + 1)]
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(loop, *arguments, *bounds[n : n + 2]) for n in range(1, threads)]
-        loop(*arguments, *bounds[:2])
-        for other in others:
-            other.result()
+    threads = max(min(torch.get_num_threads(), voxels // _WORTH_A_THREAD), 1)
+    in_threads(functools.partial(loop, *arguments), shares(parts, threads))
 
 
 def _arrays(volumes: Tensor, rows: Tensor, *others: Tensor) -> tuple[Any, ...]:

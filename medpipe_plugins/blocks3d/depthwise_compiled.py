@@ -6,15 +6,15 @@ the number of threads.
 
 from __future__ import annotations
 
-import itertools
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from medpipe_plugins.threads import in_threads, shares
 
 if TYPE_CHECKING:
     from medpipe_plugins.blocks3d.depthwise_kernels import Part
@@ -103,17 +103,10 @@ class _Sweep:
         batch, blocks = len(self.x), len(weight)
         threads = min(torch.get_num_threads(), self._worth())
         if part == "k" or batch < threads:  # all that is added to one number in one thread
-            bounds = [(0, batch, *part_) for part_ in _parts(blocks, threads)]
+            bounds = [(0, batch, *share) for share in shares(blocks, threads)]
         else:
-            bounds = [(*part_, 0, blocks) for part_ in _parts(batch, threads)]
-        if len(bounds) == 1:
-            self._sweep(part, weight, bounds[0])
-            return
-        with ThreadPoolExecutor(len(bounds) - 1) as pool:
-            others = [pool.submit(self._sweep, part, weight, bound) for bound in bounds[1:]]
-            self._sweep(part, weight, bounds[0])
-            for other in others:
-                other.result()
+            bounds = [(*share, 0, blocks) for share in shares(batch, threads)]
+        in_threads(lambda *bound: self._sweep(part, weight, bound), bounds)
 
     def _worth(self) -> int:
         return max(self.y.numel() * self.kernel**3 // _WORTH_A_THREAD, 1)
@@ -136,11 +129,6 @@ class _Sweep:
             _strides(self.y), x_size, y_size, self.x.shape[1], self.kernel, self.stride, tile,
             bounds,
         )  # fmt: skip
-
-
-def _parts(count: int, threads: int) -> list[tuple[int, int]]:
-    bounds = [count * n // threads for n in range(threads + 1)]
-    return [(a, b) for a, b in itertools.pairwise(bounds) if a < b]
 
 
 def _dense(volumes: Tensor) -> Tensor:
