@@ -3,5 +3,6 @@
 from medpipe_plugins.blocks3d.convolution import Conv3DBlock
 from medpipe_plugins.blocks3d.depthwise import DepthwiseConv3d
 from medpipe_plugins.blocks3d.mbconv import IdentityBlock, MBConv3D
+from medpipe_plugins.blocks3d.normalisation import BatchNormReLU6
 
-__all__ = ["Conv3DBlock", "DepthwiseConv3d", "IdentityBlock", "MBConv3D"]
+__all__ = ["BatchNormReLU6", "Conv3DBlock", "DepthwiseConv3d", "IdentityBlock", "MBConv3D"]

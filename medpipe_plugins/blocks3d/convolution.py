@@ -9,7 +9,7 @@ from annotated_types import Ge
 from pydantic import Field
 from torch import Tensor, nn
 
-from medpipe_plugins.blocks3d.activation import OverwritingReLU6
+from medpipe_plugins.blocks3d.normalisation import BatchNormReLU6
 
 Channels = Annotated[int, Ge(1), Field(description="channels that go out")]
 Kernel = Annotated[int, Ge(1), Field(description="odd edge length of the kernel, in voxels")]
@@ -37,11 +37,21 @@ class Conv3DBlock(nn.Module):
         self.convolution = nn.Conv3d(
             in_channels, channels, kernel, stride=stride, padding=kernel // 2, bias=False
         )
-        self.normalisation = nn.BatchNorm3d(channels)
-        self.activation = OverwritingReLU6()
+        self.normalisation = BatchNormReLU6(channels)
 
     def forward(self, volumes: Tensor) -> Tensor:
-        """Apply the three layers."""
-        volumes = volumes.contiguous(memory_format=torch.channels_last_3d)
-        output: Tensor = self.activation(self.normalisation(self.convolution(volumes)))
+        """Apply the layers."""
+        output: Tensor = self.normalisation(self.convolution(_channels_last(volumes)))
         return output
+
+
+def _channels_last(volumes: Tensor) -> Tensor:
+    """Return the volumes in channels-last order, also by their strides.
+
+    One channel lies in either order; by its strides torch decides in which one the convolution's
+    result will lie.
+    """
+    batch, channels, *size = volumes.shape
+    if channels == 1:
+        return volumes.reshape(batch, *size, 1).permute(0, 4, 1, 2, 3)
+    return volumes.contiguous(memory_format=torch.channels_last_3d)

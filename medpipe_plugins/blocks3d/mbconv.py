@@ -8,9 +8,9 @@ from annotated_types import Ge
 from pydantic import Field
 from torch import Tensor, nn
 
-from medpipe_plugins.blocks3d.activation import OverwritingReLU6
 from medpipe_plugins.blocks3d.convolution import Kernel, Stride  # noqa: TC001 - read by help
 from medpipe_plugins.blocks3d.depthwise import DepthwiseConv3d
+from medpipe_plugins.blocks3d.normalisation import BatchNormReLU6
 
 Expansion = Annotated[int, Ge(1), Field(description="ratio of inner to incoming channels")]
 Channels = Annotated[
@@ -52,10 +52,10 @@ class MBConv3D(nn.Module):
         self.out_channels = in_channels if channels is None else channels
         self.residual = residual and stride == 1 and self.out_channels == in_channels
         self.expand = nn.Sequential(
-            nn.Conv3d(in_channels, inner, 1, bias=False), nn.BatchNorm3d(inner), OverwritingReLU6()
+            nn.Conv3d(in_channels, inner, 1, bias=False), BatchNormReLU6(inner)
         )
         self.depthwise = nn.Sequential(
-            DepthwiseConv3d(inner, kernel, stride), nn.BatchNorm3d(inner), OverwritingReLU6()
+            DepthwiseConv3d(inner, kernel, stride), BatchNormReLU6(inner)
         )
         self.project = nn.Sequential(
             nn.Conv3d(inner, self.out_channels, 1, bias=False), nn.BatchNorm3d(self.out_channels)

@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 import medpipe_core as mp
-from medpipe_plugins.blocks3d import Conv3DBlock, DepthwiseConv3d
+from medpipe_plugins.blocks3d import BatchNormReLU6, Conv3DBlock, DepthwiseConv3d
 
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
 LAYERS = ("mbconv_k3_e3", "mbconv_k5_e3", "mbconv_k7_e3", "sampled")
@@ -50,9 +50,11 @@ def network(layers: str) -> nn.Sequential:
 def in_plain_torch(module: nn.Module) -> nn.Module:
     """Replace what is medpipe's by what torch has."""
     if isinstance(module, Conv3DBlock):
-        return nn.Sequential(module.convolution, module.normalisation, nn.ReLU6())
-    if isinstance(module, nn.ReLU6):
-        return nn.ReLU6()
+        return nn.Sequential(module.convolution, in_plain_torch(module.normalisation))
+    if isinstance(module, BatchNormReLU6):
+        plain = nn.BatchNorm3d(module.num_features)
+        plain.load_state_dict(module.state_dict())
+        return nn.Sequential(plain, nn.ReLU6())
     if isinstance(module, DepthwiseConv3d):
         channels, kernel = module.in_channels, module.kernel_size[0]
         plain = nn.Conv3d(channels, channels, kernel, module.stride, module.padding,
