@@ -1,14 +1,16 @@
 """Seconds of a search epoch, what they go to, and how far the machine's limit is.
 
     python tests/benchmarks/search_epoch.py [--json] [--threads 2] [--steps 6] [--width 1.0]
-        [--dataset phantom3d] [--root FOLDER]
+        [--dataset phantom3d] [--root FOLDER] [--keep]
 
 The joint space, batches of 16, the look-ahead. A step trains a sampled path and looks at a
 validation batch before and after. `before` is the same supernet of torch's own convolutions and
 activations whose policies run layer by layer; both take the same paths by turns in one process. An
-epoch is the median step times the batches of half of the training set. The profile is of further
-steps of medpipe's. `limit` is the time that the multiply-adds of these steps would take at the rate
-of a matrix product, measured in the same process: five passes' worth of them, three for training.
+epoch is the mean step times the batches of half of the training set. The profile is of further
+steps of medpipe's. With `--keep` both keep the memory that they free, as `medpipe-run` does.
+
+`limit` is the time that the multiply-adds of these steps would take at the rate of a matrix
+product, measured in the same process: five passes' worth of them, three for training.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from training_step import in_plain_torch
 
 import medpipe_core as mp
 from medpipe_core.data import Batches, halves
+from medpipe_core.memory import keep_freed_memory
 from medpipe_core.search import GumbelSearcher, SearchState
 from medpipe_core.search.settings import SearchSettings
 from medpipe_core.search.step import take_step
@@ -130,12 +133,13 @@ def measure(words: argparse.Namespace) -> dict[str, object]:
     )
     work = [16 * PASSES * meter(genotype).multiply_adds for genotype in genotypes]
     rate = matrix_rate()
-    medians = {way: statistics.median(times) for way, times in seconds.items()}
+    # Paths differ in what they cost, and an epoch has many of them.
+    means = {way: statistics.mean(times) for way, times in seconds.items()}
     batches = ways["medpipe"].batches
     return {
         "step_s": {way: statistics.quantiles(times) for way, times in seconds.items()},
-        "epoch_s": {way: batches * middle for way, middle in medians.items()},
-        "ratio": medians.get("before", medians["medpipe"]) / medians["medpipe"],
+        "epoch_s": {way: batches * mean for way, mean in means.items()},
+        "ratio": means.get("before", means["medpipe"]) / means["medpipe"],
         "batches": batches,
         "giga_multiply_adds_a_step": statistics.median(work) / 1e9,
         "giga_multiply_adds_a_second": rate / 1e9,
@@ -153,7 +157,10 @@ def main() -> None:
     parser.add_argument("--dataset", default="phantom3d")
     parser.add_argument("--root", help="folder of the dataset's files")
     parser.add_argument("--alone", action="store_true", help="medpipe only")
+    parser.add_argument("--keep", action="store_true", help="keep memory that is freed")
     words = parser.parse_args()
+    if words.keep:
+        keep_freed_memory()
     torch.set_num_threads(words.threads)
     told = {"cores": os.cpu_count(), "threads": words.threads, "torch": torch.__version__,
             "dataset": words.dataset, "width": words.width, **measure(words)}  # fmt: skip
@@ -163,7 +170,7 @@ def main() -> None:
     print(f"{told['cores']} cores, {words.threads} threads, torch {told['torch']}, "
           f"{words.dataset}, width {words.width:g}, {told['batches']} steps an epoch")  # fmt: skip
     for way, (low, middle, high) in told["step_s"].items():
-        print(f"{way:8} step {middle:.3f} s ({low:.3f}–{high:.3f}), "
+        print(f"{way:8} step, median of paths {middle:.3f} s ({low:.3f}–{high:.3f}), "
               f"epoch {told['epoch_s'][way]:.1f} s")  # fmt: skip
     print(f"ratio {told['ratio']:.2f}")
     print(f"{told['giga_multiply_adds_a_step']:.1f} G multiply-adds a step; matrix product "
