@@ -1,8 +1,7 @@
-"""Memory: how much is free, knowing when it has run out, giving it back, and keeping it."""
+"""Memory: how much is free, knowing when it has run out, giving it back, and its pages."""
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 from pathlib import Path
@@ -18,10 +17,6 @@ _LIMITS = (
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
-
-# Parameters of glibc's mallopt(3).
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-_MOST = 2**31 - 1
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -39,26 +34,15 @@ def release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def keep_freed_memory() -> bool:
-    """Let this process keep memory that it frees, for what it allocates next.
+def use_huge_pages() -> None:
+    """Let torch ask for huge pages for the tensors of this process and of those that it starts.
 
-    glibc gives large tensors back to the system as they are freed. The system then clears every
-    page of the next one, which on a CPU takes longer than most operators that write it. What is
-    kept is up to 2 GiB beyond what is in use. Who sets glibc's own variables, `MALLOC_…` or
-    `GLIBC_TUNABLES`, has decided otherwise, and they hold.
-
-    Returns:
-        Whether it was done; other systems and C libraries are left as they are.
+    Large tensors on a CPU are given back to the system as they are freed, and it clears every page
+    of the next one: with pages of 4 KiB that takes longer than most operators that write them.
+    Torch reads the variable when it allocates its first large tensor; systems without transparent
+    huge pages ignore it. Whoever has set `THP_MEM_ALLOC_ENABLE` has decided already.
     """
-    if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
-        return False
-    try:
-        library = ctypes.CDLL(None)
-        library.gnu_get_libc_version  # noqa: B018 - only glibc has it, and these parameters
-        mallopt = library.mallopt
-    except (AttributeError, OSError, TypeError):
-        return False
-    return bool(mallopt(_MMAP_MAX, 0) and mallopt(_TRIM_THRESHOLD, _MOST))
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def free_memory(

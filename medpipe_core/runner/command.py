@@ -114,9 +114,9 @@ def _obey(words: Words) -> int:
     for record in registry.plugins:
         if record.status == "failed":
             _write(sys.stderr, f"note: {record.error}")
-    from medpipe_core.memory import keep_freed_memory
+    from medpipe_core.memory import use_huge_pages
 
-    keep_freed_memory()
+    use_huge_pages()
     if "-m" in words.options:
         from medpipe_core.runner.sweep import sweep
 

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 # Weights, gradients, and Adam's two moments.
 _COPIES = 4
 # The backward pass holds gradients of the largest layers beside what was kept: the network of the
-# paper peaks at 1.65 times what it keeps, and at 1.9 times where freed memory is kept for later
-# (tests/benchmarks/training_step.py, with and without --keep).
-_SLACK = 1.9
+# paper peaks at 1.65 times what it keeps (tests/benchmarks/training_step.py).
+_SLACK = 1.7
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Footprint:
 def step_footprint(network: nn.Module, shape: Sequence[int], *, computing: Computing) -> Footprint:
     """Estimate the memory of a training step by what a forward pass of four volumes keeps.
 
-    Kept tensors are counted by their storages, each once, and grow with the volumes; 90 % are added
+    Kept tensors are counted by their storages, each once, and grow with the volumes; 70 % are added
     for what the backward pass takes besides. The network is left as it is.
 
     Args:

@@ -1,13 +1,14 @@
 """Seconds of a search epoch, what they go to, and how far the machine's limit is.
 
     python tests/benchmarks/search_epoch.py [--json] [--threads 2] [--steps 6] [--width 1.0]
-        [--dataset phantom3d] [--root FOLDER] [--keep]
+        [--dataset phantom3d] [--root FOLDER]
 
 The joint space, batches of 16, the look-ahead. A step trains a sampled path and looks at a
 validation batch before and after. `before` is the same supernet of torch's own convolutions and
 activations whose policies run layer by layer; both take the same paths by turns in one process. An
 epoch is the mean step times the batches of half of the training set. The profile is of further
-steps of medpipe's. With `--keep` both keep the memory that they free, as `medpipe-run` does.
+steps of medpipe's. With `THP_MEM_ALLOC_ENABLE=1` in the environment
+both use huge pages, as `medpipe-run` does.
 
 `limit` is the time that the multiply-adds of these steps would take at the rate of a matrix
 product, measured in the same process: five passes' worth of them, three for training.
@@ -29,7 +30,6 @@ from training_step import in_plain_torch
 
 import medpipe_core as mp
 from medpipe_core.data import Batches, halves
-from medpipe_core.memory import keep_freed_memory
 from medpipe_core.search import GumbelSearcher, SearchState
 from medpipe_core.search.settings import SearchSettings
 from medpipe_core.search.step import take_step
@@ -157,10 +157,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="phantom3d")
     parser.add_argument("--root", help="folder of the dataset's files")
     parser.add_argument("--alone", action="store_true", help="medpipe only")
-    parser.add_argument("--keep", action="store_true", help="keep memory that is freed")
     words = parser.parse_args()
-    if words.keep:
-        keep_freed_memory()
     torch.set_num_threads(words.threads)
     told = {"cores": os.cpu_count(), "threads": words.threads, "torch": torch.__version__,
             "dataset": words.dataset, "width": words.width, **measure(words)}  # fmt: skip

@@ -1,14 +1,14 @@
 """A training step of a network of the paper's size beside the same network in plain torch.
 
-    python tests/benchmarks/training_step.py [--json] [--threads 2] [--rounds 5] [--keep]
+    python tests/benchmarks/training_step.py [--json] [--threads 2] [--rounds 5]
 
 The network space at the paper's widths; strides 1, 2, 2, 2, 1, 2, 1 for the stem and the six
 calibration layers. A step is forward, backward and Adam on one batch. In plain torch every
 convolution is `nn.Conv3d` and every activation `nn.ReLU6`, in torch's own memory order, and where
 that is the faster of the two, all in channels last. All start from the same weights and take steps
-by turns in one process; a round is one step of each. With `--keep` all of them keep the memory that
-they free, as `medpipe-run` does. Peak memory is each one's own, in a process of
-its own (Linux).
+by turns in one process; a round is one step of each. With `THP_MEM_ALLOC_ENABLE=1` in the
+environment all of them use huge pages, as `medpipe-run` does. Peak memory is each one's own, in a
+process of its own (Linux).
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ import torch
 from torch import nn
 
 import medpipe_core as mp
-from medpipe_core.memory import keep_freed_memory
 from medpipe_plugins.blocks3d import BatchNormReLU6, Conv3DBlock, DepthwiseConv3d
 
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
@@ -137,7 +136,7 @@ def _status(name: str) -> float:
 def memory(way: str, words: argparse.Namespace) -> float:
     command = [sys.executable, __file__, "--peak", way, "--layers", words.layers]
     command += ["--batch", str(words.batch), "--size", str(words.size)]
-    command += ["--threads", str(words.threads), *(["--keep"] if words.keep else [])]
+    command += ["--threads", str(words.threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
@@ -150,12 +149,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=28)
     parser.add_argument("--layers", help="a candidate for all layers, or `sampled`")
-    parser.add_argument("--keep", action="store_true", help="keep memory that is freed")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     words = parser.parse_args()
     torch.set_num_threads(words.threads)
-    if words.keep:
-        keep_freed_memory()
     if words.peak:
         print(peak(words.peak, words))
         return
