@@ -43,6 +43,8 @@ class _Gate(torch.autograd.Function):
         (output,) = ctx.saved_tensors
         to_gate = None
         if ctx.needs_input_grad[1]:
-            product = torch.linalg.vecdot(gradient.flatten().float(), output.flatten().float())
-            to_gate = product.to(ctx.gate_device)
+            # In the order in which the output lies in memory: flattening it copies nothing then.
+            order = sorted(range(output.ndim), key=output.stride, reverse=True)
+            one, other = (t.permute(order).flatten().float() for t in (gradient, output))
+            to_gate = torch.linalg.vecdot(one, other).to(ctx.gate_device)
         return (gradient if ctx.needs_input_grad[0] else None), to_gate

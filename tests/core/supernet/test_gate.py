@@ -41,3 +41,14 @@ def test_a_gate_saves_no_bytes_that_the_plain_path_does_not():
         return sum(storages.values())
 
     assert saved_bytes(torch.ones((), requires_grad=True)) == saved_bytes(None)
+
+
+def test_the_backward_pass_of_a_gate_copies_nothing_that_lies_channels_last():
+    wide = torch.rand(8, 64, 12, 12, 12).contiguous(memory_format=torch.channels_last_3d)
+    output, gate = wide.clone().requires_grad_(), torch.ones((), requires_grad=True)
+    through = gated(output, gate)
+    with torch.profiler.profile(profile_memory=True) as found:
+        to_gate = torch.autograd.grad(through, gate, wide)[0]
+    most = max(event.cpu_memory_usage for event in found.events())
+    assert most < wide.nbytes / 100
+    torch.testing.assert_close(to_gate, (wide * wide).sum())
