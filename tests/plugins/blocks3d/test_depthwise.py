@@ -199,3 +199,13 @@ def test_torch_compile_takes_the_plain_operator():
     layer, volumes = DepthwiseConv3d(16, 3), volumes_of(1, 16, 7, 7, 7)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(volumes), layer(volumes))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own
+def test_in_onnx_it_is_one_convolution_with_a_group_a_channel():
+    layer, volumes = DepthwiseConv3d(4, 5, stride=2).eval(), torch.rand(2, 4, 8, 8, 8)
+    program = torch.onnx.export(layer, (volumes,), dynamo=True, verbose=False)
+    (convolution,) = [node for node in program.model.graph if node.op_type == "Conv"]
+    assert convolution.attributes["group"].value == 4
+    assert list(convolution.attributes["strides"].value) == [2, 2, 2]
