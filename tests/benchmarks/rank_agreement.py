@@ -127,14 +127,7 @@ class Ranking:
         network = build_network(self.space, genotype, seed=0, **self.shape)
         state = FitState.start(network, self.weights_half, settings=settings, seed=0, device=CPU)
         augment = build_policy(self.space, genotype)
-        return self.score(
-            fit(
-                state,
-                settings=settings,
-                task=self.task,
-                augment=augment,
-            )
-        )
+        return self.score(fit(state, settings=settings, task=self.task, augment=augment))
 
     def supernet(self, way: str, epochs: int, seed: int) -> mp.Supernet:
         """Train shared weights along paths that are drawn in one of the ways."""
@@ -142,27 +135,24 @@ class Ranking:
         supernet = mp.Supernet(self.space, seed=seed, **self.shape)
         training = Batches(self.weights_half, batch_size=16, seed=seed, device=CPU)
         settings = SearchSettings(epochs=1, weights_lr=LR)
-        nobody = RandomSearcher(self.space, seed=seed, steps=0)
+        nobody = RandomSearcher(self.space, seed=seed, steps=0, admit=self.admits)
         state = SearchState.start(
             supernet, nobody, training, training, settings=settings, seed=seed
         )
         drawn = paths(self.space, seed)
+
+        def member() -> mp.Genotype:
+            keys = next(drawn)
+            return self.space.decide(lambda choice: keys[choice.path])
+
         for _ in range(times * epochs * len(training)):
-            decision = mp.Decision(self._admitted(drawn))
+            decision = mp.Decision(nobody.admitted(member))
             _, problem = take_step(
                 state, decision, settings, nn.functional.cross_entropy, frozenset()
             )
             assert not problem, problem
             state.step += 1
         return supernet
-
-    def _admitted(self, drawn: Iterator[dict[str, str]]) -> mp.Genotype:
-        """Return the first genotype that is drawn and keeps the limits."""
-        while True:
-            keys = next(drawn)
-            genotype = self.space.decide(lambda choice, keys=keys: keys[choice.path])
-            if self.space.admits(genotype) and self.admits(genotype):
-                return genotype
 
     def shared(self, supernet: mp.Supernet, genotype: mp.Genotype, *, renewed: bool) -> float:
         """Return the score with a supernet's weights."""
