@@ -2,10 +2,11 @@
 
 torch's `grid_sample` reads three coordinates for each voxel from memory and asks of each of its
 eight neighbours whether it lies inside. Here a matrix is known, so that along one line of the
-result coordinates grow by a fixed step, and the columns that lie inside a box are one interval,
-found by a product for each axis. Where all neighbours are inside no question is left; at the border
-there is one for each neighbour. A turn about one axis, or a shift by whole voxels, meets voxel
-centres along that axis, and has four neighbours instead of eight.
+result coordinates grow by a fixed step, and the columns that see anything of the volume are one
+interval, found by a product for each axis. A volume is copied into a frame of zeros first, which
+costs a tenth of the rest, so that in this interval no neighbour lies outside what may be read. A
+turn about one axis, or a shift by whole voxels, meets voxel centres along that axis, and has four
+neighbours instead of eight.
 
 `spread` is the transpose of `resample`: the gradient by the volumes.
 """
@@ -21,11 +22,12 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The interval without questions ends so much before the last voxel, as a share of the largest
-# coordinate: float32 rounds three times on the way there.
-_ROUNDING = 2.0**-20
+# Voxels of zeros on each side: what sees anything lies less than one outside, and float32 rounds.
+_FRAME = 2
 # A step that moves no coordinate by anything that could be told, however long the line.
 _NO_STEP = 1e-12
+# One that leaves any volume behind; beyond it float32 may overflow.
+_FAR = 1e9
 
 
 class Kernels(NamedTuple):
@@ -41,83 +43,86 @@ def kernels() -> Kernels:
     """Return the loops; each takes a second or so at its first call."""
     from numba import njit
 
+    from medpipe_plugins.augment3d.vectors import LANES, SHARES, vectors
+
     compile_: Any = njit(nogil=True, fastmath={"contract"}, error_model="numpy")
-    columns, border = compile_(_columns), compile_(_border)
-    inside, in_plane = compile_(_inside), compile_(_in_plane)
-    exact_axis, inverses = compile_(_exact_axis), compile_(_inverses)
-    line_start, margin_of = compile_(_line_start), compile_(_margin)
-    spread_line, border_back = compile_(_spread_inside), compile_(_spread_border)
+    columns, inverses = compile_(_columns), compile_(_inverses)
+    line_start, in_frame, steps = compile_(_line_start), compile_(_in_frame), compile_(_steps)
+    frame_in, frame_out = compile_(_frame_in), compile_(_frame_out)
+    spread_line = compile_(_spread_line)
+    place, blend, blend_row, blend_plane = vectors()
 
     def resample(
         volumes: Any, rows: Any, back: Any, out: Any, first_plane: int, last_plane: int
     ) -> None:
         channels, depth, height, width = volumes.shape[1:]
-        size = (width, height, depth)
+        row = width + 2 * _FRAME
+        plane = row * (height + 2 * _FRAME)
         support = (1.0 * width, 1.0 * height, 1.0 * depth)
-        flat, flat_out = volumes.reshape(-1), out.reshape(-1)
-        for plane in range(first_plane, last_plane):
-            d, row, m = plane % depth, rows[plane // depth], back[plane // depth]
-            step = (m[0, 0], m[1, 0], m[2, 0])
-            per_step = inverses(step)
-            for h in range(height):
-                start = line_start(m, d, h)
-                margin = margin_of(start, step, size)
-                exact = exact_axis(start, step)
-                x, y, z = (
-                    -0.5 if exact == 0 else margin,
-                    -0.5 if exact == 1 else margin,
-                    -0.5 if exact == 2 else margin,
-                )
-                begin, end = columns(start, per_step, (-1.0, -1.0, -1.0), support, width)
-                inner, outer = columns(
-                    start,
-                    per_step,
-                    (x, y, z),
-                    (width - 1 - x, height - 1 - y, depth - 1 - z),
-                    width,
-                )
-                if inner >= outer:
-                    inner = outer = end
-                for c in range(channels):
-                    volume = (row * channels + c) * depth * height * width
-                    source, line = flat[volume:], flat_out[volume + (d * height + h) * width :]
-                    line[:begin] = 0
-                    line[end:width] = 0
-                    border(source, line, start, step, size, begin, inner)
-                    border(source, line, start, step, size, outer, end)
-                    if exact < 0:
-                        inside(source, line, start, step, size, inner, outer)
-                    else:
-                        in_plane(source, line, start, step, size, inner, outer, exact)
+        framed = np.zeros(plane * (depth + 2 * _FRAME), np.float32)
+        cells = np.empty(width + LANES, np.int32)
+        shares = np.empty(SHARES * (width + LANES), np.float32)
+        line = np.empty(width + LANES, np.float32)
+        flat, to = volumes.reshape(-1), out.reshape(-1)
+        plane_now = first_plane
+        while plane_now < last_plane:
+            n = plane_now // depth
+            first, last = plane_now % depth, min(depth, last_plane - n * depth)
+            plane_now += last - first
+            step = (back[n, 0, 0], back[n, 1, 0], back[n, 2, 0])
+            per_step, step32 = inverses(step), steps(step)
+            for c in range(channels):
+                volume = (rows[n] * channels + c) * depth * height * width
+                frame_in(flat[volume:], framed, depth, height, width)
+                for at in range(volume + first * height * width, volume + last * height * width):
+                    to[np.uint64(at)] = 0
+                for d in range(first, last):
+                    for h in range(height):
+                        start = line_start(back[n], d, h)
+                        begin, end = columns(start, per_step, (-1.0, -1.0, -1.0), support, width)
+                        if begin >= end:
+                            continue
+                        count = end - begin
+                        origin, last_column = in_frame(start, step, begin), np.float32(count - 1)
+                        for w in range(0, count, LANES):
+                            place(cells, shares, w, last_column, origin, step32, row, plane)
+                        # Not functions of their own: what they are handed would stay in memory.
+                        if step32[2] == 0 and origin[2] == math.floor(origin[2]):
+                            for w in range(0, count, LANES):
+                                blend_row(framed, line, cells, shares, w, row, plane)
+                        elif step32[1] == 0 and origin[1] == math.floor(origin[1]):
+                            for w in range(0, count, LANES):
+                                blend_plane(framed, line, cells, shares, w, row, plane)
+                        else:
+                            for w in range(0, count, LANES):
+                                blend(framed, line, cells, shares, w, row, plane)
+                        at = volume + (d * height + h) * width + begin
+                        for w in range(count):
+                            to[np.uint64(at + w)] = line[np.uint64(w)]
 
     def spread(
         gradient: Any, rows: Any, back: Any, out: Any, first_row: int, last_row: int
     ) -> None:
         channels, depth, height, width = gradient.shape[1:]
-        size = (width, height, depth)
+        row = width + 2 * _FRAME
+        plane = row * (height + 2 * _FRAME)
         support = (1.0 * width, 1.0 * height, 1.0 * depth)
+        framed = np.empty(plane * (depth + 2 * _FRAME), np.float32)
         for n in range(first_row, last_row):
-            m, row = back[n], rows[n]
-            step = (m[0, 0], m[1, 0], m[2, 0])
-            per_step = inverses(step)
-            out[row] = 0
-            for d in range(depth):
-                for h in range(height):
-                    start = line_start(m, d, h)
-                    x = margin_of(start, step, size)
-                    begin, end = columns(start, per_step, (-1.0, -1.0, -1.0), support, width)
-                    inner, outer = columns(
-                        start, per_step, (x, x, x), (width - 1 - x, height - 1 - x, depth - 1 - x),
-                        width,
-                    )  # fmt: skip
-                    if inner >= outer:
-                        inner = outer = end
-                    for c in range(channels):
-                        line = gradient[row, c, d, h]
-                        to = out[row, c].reshape(-1)
-                        border_back(to, line, start, step, size, begin, inner)
-                        border_back(to, line, start, step, size, outer, end)
-                        spread_line(to, line, start, step, size, inner, outer)
+            step = (back[n, 0, 0], back[n, 1, 0], back[n, 2, 0])
+            per_step, step32 = inverses(step), steps(step)
+            for c in range(channels):
+                for at in range(len(framed)):
+                    framed[at] = 0
+                for d in range(depth):
+                    for h in range(height):
+                        start = line_start(back[n], d, h)
+                        begin, end = columns(start, per_step, (-1.0, -1.0, -1.0), support, width)
+                        if begin < end:
+                            origin = in_frame(start, step, begin)
+                            line = gradient[rows[n], c, d, h, begin:end]
+                            spread_line(line, framed, origin, step32, row, plane)
+                frame_out(framed, out[rows[n], c].reshape(-1), depth, height, width)
 
     def erase(volumes: Any, rows: Any, back: Any, start: Any, stop: Any) -> None:
         channels, depth, height, width = volumes.shape[1:]
@@ -152,14 +157,6 @@ def _line_start(back: Any, plane: int, row: int) -> tuple[float, float, float]:
     )
 
 
-def _margin(start: Any, step: Any, size: Any) -> float:
-    """Return how far from the border float32 is sure to tell on which side a place lies."""
-    reach = max(abs(start[0]), abs(start[1]), abs(start[2]))
-    stride = max(abs(step[0]), abs(step[1]), abs(step[2]))
-    margin: float = _ROUNDING * (reach + size[0] * stride + max(size[0], size[1], size[2]))
-    return margin
-
-
 def _inverses(step: Any) -> tuple[float, float, float]:
     """Return 1 / step for each axis, 0 where the step moves nothing."""
     return (
@@ -185,112 +182,62 @@ def _columns(start: Any, per_step: Any, low: Any, high: Any, width: int) -> tupl
     return math.ceil(begin), math.floor(last) + 1
 
 
-def _exact_axis(start: Any, step: Any) -> int:
-    """Return an axis along which a line meets voxel centres only, or −1."""
-    for axis in range(3):
-        if start[axis] == math.floor(start[axis]) and abs(step[axis]) in (0.0, 1.0):
-            return axis
-    return -1
+def _in_frame(start: Any, step: Any, column: int) -> tuple[Any, Any, Any]:
+    """Return where a column of a line lies in the frame."""
+    return (
+        np.float32(start[0] + step[0] * column + _FRAME),
+        np.float32(start[1] + step[1] * column + _FRAME),
+        np.float32(start[2] + step[2] * column + _FRAME),
+    )
 
 
-def _inside(source: Any, line: Any, start: Any, step: Any, size: Any, begin: int, end: int) -> None:
-    """Interpolate columns [begin, end), whose eight neighbours lie inside."""
-    width, height = size[0], size[1]
-    right, below, behind = np.uint32(1), np.uint32(width), np.uint32(width * height)
-    x0, y0, z0 = np.float32(start[0]), np.float32(start[1]), np.float32(start[2])
-    dx, dy, dz = np.float32(step[0]), np.float32(step[1]), np.float32(step[2])
-    for w in range(begin, end):
+def _steps(step: Any) -> tuple[Any, Any, Any]:
+    """Return the steps in float32."""
+    return (
+        np.float32(min(max(step[0], -_FAR), _FAR)),
+        np.float32(min(max(step[1], -_FAR), _FAR)),
+        np.float32(min(max(step[2], -_FAR), _FAR)),
+    )
+
+
+def _frame_in(volume: Any, framed: Any, depth: int, height: int, width: int) -> None:
+    """Copy a volume into its frame."""
+    row = width + 2 * _FRAME
+    for line in range(depth * height):
+        frm = line * width
+        to = ((line // height + _FRAME) * (height + 2 * _FRAME) + line % height + _FRAME) * row
+        for w in range(width):
+            framed[np.uint64(to + _FRAME + w)] = volume[np.uint64(frm + w)]
+
+
+def _frame_out(framed: Any, volume: Any, depth: int, height: int, width: int) -> None:
+    """Copy a volume out of its frame."""
+    row = width + 2 * _FRAME
+    for line in range(depth * height):
+        to = line * width
+        frm = ((line // height + _FRAME) * (height + 2 * _FRAME) + line % height + _FRAME) * row
+        for w in range(width):
+            volume[np.uint64(to + w)] = framed[np.uint64(frm + _FRAME + w)]
+
+
+def _spread_line(line: Any, framed: Any, start: Any, step: Any, row: int, plane: int) -> None:
+    """Add the values of a line to their eight neighbours, by their weights."""
+    right, below, behind = np.uint32(1), np.uint32(row), np.uint32(plane)
+    for w in range(len(line)):
         column = np.float32(w)
-        x, y, z = x0 + dx * column, y0 + dy * column, z0 + dz * column
+        x = start[0] + step[0] * column
+        y = start[1] + step[1] * column
+        z = start[2] + step[2] * column
         i, j, k = np.int32(x), np.int32(y), np.int32(z)
         u, v, t = x - np.float32(i), y - np.float32(j), z - np.float32(k)
-        at = np.uint32((k * height + j) * width + i)  # signed, it would be checked for its sign
-        a, b = source[at], source[at + below]
-        a += u * (source[at + right] - a)
-        b += u * (source[at + below + right] - b)
-        at += behind
-        e, f = source[at], source[at + below]
-        e += u * (source[at + right] - e)
-        f += u * (source[at + below + right] - f)
-        a += v * (b - a)
-        e += v * (f - e)
-        line[w] = a + t * (e - a)
-
-
-def _in_plane(
-    source: Any, line: Any, start: Any, step: Any, size: Any, begin: int, end: int, exact: int
-) -> None:
-    """Do the same where along one axis voxel centres are met: four neighbours are left."""
-    one = 1 if exact == 0 else 0
-    other = 3 - exact - one
-    strides = (1, size[0], size[0] * size[1])
-    along, across = np.uint32(strides[one]), np.uint32(strides[other])
-    origin, advance = int(start[exact]) * strides[exact], int(step[exact]) * strides[exact]
-    x0, y0 = np.float32(start[one]), np.float32(start[other])
-    dx, dy = np.float32(step[one]), np.float32(step[other])
-    for w in range(begin, end):
-        column = np.float32(w)
-        x, y = x0 + dx * column, y0 + dy * column
-        i, j = np.int32(x), np.int32(y)
-        u, v = x - np.float32(i), y - np.float32(j)
-        at = np.uint32(origin + advance * w + j * strides[other] + i * strides[one])
-        a, b = source[at], source[at + across]
-        a += u * (source[at + along] - a)
-        b += u * (source[at + across + along] - b)
-        line[w] = a + v * (b - a)
-
-
-def _border(source: Any, line: Any, start: Any, step: Any, size: Any, begin: int, end: int) -> None:
-    """Interpolate columns [begin, end), of whose neighbours some may lie outside."""
-    for w in range(begin, end):
-        x, y, z = start[0] + step[0] * w, start[1] + step[1] * w, start[2] + step[2] * w
-        i, j, k = math.floor(x), math.floor(y), math.floor(z)
-        value = 0.0
-        for c in range(k, k + 2):
-            for b in range(j, j + 2):
-                for a in range(i, i + 2):
-                    if 0 <= a < size[0] and 0 <= b < size[1] and 0 <= c < size[2]:
-                        weight = (1 - abs(x - a)) * (1 - abs(y - b)) * (1 - abs(z - c))
-                        value += weight * source[(c * size[1] + b) * size[0] + a]
-        line[w] = value
-
-
-def _spread_inside(
-    to: Any, line: Any, start: Any, step: Any, size: Any, begin: int, end: int
-) -> None:
-    """Add columns [begin, end) to their eight neighbours, which lie inside, by their weights."""
-    width, height = size[0], size[1]
-    right, below, behind = np.uint32(1), np.uint32(width), np.uint32(width * height)
-    x0, y0, z0 = np.float32(start[0]), np.float32(start[1]), np.float32(start[2])
-    dx, dy, dz = np.float32(step[0]), np.float32(step[1]), np.float32(step[2])
-    for w in range(begin, end):
-        column = np.float32(w)
-        x, y, z = x0 + dx * column, y0 + dy * column, z0 + dz * column
-        i, j, k = np.int32(x), np.int32(y), np.int32(z)
-        u, v, t = x - np.float32(i), y - np.float32(j), z - np.float32(k)
-        at = np.uint32((k * height + j) * width + i)
+        at = np.uint32(k * plane + j * row + i)  # signed, it would be checked for its sign
         far = t * line[w]
         near = line[w] - far
         for value in (near, far):
             b = v * value
             a = value - b
-            to[at] += a - u * a
-            to[at + right] += u * a
-            to[at + below] += b - u * b
-            to[at + below + right] += u * b
+            framed[at] += a - u * a
+            framed[at + right] += u * a
+            framed[at + below] += b - u * b
+            framed[at + below + right] += u * b
             at += behind
-
-
-def _spread_border(
-    to: Any, line: Any, start: Any, step: Any, size: Any, begin: int, end: int
-) -> None:
-    """Do the same where some neighbours may lie outside."""
-    for w in range(begin, end):
-        x, y, z = start[0] + step[0] * w, start[1] + step[1] * w, start[2] + step[2] * w
-        i, j, k = math.floor(x), math.floor(y), math.floor(z)
-        for c in range(k, k + 2):
-            for b in range(j, j + 2):
-                for a in range(i, i + 2):
-                    if 0 <= a < size[0] and 0 <= b < size[1] and 0 <= c < size[2]:
-                        weight = (1 - abs(x - a)) * (1 - abs(y - b)) * (1 - abs(z - c))
-                        to[(c * size[1] + b) * size[0] + a] += weight * line[w]
