@@ -25,12 +25,17 @@ class Fusion(ABC):
     """What neighbouring operations of a policy are composed in, for one batch of volumes.
 
     A policy makes one for each run of layers whose operations name this class as their `fusion`,
-    lets each layer `join` it with its draw, in order, and takes the `result`. What it does must be
-    linear in the volumes: the gates of its layers are multiplied after it.
+    lets each layer `join` it with its draw, in order, and takes the `result`. Where what it does is
+    linear in the volumes, the gates of its layers are multiplied after it.
+
+    Attributes:
+        linear: Whether it is. Where it is not, layers whose gates are asked for are not fused.
 
     Args:
         volumes: `(batch, channel, *space)`, not to be written into.
     """
+
+    linear: ClassVar[bool] = True
 
     def __init__(self, volumes: Tensor) -> None:
         self.volumes = volumes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -83,6 +83,13 @@ class _Stage:
         check_kept(f"{self.fusion.__name__}.result", volumes, fused)
         return fused
 
+    def parts(self, decision: Decision | None) -> Iterable[_Stage]:
+        """Return this stage, or its layers apart where gates are to be multiplied between them."""
+        if self.fusion is None or self.fusion.linear or decision is None:
+            return (self,)
+        gated = decision.gate(self.choices) is not None
+        return [_Stage((layer,)) for layer in self.layers] if gated else (self,)
+
     @property
     def choices(self) -> tuple[str, ...]:
         """The choices that govern its layers; one that governs two is there twice."""
@@ -117,7 +124,8 @@ class Policy(nn.Module):
     ) -> Tensor:
         """Augment a batch; with a decision, its gates multiply each layer's output.
 
-        What is fused is linear, so there the gates multiply after the last of its layers.
+        Where what is fused is linear the gates multiply after the last of its layers; other layers
+        with gates are not fused.
 
         Raises:
             AugmentationError: A layer failed; the text has its place and where it comes from.
@@ -152,7 +160,7 @@ class Policy(nn.Module):
     ) -> Tensor:
         touched = iter(self._draw_touched(len(volumes), generator))
         given = volumes
-        for stage in stages:
+        for stage in chain.from_iterable(stage.parts(decision) for stage in stages):
             rows = list(islice(touched, len(stage.layers)))
             volumes = stage.run(volumes, rows, generator, kept=given)
             if decision is not None:

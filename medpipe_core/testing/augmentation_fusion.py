@@ -35,8 +35,8 @@ class FusionContract(DrawContract):
                 f"{self.name} in its fusion changes volumes that it is not handed the rows of",
             )
 
-    def test_a_fused_operation_is_linear_and_draws_from_the_shape_alone(self) -> None:
-        """Twice the volumes give twice the result, and other volumes the same draw."""
+    def test_a_fused_operation_draws_from_the_shape_alone(self) -> None:
+        """Other volumes get the same draw."""
         for magnitudes in self._fused_magnitudes():
             operation, batch = self.make(), self.batch(dtype=torch.float64)
             drawn = self.draw(operation, batch, magnitudes)
@@ -46,12 +46,21 @@ class FusionContract(DrawContract):
                 f"{self.name} draws something else for volumes of other content. In a fusion the "
                 "volumes do not exist yet: draw from their shape alone, or set fusion = None",
             )
+
+    def test_an_operation_in_a_linear_fusion_is_linear(self) -> None:
+        """Twice the volumes give twice the result."""
+        for magnitudes in self._fused_magnitudes():
+            operation, batch = self.make(), self.batch(dtype=torch.float64)
+            if operation.fusion is None or not operation.fusion.linear:
+                pytest.skip("its fusion says that it is not linear")
+            drawn = self.draw(operation, batch, magnitudes)
             rows = torch.arange(len(batch))
             once = self._joined(operation, batch, rows, drawn)
             require(
                 close(self._joined(operation, 2 * batch, rows, drawn), 2 * once),
-                f"{self.name} is not linear in the volumes, so it cannot be fused: the gates of "
-                "its neighbours would be wrong. Set fusion = None in the class",
+                f"{self.name} is not linear in the volumes, so it cannot be in this fusion: the "
+                "gates of its neighbours would be wrong. Set fusion = None in the class, or "
+                "linear = False in the fusion",
             )
 
     def _fused_magnitudes(self) -> list[dict[str, Any]]:

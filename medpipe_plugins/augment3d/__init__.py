@@ -14,6 +14,14 @@ if TYPE_CHECKING:
         uniform,
     )
     from medpipe_plugins.augment3d.erase import Erase
+    from medpipe_plugins.augment3d.filtering import (
+        Clamp,
+        Contrast,
+        Filter,
+        Filter3D,
+        Linear,
+        Smooth,
+    )
     from medpipe_plugins.augment3d.geometric import (
         Affine,
         DFlip,
@@ -31,16 +39,22 @@ __all__ = [
     "Affine",
     "Augmentation3D",
     "Blur",
+    "Clamp",
     "ColorJitter",
     "Composable3D",
+    "Contrast",
     "DFlip",
     "DRotation",
     "Erase",
+    "Filter",
+    "Filter3D",
     "HFlip",
     "HRotation",
     "Invert",
+    "Linear",
     "MagnitudeError",
     "Noise",
+    "Smooth",
     "VFlip",
     "VRotation",
     "VolumeShapeError",
@@ -55,6 +69,7 @@ __all__ = [
 _MODULES = {
     "base": ("Augmentation3D", "MagnitudeError", "VolumeShapeError", "per_volume", "uniform"),
     "erase": ("Erase",),
+    "filtering": ("Clamp", "Contrast", "Filter", "Filter3D", "Linear", "Smooth"),
     "geometric": (
         "Affine",
         "DFlip",

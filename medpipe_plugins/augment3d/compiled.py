@@ -1,4 +1,4 @@
-"""Resampling and erasing on a CPU, compiled by numba where it is there.
+"""Resampling, erasing and filtering on a CPU, compiled by numba where it is there.
 
 numba is the extra `medpipe[fast]`; without it torch's own operators are used.
 """
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from medpipe_plugins.augment3d.filters import KINDS, filter_volumes
 from medpipe_plugins.augment3d.kernels import kernels
 from medpipe_plugins.numba_extra import has_numba
 from medpipe_plugins.threads import in_threads, shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -69,6 +70,31 @@ def erase_compiled(
         stop: The voxel after its last, `(count, 3)`.
     """
     kernels().erase(*_arrays(volumes, rows, back, start, stop))
+
+
+def filter_compiled(volumes: Tensor, steps: Sequence[tuple[str, Tensor, Tensor]]) -> Tensor:
+    """Return the volumes after some steps, each of them on some volumes.
+
+    The result does not depend on the number of threads.
+
+    Args:
+        volumes: `(batch, channel, depth, height, width)`, float32 on the CPU.
+        steps: Of each step its kind, of `KINDS`; which volumes, `(count,)`; and its numbers for
+            each of these, `(count, numbers)`.
+    """
+    volumes = volumes.detach().contiguous()
+    out = torch.empty_like(volumes)
+    kinds = torch.tensor([KINDS.index(kind) for kind, _, _ in steps])
+    counts = torch.tensor([numbers.shape[1] for _, _, numbers in steps])
+    touched = torch.zeros(len(steps), len(volumes), dtype=torch.bool)
+    table = torch.zeros(len(steps), len(volumes), int(counts.max()))
+    for n, (_, rows, numbers) in enumerate(steps):
+        touched[n, rows] = True
+        table[n, rows, : numbers.shape[1]] = numbers.float()
+    arrays = [t.numpy() for t in (volumes, out, kinds, touched, counts, table)]
+    threads = max(min(torch.get_num_threads(), volumes.numel() // _WORTH_A_THREAD), 1)
+    in_threads(functools.partial(filter_volumes(), *arrays), shares(len(volumes), threads))
+    return out
 
 
 def _in_threads(loop: Callable[..., None], arguments: tuple[Any, ...], parts: int) -> None:

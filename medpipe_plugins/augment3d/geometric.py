@@ -85,13 +85,16 @@ class Rotation3D(Warp3D):
     def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
         """Return the rotation as a matrix, `(count, 3, 4)`."""
         angle = torch.deg2rad(amount)
+        cos, sin = angle.cos(), angle.sin()
         one, other = (self.axis + 1) % 3, (self.axis + 2) % 3  # the first turns to the second
-        turn = [[torch.zeros_like(angle)] * 3 for _ in range(3)]
-        turn[self.axis][self.axis] = torch.ones_like(angle)
-        turn[one][one] = turn[other][other] = angle.cos()
-        turn[other][one] = angle.sin()
-        turn[one][other] = -turn[other][one]
-        return _about_centre(volumes, torch.stack([r for row in turn for r in row], 1))
+        entries = [[torch.zeros_like(angle)] * 4 for _ in range(3)]
+        entries[self.axis][self.axis] = torch.ones_like(angle)
+        entries[one][one] = entries[other][other] = cos
+        entries[other][one], entries[one][other] = sin, -sin
+        centre = _centre(volumes)
+        entries[one][3] = (1 - cos) * centre[one] + sin * centre[other]
+        entries[other][3] = (1 - cos) * centre[other] - sin * centre[one]
+        return torch.stack([entry for row in entries for entry in row], 1).view(-1, 3, 4)
 
 
 class VRotation(Rotation3D):
@@ -137,13 +140,14 @@ class Affine(Warp3D):
 
     def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
         """Return the scaling as a matrix, `(count, 3, 4)`."""
-        unit = torch.eye(3, dtype=amount.dtype, device=amount.device).view(1, 9)
-        return _about_centre(volumes, amount[:, None] * unit)
+        zero = torch.zeros_like(amount)
+        entries = [[zero] * 4 for _ in range(3)]
+        for axis, centre in enumerate(_centre(volumes)):
+            entries[axis][axis], entries[axis][3] = amount, (1 - amount) * centre
+        return torch.stack([entry for row in entries for entry in row], 1).view(-1, 3, 4)
 
 
-def _about_centre(volumes: Tensor, linear: Tensor) -> Tensor:
-    """Return a linear map, `(count, 9)`, about the centre of the volumes, as `(count, 3, 4)`."""
+def _centre(volumes: Tensor) -> tuple[float, float, float]:
+    """Return the centre of the volumes in voxels, (x, y, z)."""
     depth, height, width = sizes(volumes)
-    centre = linear.new_tensor([(width - 1) / 2, (height - 1) / 2, (depth - 1) / 2])
-    linear = linear.view(-1, 3, 3)
-    return torch.cat((linear, (centre - linear @ centre)[:, :, None]), 2)
+    return (width - 1) / 2, (height - 1) / 2, (depth - 1) / 2

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import Augmentation3D, per_volume, require, uniform
+from medpipe_plugins.augment3d.base import Augmentation3D, require, uniform
+from medpipe_plugins.augment3d.filtering import Clamp, Contrast, Filter3D, Linear, Smooth
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from medpipe_plugins.augment3d.filtering import Step
 
 
 class Noise(Augmentation3D):
@@ -41,7 +43,7 @@ class Noise(Augmentation3D):
         return volumes + noise
 
 
-class Blur(Augmentation3D):
+class Blur(Filter3D):
     """Gaussian blur with a cubic kernel, edges repeated.
 
     The standard deviation is uniform in `sigma` for each volume, in voxels. The shape is kept. An
@@ -76,22 +78,12 @@ class Blur(Augmentation3D):
         offsets = torch.arange(kernel, device=sigma.device) - (kernel - 1) / 2
         return torch.softmax(-0.5 * (offsets / sigma[:, None]) ** 2, 1)
 
-    def apply(self, volumes: Tensor, weights: Tensor) -> Tensor:
-        """Convolve along depth, height and width in turn, as a sum of shifted volumes."""
-        kernel = weights.shape[1]
-        before, after = kernel // 2, (kernel - 1) // 2
-        factors = [per_volume(factor) for factor in weights.to(volumes.dtype).unbind(1)]
-        rows = F.pad(volumes, (before, after) * 3, mode="replicate")
-        for axis in (2, 3, 4):
-            size = volumes.shape[axis]
-            blurred = rows.narrow(axis, 0, size) * factors[0]
-            for shift in range(1, kernel):
-                blurred.addcmul_(rows.narrow(axis, shift, size), factors[shift])
-            rows = blurred
-        return rows
+    def steps(self, weights: Tensor) -> tuple[Step, ...]:
+        """Smooth along depth, height and width in turn."""
+        return (Smooth(weights),)
 
 
-class Invert(Augmentation3D):
+class Invert(Filter3D):
     """Inverts intensities: v becomes max_value − v, as kornia's `invert`.
 
     Nothing is clamped, so what was brighter than `max_value` becomes negative, and inverting twice
@@ -107,12 +99,12 @@ class Invert(Augmentation3D):
         """Draw nothing: return `max_value` for each volume."""
         return torch.full((count,), float(max_value), device=generator.device)
 
-    def apply(self, volumes: Tensor, max_value: Tensor) -> Tensor:
-        """Invert."""
-        return per_volume(max_value.to(volumes.dtype)) - volumes
+    def steps(self, max_value: Tensor) -> tuple[Step, ...]:
+        """Subtract from the largest value."""
+        return (Linear(-torch.ones_like(max_value), max_value),)
 
 
-class ColorJitter(Augmentation3D):
+class ColorJitter(Filter3D):
     """Changes brightness, then contrast, clamping to [0, 1] after each.
 
     v · b with b uniform in [1 − brightness, 1 + brightness], then m + c · (v − m) with m the mean
@@ -136,9 +128,8 @@ class ColorJitter(Augmentation3D):
             uniform(count, max(0.0, 1 - contrast), 1 + contrast, generator),
         )
 
-    def apply(self, volumes: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    def steps(self, brightness: Tensor, contrast: Tensor) -> tuple[Step, ...]:
         """Scale brightness, then contrast about each volume's mean."""
-        brightness, contrast = (per_volume(t.to(volumes.dtype)) for t in (brightness, contrast))
-        brighter = (volumes * brightness).clamp_(0, 1)
-        mean = per_volume(brighter.flatten(1).mean(1))
-        return torch.addcmul((1 - contrast) * mean, brighter, contrast).clamp_(0, 1)
+        clamp = Clamp(len(brightness))
+        brighter = Linear(brightness, torch.zeros_like(brightness))
+        return (brighter, clamp, Contrast(contrast), clamp)

@@ -62,7 +62,11 @@ class Warp(Fusion):
             axis: -3 for depth, -2 for height, -1 for width.
         """
         self._mirrored[rows, axis] ^= True
-        self._compose(rows, mirror_matrix(self.volumes, axis, self.dtype))
+        row, size = -1 - axis, sizes(self.volumes)[axis]  # axis −1 is x, −2 is y, −3 is z
+        for chain in self._chains():
+            mirrored = chain[rows, row].neg_()
+            mirrored[:, 3] += size - 1
+            chain[rows, row] = mirrored
 
     def erase(self, rows: Tensor, start: Tensor, stop: Tensor) -> None:
         """Set a box to 0 in some volumes.
@@ -98,11 +102,16 @@ class Warp(Fusion):
         return result.clone(memory_format=contiguous) if result is self.volumes else result
 
     def _compose(self, rows: Tensor, matrix: Tensor) -> None:
-        for chain in (self._matrix, *(box.after for box in self._boxes)):
+        for chain in self._chains():
             if len(rows) == len(chain):
                 chain.copy_(_product(matrix, chain.clone()))
             else:
                 chain[rows] = _product(matrix, chain[rows])
+
+    def _chains(self) -> Iterator[Tensor]:
+        """Iterate over what was done since the start, and since each box was erased."""
+        yield self._matrix
+        yield from (box.after for box in self._boxes)
 
     def _only_mirrored(self) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
         """Yield volumes that are mirrored alike and not moved, with their axes."""

@@ -135,6 +135,45 @@ def test_every_gate_gets_the_gradient_that_it_gets_layer_by_layer(layers):
     assert (found[0] != 0).all()
 
 
+class Bend(Scale):
+    """Multiplies and squares, in a fusion that says that it is not linear."""
+
+    class Square(Fusion):
+        linear = False
+        made = 0
+
+        def __init__(self, volumes):
+            super().__init__(volumes)
+            type(self).made += 1
+            self.done = volumes
+
+        def result(self):
+            return self.done
+
+    fusion = Square
+
+    def join(self, fusion, rows, gain):
+        changed = self.apply(fusion.done[rows], gain)
+        fusion.done = fusion.done.index_copy(0, rows, changed)
+
+    def apply(self, volumes, gain):
+        return super().apply(volumes, gain) ** 2
+
+
+def test_what_is_not_linear_is_fused_unless_gates_are_asked_for(monkeypatch):
+    monkeypatch.setattr(Bend.Square, "made", 0)
+    policy, volumes = policy_of((Bend, 0.5), (Bend, 1.0), (Scale, 0.5)), batch()
+    apart = policy.layer_by_layer(volumes, generator())
+    monkeypatch.setattr(Bend.Square, "made", 0)
+    torch.testing.assert_close(policy(volumes, generator()), apart)
+    assert Bend.Square.made == 1
+    test_every_gate_gets_the_gradient_that_it_gets_layer_by_layer([(Bend, 0.5), (Bend, 1.0)])
+    elsewhere = SimpleNamespace(gate=Decision(None, {"2/p": torch.ones(())}).gate)
+    monkeypatch.setattr(Bend.Square, "made", 0)
+    torch.testing.assert_close(policy(volumes, generator(), elsewhere), apart)
+    assert Bend.Square.made == 1
+
+
 def test_a_subclass_with_another_apply_is_not_fused():
     class Clipped(Scale):
         def apply(self, volumes, gain):

@@ -53,9 +53,9 @@ AUGMENTATION = [
     ("JoinsAll", "touches all volumes when fused", "joining_a_fusion_does_what_apply_does",
      "not handed the rows of"),
     ("NotLinear", "is fused though not linear",
-     "a_fused_operation_is_linear_and_draws_from_the_shape_alone", "not linear"),
+     "an_operation_in_a_linear_fusion_is_linear", "not linear"),
     ("LooksAtVolumes", "is fused though it draws from the content",
-     "a_fused_operation_is_linear_and_draws_from_the_shape_alone", "from their shape alone"),
+     "a_fused_operation_draws_from_the_shape_alone", "from their shape alone"),
 ]  # fmt: skip
 BLOCK = [
     ("LyingChannels", "`out_channels` lies", "it_says_how_many_channels_it_gives", "3 channels"),

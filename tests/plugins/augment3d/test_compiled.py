@@ -5,7 +5,24 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medpipe_plugins.augment3d import Affine, DRotation, HRotation, VRotation, compiled, resample
+from medpipe_core import Policy
+from medpipe_core.supernet import PolicyLayer
+from medpipe_plugins.augment3d import (
+    Affine,
+    Blur,
+    Clamp,
+    ColorJitter,
+    Contrast,
+    DRotation,
+    Filter,
+    HRotation,
+    Invert,
+    Linear,
+    Smooth,
+    VRotation,
+    compiled,
+    resample,
+)
 from medpipe_plugins.augment3d.resampling import inverse, resample_rows
 from medpipe_plugins.augment3d.warp import Warp
 
@@ -41,7 +58,7 @@ def by_torch(monkeypatch):
 
     def run(function, *arguments):
         with monkeypatch.context() as patch:
-            for module in ("resampling", "warp"):
+            for module in ("filtering", "resampling", "warp"):
                 path = f"medpipe_plugins.augment3d.{module}.can_compile"
                 patch.setattr(path, lambda volumes: False)
             return function(*arguments)
@@ -157,3 +174,88 @@ def test_the_inverse_is_that_of_the_square_matrix():
     last = torch.tensor([0, 0, 0, 1.0]).double().expand(3, 1, 4)
     expected = torch.linalg.inv(torch.cat((matrix, last), 1))[:, :3]
     torch.testing.assert_close(inverse(matrix), expected)
+
+
+def steps_of(count):
+    """Return one step of each kind, and smoothing with each length of kernel."""
+
+    def numbers(*shape):
+        return torch.rand(shape, generator=generator(6)) + 0.5
+
+    kernels = (numbers(count, length).softmax(1) for length in (1, 2, 3, 4, 7))
+    return [
+        Linear(-numbers(count), numbers(count)),
+        Clamp(count),
+        Contrast(numbers(count)),
+        *map(Smooth, kernels),
+    ]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_filtering_agrees_with_torch(shape, by_torch):
+    batch, rows = 3 * volumes(*shape) - 1, torch.tensor([0, 2])
+
+    def filtered(steps):
+        chain = Filter(batch)
+        chain.then(rows, steps)
+        return chain.result()
+
+    steps = steps_of(2)
+    for some in [*([step] for step in steps), steps, steps[::-1]]:
+        found, expected = filtered(some), by_torch(filtered, some)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+        assert torch.equal(found[1], batch[1])
+
+
+def test_filters_of_different_volumes_are_one_visit_and_leave_the_input(monkeypatch):
+    visits = []
+    counted = compiled.filter_compiled
+    monkeypatch.setattr(
+        "medpipe_plugins.augment3d.filtering.filter_compiled",
+        lambda *arguments: visits.append(1) or counted(*arguments),
+    )
+    operations = ((Blur(), {"kernel": 3}), (Invert(), {"max_value": 0.5}),
+                  (ColorJitter(), {"brightness": 0.5, "contrast": 0.8}))  # fmt: skip
+    policy = Policy(PolicyLayer(str(op), op, 0.5, values, ()) for op, values in operations)
+    batch = volumes(12, 2, 6, 7, 8)
+    before = batch.clone()
+    fused, apart = (run(batch, generator(9)) for run in (policy, policy.layer_by_layer))
+    torch.testing.assert_close(fused, apart, rtol=1e-5, atol=1e-6)
+    assert visits == [1]
+    assert torch.equal(batch, before)
+    untouched = (apart == before).flatten(1).all(1)
+    assert 0 < untouched.sum() < 12
+    assert torch.equal(fused[untouched], before[untouched])
+
+
+def test_filters_keep_what_is_no_number():
+    batch = volumes(1, 1, 4, 5, 6)
+    batch[0, 0, 0, 0, 0] = torch.nan
+    chain = Filter(batch)
+    chain.then(torch.tensor([0]), [Linear(torch.ones(1), torch.zeros(1)), Clamp(1)])
+    after = chain.result()
+    assert after.isnan().sum() == 1
+    assert after[0, 0, 0, 0, 0].isnan()
+
+
+def test_the_number_of_threads_changes_no_bit_of_a_filter():
+    batch, threads = volumes(5, 1, 40, 50, 60), torch.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            chain = Filter(batch)
+            chain.then(torch.arange(5), steps_of(5))
+            results.append(chain.result())
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(results[0], other) for other in results[1:])
+
+
+def test_a_volume_that_needs_a_gradient_is_filtered_by_torch():
+    batch = volumes(2, 1, 4, 5, 6).requires_grad_()
+    chain = Filter(batch)
+    chain.then(torch.tensor([1]), [Linear(torch.tensor([3.0]), torch.zeros(1))])
+    (gradient,) = torch.autograd.grad(chain.result().sum(), batch)
+    assert torch.equal(gradient[0], torch.ones_like(gradient[0]))
+    assert torch.equal(gradient[1], torch.full_like(gradient[1], 3))

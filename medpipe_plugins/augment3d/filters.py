@@ -1,0 +1,145 @@
+"""The loops that change intensities, for numba to compile.
+
+Each volume is copied once, and then goes through all its steps while it is in the cache.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KINDS = ("linear", "clamp", "contrast", "smooth")
+"""Steps by number; see `medpipe_plugins.augment3d.filtering`."""
+
+_LINEAR, _CLAMP, _CONTRAST, _SMOOTH = range(len(KINDS))
+
+
+@functools.cache
+def filter_volumes() -> Callable[..., None]:
+    """Return the loop over volumes; it takes a second or so at its first call.
+
+    It is called with volumes and where to write them, `(batch, channel, depth, height, width)`,
+    float32, contiguous; the steps' kinds, `(step,)`; which volumes each changes, `(step, batch)`;
+    how many numbers it has for each, `(step,)`; the numbers, `(step, batch, number)`; and the first
+    volume and the one after the last.
+    """
+    from numba import njit
+
+    compile_: Any = njit(nogil=True, fastmath={"contract"}, error_model="numpy")
+    # A sum in another order is a sum of many lanes at once.
+    mean = njit(nogil=True, fastmath={"contract", "reassoc"}, error_model="numpy")(_mean)
+    linear, clamp, smooth = compile_(_linear), compile_(_clamp), compile_(_smoother(compile_))
+
+    def loop(
+        volumes: Any, out: Any, kinds: Any, touched: Any, counts: Any, table: Any, first: int,
+        last: int,
+    ) -> None:  # fmt: skip
+        channels, depth, height, width = volumes.shape[1:]
+        longer = 0
+        for s in range(len(kinds)):
+            if kinds[s] == _SMOOTH:
+                longer = max(longer, counts[s])
+        size = depth * height * width
+        room = np.empty((depth + longer) * (height + longer) * (width + longer), np.float32)
+        more_room = np.empty((height + longer) * (width + longer), np.float32)
+        for n in range(first, last):
+            volume = out[n].reshape(-1)
+            linear(volumes[n].reshape(-1), volume, np.float32(1), np.float32(0))
+            for s in range(len(kinds)):
+                if not touched[s, n]:
+                    continue
+                numbers = table[s, n]
+                if kinds[s] == _LINEAR:
+                    linear(volume, volume, numbers[0], numbers[1])
+                elif kinds[s] == _CLAMP:
+                    clamp(volume)
+                elif kinds[s] == _CONTRAST:
+                    offset = (np.float32(1) - numbers[0]) * np.float32(mean(volume))
+                    linear(volume, volume, numbers[0], offset)
+                else:
+                    for c in range(channels):
+                        smooth(
+                            volume[c * size : (c + 1) * size], (depth, height, width),
+                            numbers[: counts[s]], room, more_room,
+                        )  # fmt: skip
+
+    compiled: Callable[..., None] = compile_(loop)
+    return compiled
+
+
+def _linear(frm: Any, to: Any, factor: Any, offset: Any) -> None:
+    for at in range(len(frm)):
+        to[np.uint64(at)] = frm[np.uint64(at)] * factor + offset
+
+
+def _clamp(volume: Any) -> None:
+    for at in range(len(volume)):
+        value = volume[np.uint64(at)]
+        value = np.float32(0) if value < 0 else value  # what is no number stays none
+        volume[np.uint64(at)] = np.float32(1) if value > 1 else value
+
+
+def _mean(volume: Any) -> float:
+    total = 0.0
+    for at in range(len(volume)):
+        total += volume[np.uint64(at)]
+    return total / len(volume)
+
+
+def _smoother(compile_: Any) -> Callable[..., None]:
+    lay_out, weigh = compile_(_lay_out), compile_(_weigh)
+
+    def smooth(volume: Any, shape: Any, weights: Any, room: Any, more_room: Any) -> None:
+        """Smooth one volume in place, along one axis after the other.
+
+        Neighbours along an axis are so many values apart, so that a sum is one of shifted arrays,
+        however long. `room` and `more_room` hold a volume whose axes are all longer by the kernel.
+        """
+        depth, height, width = shape
+        area, kernel = height * width, len(weights)
+        lay_out(volume, room, 1, depth, area, kernel)
+        weigh(room, area, weights, volume, depth * area)
+        for d in range(depth):
+            plane = volume[d * area : (d + 1) * area]
+            lay_out(plane, room, 1, height, width, kernel)
+            weigh(room, width, weights, more_room, area)
+            lay_out(more_room, room, height, width, 1, kernel)
+            longer = width + kernel - 1
+            weigh(room, 1, weights, more_room, height * longer - kernel + 1)
+            for h in range(height):
+                for w in range(width):
+                    plane[np.uint64(h * width + w)] = more_room[np.uint64(h * longer + w)]
+
+    return smooth
+
+
+def _lay_out(frm: Any, to: Any, count: int, length: int, size: int, kernel: int) -> None:
+    """Copy `count` runs of `length` items, and repeat the first and the last item of each."""
+    before = kernel // 2
+    for run in range(count):
+        for n in range(length + kernel - 1):
+            source = (run * length + min(max(n - before, 0), length - 1)) * size
+            target = (run * (length + kernel - 1) + n) * size
+            for at in range(size):
+                to[np.uint64(target + at)] = frm[np.uint64(source + at)]
+
+
+def _weigh(items: Any, step: int, weights: Any, to: Any, count: int) -> None:
+    """Write sums of values that lie `step` apart, by their weights."""
+    first = weights[0]
+    for at in range(count):
+        to[np.uint64(at)] = first * items[np.uint64(at)]
+    n = 1
+    while n < len(weights):
+        one, other = n * step, min(n + 1, len(weights) - 1) * step
+        weight = weights[n]
+        last = weights[n + 1] if n + 1 < len(weights) else np.float32(0)
+        for at in range(count):
+            sum_ = weight * items[np.uint64(at + one)] + last * items[np.uint64(at + other)]
+            to[np.uint64(at)] += sum_
+        n += 2
