@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     )
     from medpipe_plugins.augment3d.erase import Erase
     from medpipe_plugins.augment3d.filtering import (
+        Add,
         Clamp,
         Contrast,
         Filter,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from medpipe_plugins.augment3d.warp import Composable3D, Warp, Warp3D
 
 __all__ = [
+    "Add",
     "Affine",
     "Augmentation3D",
     "Blur",
@@ -69,7 +71,7 @@ __all__ = [
 _MODULES = {
     "base": ("Augmentation3D", "MagnitudeError", "VolumeShapeError", "per_volume", "uniform"),
     "erase": ("Erase",),
-    "filtering": ("Clamp", "Contrast", "Filter", "Filter3D", "Linear", "Smooth"),
+    "filtering": ("Add", "Clamp", "Contrast", "Filter", "Filter3D", "Linear", "Smooth"),
     "geometric": (
         "Affine",
         "DFlip",

@@ -86,12 +86,14 @@ def filter_compiled(volumes: Tensor, steps: Sequence[tuple[str, Tensor, Tensor]]
     out = torch.empty_like(volumes)
     kinds = torch.tensor([KINDS.index(kind) for kind, _, _ in steps])
     counts = torch.tensor([numbers.shape[1] for _, _, numbers in steps])
-    touched = torch.zeros(len(steps), len(volumes), dtype=torch.bool)
-    table = torch.zeros(len(steps), len(volumes), int(counts.max()))
+    begin = torch.full((len(steps), len(volumes)), -1)
+    end = 0
     for n, (_, rows, numbers) in enumerate(steps):
-        touched[n, rows] = True
-        table[n, rows, : numbers.shape[1]] = numbers.float()
-    arrays = [t.numpy() for t in (volumes, out, kinds, touched, counts, table)]
+        begin[n, rows] = end + torch.arange(len(rows)) * numbers.shape[1]
+        end += numbers.numel()
+    all_numbers = [numbers.float().flatten() for _, _, numbers in steps]
+    table = all_numbers[0] if len(steps) == 1 else torch.cat(all_numbers)
+    arrays = [t.numpy() for t in (volumes, out, kinds, begin, counts, table)]
     threads = max(min(torch.get_num_threads(), volumes.numel() // _WORTH_A_THREAD), 1)
     in_threads(functools.partial(filter_volumes(), *arrays), shares(len(volumes), threads))
     return out

@@ -60,6 +60,26 @@ class Linear(Step):
 
 
 @dataclass(frozen=True)
+class Add(Step):
+    """v becomes v + value, voxel by voxel.
+
+    Attributes:
+        values: `(count, channel, depth, height, width)`.
+    """
+
+    values: Tensor
+    kind = "add"
+
+    def __call__(self, volumes: Tensor) -> Tensor:
+        """Do it."""
+        return volumes + self.values
+
+    def numbers(self) -> Tensor:
+        """Return the values of each volume in a row."""
+        return self.values.flatten(1)
+
+
+@dataclass(frozen=True)
 class Contrast(Step):
     """v becomes m + factor · (v − m), with m the mean of the volume and all its channels.
 

@@ -13,10 +13,10 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KINDS = ("linear", "clamp", "contrast", "smooth")
+KINDS = ("linear", "clamp", "contrast", "smooth", "add")
 """Steps by number; see `medpipe_plugins.augment3d.filtering`."""
 
-_LINEAR, _CLAMP, _CONTRAST, _SMOOTH = range(len(KINDS))
+_LINEAR, _CLAMP, _CONTRAST, _SMOOTH, _ADD = range(len(KINDS))
 
 
 @functools.cache
@@ -24,19 +24,20 @@ def filter_volumes() -> Callable[..., None]:
     """Return the loop over volumes; it takes a second or so at its first call.
 
     It is called with volumes and where to write them, `(batch, channel, depth, height, width)`,
-    float32, contiguous; the steps' kinds, `(step,)`; which volumes each changes, `(step, batch)`;
-    how many numbers it has for each, `(step,)`; the numbers, `(step, batch, number)`; and the first
-    volume and the one after the last.
+    float32, contiguous; the steps' kinds, `(step,)`; where the numbers of each step for each volume
+    begin, `(step, batch)`, below 0 for volumes that it does not change; how many these are,
+    `(step,)`; all numbers; and the first volume and the one after the last.
     """
     from numba import njit
 
     compile_: Any = njit(nogil=True, fastmath={"contract"}, error_model="numpy")
     # A sum in another order is a sum of many lanes at once.
     mean = njit(nogil=True, fastmath={"contract", "reassoc"}, error_model="numpy")(_mean)
-    linear, clamp, smooth = compile_(_linear), compile_(_clamp), compile_(_smoother(compile_))
+    linear, clamp, add = compile_(_linear), compile_(_clamp), compile_(_add)
+    smooth = compile_(_smoother(compile_))
 
     def loop(
-        volumes: Any, out: Any, kinds: Any, touched: Any, counts: Any, table: Any, first: int,
+        volumes: Any, out: Any, kinds: Any, begin: Any, counts: Any, table: Any, first: int,
         last: int,
     ) -> None:  # fmt: skip
         channels, depth, height, width = volumes.shape[1:]
@@ -51,9 +52,9 @@ def filter_volumes() -> Callable[..., None]:
             volume = out[n].reshape(-1)
             linear(volumes[n].reshape(-1), volume, np.float32(1), np.float32(0))
             for s in range(len(kinds)):
-                if not touched[s, n]:
+                if begin[s, n] < 0:
                     continue
-                numbers = table[s, n]
+                numbers = table[begin[s, n] : begin[s, n] + counts[s]]
                 if kinds[s] == _LINEAR:
                     linear(volume, volume, numbers[0], numbers[1])
                 elif kinds[s] == _CLAMP:
@@ -61,11 +62,13 @@ def filter_volumes() -> Callable[..., None]:
                 elif kinds[s] == _CONTRAST:
                     offset = (np.float32(1) - numbers[0]) * np.float32(mean(volume))
                     linear(volume, volume, numbers[0], offset)
+                elif kinds[s] == _ADD:
+                    add(volume, numbers)
                 else:
                     for c in range(channels):
                         smooth(
                             volume[c * size : (c + 1) * size], (depth, height, width),
-                            numbers[: counts[s]], room, more_room,
+                            numbers, room, more_room,
                         )  # fmt: skip
 
     compiled: Callable[..., None] = compile_(loop)
@@ -75,6 +78,11 @@ def filter_volumes() -> Callable[..., None]:
 def _linear(frm: Any, to: Any, factor: Any, offset: Any) -> None:
     for at in range(len(frm)):
         to[np.uint64(at)] = frm[np.uint64(at)] * factor + offset
+
+
+def _add(volume: Any, values: Any) -> None:
+    for at in range(len(volume)):
+        volume[np.uint64(at)] += values[np.uint64(at)]
 
 
 def _clamp(volume: Any) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import Augmentation3D, require, uniform
-from medpipe_plugins.augment3d.filtering import Clamp, Contrast, Filter3D, Linear, Smooth
+from medpipe_plugins.augment3d.base import require, uniform
+from medpipe_plugins.augment3d.filtering import Add, Clamp, Contrast, Filter3D, Linear, Smooth
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from medpipe_plugins.augment3d.filtering import Step
 
 
-class Noise(Augmentation3D):
+class Noise(Filter3D):
     """Adds Gaussian noise of mean 0, independent in every voxel; the sum is not clamped.
 
     Args:
@@ -38,9 +38,9 @@ class Noise(Augmentation3D):
         )
         return unit.mul_(self.std)
 
-    def apply(self, volumes: Tensor, noise: Tensor) -> Tensor:
+    def steps(self, noise: Tensor) -> tuple[Step, ...]:
         """Add."""
-        return volumes + noise
+        return (Add(noise),)
 
 
 class Blur(Filter3D):

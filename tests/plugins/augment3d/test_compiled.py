@@ -8,6 +8,7 @@ import torch
 from medpipe_core import Policy
 from medpipe_core.supernet import PolicyLayer
 from medpipe_plugins.augment3d import (
+    Add,
     Affine,
     Blur,
     Clamp,
@@ -18,6 +19,7 @@ from medpipe_plugins.augment3d import (
     HRotation,
     Invert,
     Linear,
+    Noise,
     Smooth,
     VRotation,
     compiled,
@@ -176,7 +178,7 @@ def test_the_inverse_is_that_of_the_square_matrix():
     torch.testing.assert_close(inverse(matrix), expected)
 
 
-def steps_of(count):
+def steps_of(batch, count):
     """Return one step of each kind, and smoothing with each length of kernel."""
 
     def numbers(*shape):
@@ -186,6 +188,7 @@ def steps_of(count):
     return [
         Linear(-numbers(count), numbers(count)),
         Clamp(count),
+        Add(numbers(count, *batch.shape[1:])),
         Contrast(numbers(count)),
         *map(Smooth, kernels),
     ]
@@ -200,7 +203,7 @@ def test_filtering_agrees_with_torch(shape, by_torch):
         chain.then(rows, steps)
         return chain.result()
 
-    steps = steps_of(2)
+    steps = steps_of(batch, 2)
     for some in [*([step] for step in steps), steps, steps[::-1]]:
         found, expected = filtered(some), by_torch(filtered, some)
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
@@ -215,7 +218,7 @@ def test_filters_of_different_volumes_are_one_visit_and_leave_the_input(monkeypa
         lambda *arguments: visits.append(1) or counted(*arguments),
     )
     operations = ((Blur(), {"kernel": 3}), (Invert(), {"max_value": 0.5}),
-                  (ColorJitter(), {"brightness": 0.5, "contrast": 0.8}))  # fmt: skip
+                  (Noise(), {}), (ColorJitter(), {"brightness": 0.5, "contrast": 0.8}))  # fmt: skip
     policy = Policy(PolicyLayer(str(op), op, 0.5, values, ()) for op, values in operations)
     batch = volumes(12, 2, 6, 7, 8)
     before = batch.clone()
@@ -245,7 +248,7 @@ def test_the_number_of_threads_changes_no_bit_of_a_filter():
         for count in (1, 2, 3):
             torch.set_num_threads(count)
             chain = Filter(batch)
-            chain.then(torch.arange(5), steps_of(5))
+            chain.then(torch.arange(5), steps_of(batch, 5))
             results.append(chain.result())
     finally:
         torch.set_num_threads(threads)
