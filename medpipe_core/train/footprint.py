@@ -66,15 +66,16 @@ def _kept(network: nn.Module, shape: tuple[int, ...], computing: Computing) -> i
     """Return the bytes that one forward pass keeps for its backward pass, weights left out."""
     own = {p.untyped_storage().data_ptr() for p in network.parameters()}
     storages: dict[int, int] = {}
-    # Kept as they are, so that no storage is freed and its place counted twice or not at all.
+    # Kept, so that no storage is freed and its place counted twice or not at all. Without the graph:
+    # it holds the hook, which holds these, and nothing would ever free them.
     alive: list[Tensor] = []
 
     def keep(tensor: Tensor) -> Any:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             storages[storage.data_ptr()] = storage.nbytes()
-            alive.append(tensor)
-        return tensor
+            alive.append(tensor.detach())
+        return tensor.detach()
 
     volumes = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(computing.device)
     # Dropout draws; that must not change what the run draws.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -148,3 +150,14 @@ def test_a_footprint_changes_neither_the_network_nor_what_is_drawn(network):
     step_footprint(network, (1, 4, 4, 4), computing=Computing(CPU))
     assert torch.equal(state, torch.get_rng_state())
     assert all(map(torch.equal, before.values(), network.state_dict().values()))
+
+
+def test_an_estimate_leaves_nothing_in_memory():
+    kept = []
+    network = nn.Sequential(nn.Conv3d(1, 3, 1), nn.Sigmoid(), nn.Flatten(), nn.Linear(192, 2))
+    # Its result is what it keeps itself, so that a graph can come to hold itself.
+    network[1].register_forward_hook(lambda *words: kept.append(weakref.ref(words[2])))
+    step_footprint(network, (1, 4, 4, 4), computing=Computing(CPU))
+    gc.collect()
+    assert len(kept) == 2
+    assert [reference() for reference in kept] == [None, None]
