@@ -66,8 +66,8 @@ def _kept(network: nn.Module, shape: tuple[int, ...], computing: Computing) -> i
     """Return the bytes that one forward pass keeps for its backward pass, weights left out."""
     own = {p.untyped_storage().data_ptr() for p in network.parameters()}
     storages: dict[int, int] = {}
-    # Kept, so that no storage is freed and its place counted twice or not at all. Without the graph:
-    # it holds the hook, which holds these, and nothing would ever free them.
+    # Kept, so that no storage is freed and its place counted twice or not at all. Without the
+    # graph: it holds the hook, which holds these, and nothing would ever free them.
     alive: list[Tensor] = []
 
     def keep(tensor: Tensor) -> Any:
