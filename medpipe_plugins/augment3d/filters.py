@@ -21,7 +21,7 @@ _LINEAR, _CLAMP, _CONTRAST, _SMOOTH, _ADD = range(len(KINDS))
 
 @functools.cache
 def filter_volumes() -> Callable[..., None]:
-    """Return the loop over volumes; it takes a second or so at its first call.
+    """Return the loop over volumes; it takes two seconds or so at its first call.
 
     It is called with volumes and where to write them, `(batch, channel, depth, height, width)`,
     float32, contiguous; the steps' kinds, `(step,)`; where the numbers of each step for each volume
@@ -33,14 +33,15 @@ def filter_volumes() -> Callable[..., None]:
     compile_: Any = njit(nogil=True, fastmath={"contract"}, error_model="numpy")
     # A sum in another order is a sum of many lanes at once.
     mean = njit(nogil=True, fastmath={"contract", "reassoc"}, error_model="numpy")(_mean)
-    linear, clamp, add = compile_(_linear), compile_(_clamp), compile_(_add)
     smooth = compile_(_smoother(compile_))
+    index = np.uint64  # a signed one would be checked for being negative
 
     def loop(
         volumes: Any, out: Any, kinds: Any, begin: Any, counts: Any, table: Any, first: int,
         last: int,
     ) -> None:  # fmt: skip
         channels, depth, height, width = volumes.shape[1:]
+        zero, one = np.float32(0), np.float32(1)
         longer = 0
         for s in range(len(kinds)):
             if kinds[s] == _SMOOTH:
@@ -49,47 +50,36 @@ def filter_volumes() -> Callable[..., None]:
         room = np.empty((depth + longer) * (height + longer) * (width + longer), np.float32)
         more_room = np.empty((height + longer) * (width + longer), np.float32)
         for n in range(first, last):
-            volume = out[n].reshape(-1)
-            linear(volumes[n].reshape(-1), volume, np.float32(1), np.float32(0))
+            frm, to = volumes[n].reshape(-1), out[n].reshape(-1)
+            for at in range(len(to)):
+                to[index(at)] = frm[index(at)]
             for s in range(len(kinds)):
                 if begin[s, n] < 0:
                     continue
                 numbers = table[begin[s, n] : begin[s, n] + counts[s]]
-                if kinds[s] == _LINEAR:
-                    linear(volume, volume, numbers[0], numbers[1])
+                if kinds[s] == _LINEAR or kinds[s] == _CONTRAST:
+                    factor = numbers[0]
+                    if kinds[s] == _LINEAR:
+                        offset = numbers[1]
+                    else:
+                        offset = (one - factor) * np.float32(mean(to))
+                    for at in range(len(to)):
+                        to[index(at)] = to[index(at)] * factor + offset
                 elif kinds[s] == _CLAMP:
-                    clamp(volume)
-                elif kinds[s] == _CONTRAST:
-                    offset = (np.float32(1) - numbers[0]) * np.float32(mean(volume))
-                    linear(volume, volume, numbers[0], offset)
+                    for at in range(len(to)):
+                        value = to[index(at)]
+                        value = zero if value < zero else value  # what is no number stays none
+                        to[index(at)] = one if value > one else value
                 elif kinds[s] == _ADD:
-                    add(volume, numbers)
+                    for at in range(len(to)):
+                        to[index(at)] += numbers[index(at)]
                 else:
                     for c in range(channels):
-                        smooth(
-                            volume[c * size : (c + 1) * size], (depth, height, width),
-                            numbers, room, more_room,
-                        )  # fmt: skip
+                        channel = to[c * size : (c + 1) * size]
+                        smooth(channel, (depth, height, width), numbers, room, more_room)
 
     compiled: Callable[..., None] = compile_(loop)
     return compiled
-
-
-def _linear(frm: Any, to: Any, factor: Any, offset: Any) -> None:
-    for at in range(len(frm)):
-        to[np.uint64(at)] = frm[np.uint64(at)] * factor + offset
-
-
-def _add(volume: Any, values: Any) -> None:
-    for at in range(len(volume)):
-        volume[np.uint64(at)] += values[np.uint64(at)]
-
-
-def _clamp(volume: Any) -> None:
-    for at in range(len(volume)):
-        value = volume[np.uint64(at)]
-        value = np.float32(0) if value < 0 else value  # what is no number stays none
-        volume[np.uint64(at)] = np.float32(1) if value > 1 else value
 
 
 def _mean(volume: Any) -> float:

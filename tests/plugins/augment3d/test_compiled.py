@@ -197,6 +197,7 @@ def steps_of(batch, count):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_filtering_agrees_with_torch(shape, by_torch):
     batch, rows = 3 * volumes(*shape) - 1, torch.tensor([0, 2])
+    batch[1, 0, 0, 0, 0] = -0.0  # a sum with 0 would lose the sign
 
     def filtered(steps):
         chain = Filter(batch)
@@ -207,7 +208,7 @@ def test_filtering_agrees_with_torch(shape, by_torch):
     for some in [*([step] for step in steps), steps, steps[::-1]]:
         found, expected = filtered(some), by_torch(filtered, some)
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-        assert torch.equal(found[1], batch[1])
+        assert torch.equal(found[1].view(torch.int32), batch[1].view(torch.int32))
 
 
 def test_filters_of_different_volumes_are_one_visit_and_leave_the_input(monkeypatch):
