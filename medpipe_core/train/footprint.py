@@ -45,7 +45,7 @@ class Footprint:
 
 
 def step_footprint(network: nn.Module, shape: Sequence[int], *, computing: Computing) -> Footprint:
-    """Estimate the memory of a training step by what a forward pass of four volumes keeps.
+    """Estimate the memory of a training step by what forward passes of two and three volumes keep.
 
     Kept tensors are counted by their storages, each once, and grow with the volumes; 70 % are added
     for what the backward pass takes besides. The network is left as it is.
@@ -58,8 +58,8 @@ def step_footprint(network: nn.Module, shape: Sequence[int], *, computing: Compu
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     # A copy, because a pass in training mode moves the statistics of batch normalisation.
     tried = copy.deepcopy(network).train()
-    two, four = (_kept(tried, (count, *shape), computing) for count in (2, 4))
-    return Footprint(_COPIES * weights, int(_SLACK * max(four - two, 0) / 2))
+    two, three = (_kept(tried, (count, *shape), computing) for count in (2, 3))
+    return Footprint(_COPIES * weights, int(_SLACK * max(three - two, 0)))
 
 
 def _kept(network: nn.Module, shape: tuple[int, ...], computing: Computing) -> int:
