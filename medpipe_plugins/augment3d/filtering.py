@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Step(ABC):
+class Change(ABC):
     """One elementary change of some volumes, each by numbers of its own."""
 
     kind: ClassVar[str]
@@ -37,7 +37,7 @@ class Step(ABC):
 
 
 @dataclass(frozen=True)
-class Linear(Step):
+class Linear(Change):
     """v becomes factor · v + offset.
 
     Attributes:
@@ -60,7 +60,7 @@ class Linear(Step):
 
 
 @dataclass(frozen=True)
-class Add(Step):
+class Add(Change):
     """v becomes v + value, voxel by voxel.
 
     Attributes:
@@ -80,7 +80,7 @@ class Add(Step):
 
 
 @dataclass(frozen=True)
-class Contrast(Step):
+class Contrast(Change):
     """v becomes m + factor · (v − m), with m the mean of the volume and all its channels.
 
     Attributes:
@@ -101,7 +101,7 @@ class Contrast(Step):
 
 
 @dataclass(frozen=True)
-class Clamp(Step):
+class Clamp(Change):
     """What lies outside [0, 1] becomes the nearer bound.
 
     Attributes:
@@ -121,7 +121,7 @@ class Clamp(Step):
 
 
 @dataclass(frozen=True)
-class Smooth(Step):
+class Smooth(Change):
     """A sum of neighbours along depth, height and width in turn; edges are repeated.
 
     Attributes:
@@ -165,9 +165,9 @@ class Filter(Fusion):
 
     def __init__(self, volumes: Tensor) -> None:
         super().__init__(volumes)
-        self._parts: list[tuple[Tensor, Sequence[Step]]] = []
+        self._parts: list[tuple[Tensor, Sequence[Change]]] = []
 
-    def then(self, rows: Tensor, steps: Sequence[Step]) -> None:
+    def then(self, rows: Tensor, steps: Sequence[Change]) -> None:
         """Change some volumes next.
 
         Args:
@@ -200,7 +200,7 @@ class Filter3D(Augmentation3D):
 
     fusion: ClassVar[type[Fusion] | None] = Filter
 
-    def steps(self, *draw: Any) -> Sequence[Step]:
+    def steps(self, *draw: Any) -> Sequence[Change]:
         """Return what is done to so many volumes, in order.
 
         Args:
@@ -217,7 +217,7 @@ class Filter3D(Augmentation3D):
         return _all(self.steps(*draw), volumes)
 
 
-def _all(steps: Sequence[Step], volumes: Tensor) -> Tensor:
+def _all(steps: Sequence[Change], volumes: Tensor) -> Tensor:
     for step in steps:
         volumes = step(volumes)
     return volumes

@@ -13,7 +13,7 @@ from medpipe_plugins.augment3d.filtering import Add, Clamp, Contrast, Filter3D, 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from medpipe_plugins.augment3d.filtering import Step
+    from medpipe_plugins.augment3d.filtering import Change
 
 
 class Noise(Filter3D):
@@ -38,7 +38,7 @@ class Noise(Filter3D):
         )
         return unit.mul_(self.std)
 
-    def steps(self, noise: Tensor) -> tuple[Step, ...]:
+    def steps(self, noise: Tensor) -> tuple[Change, ...]:
         """Add."""
         return (Add(noise),)
 
@@ -78,7 +78,7 @@ class Blur(Filter3D):
         offsets = torch.arange(kernel, device=sigma.device) - (kernel - 1) / 2
         return torch.softmax(-0.5 * (offsets / sigma[:, None]) ** 2, 1)
 
-    def steps(self, weights: Tensor) -> tuple[Step, ...]:
+    def steps(self, weights: Tensor) -> tuple[Change, ...]:
         """Smooth along depth, height and width in turn."""
         return (Smooth(weights),)
 
@@ -99,7 +99,7 @@ class Invert(Filter3D):
         """Draw nothing: return `max_value` for each volume."""
         return torch.full((count,), float(max_value), device=generator.device)
 
-    def steps(self, max_value: Tensor) -> tuple[Step, ...]:
+    def steps(self, max_value: Tensor) -> tuple[Change, ...]:
         """Subtract from the largest value."""
         return (Linear(-torch.ones_like(max_value), max_value),)
 
@@ -128,7 +128,7 @@ class ColorJitter(Filter3D):
             uniform(count, max(0.0, 1 - contrast), 1 + contrast, generator),
         )
 
-    def steps(self, brightness: Tensor, contrast: Tensor) -> tuple[Step, ...]:
+    def steps(self, brightness: Tensor, contrast: Tensor) -> tuple[Change, ...]:
         """Scale brightness, then contrast about each volume's mean."""
         clamp = Clamp(len(brightness))
         brighter = Linear(brightness, torch.zeros_like(brightness))
