@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from medpipe_core.computing import Computing
 
 _LEAST = 2  # batch normalisation cannot train on one
+# Of the memory that is left: other programs want some later, an estimate is one, and a system
+# that has no more ends the run without a word.
+_SHARE = 0.8
 
 
 class FittingIn:
     """Splits batches whose training step is estimated not to fit into the device's memory.
 
-    A micro-batch that was asked for stays, and so does everything where the system does not tell
-    how much memory is left.
+    A fifth of what is left is kept free. A micro-batch that was asked for stays, and so does
+    everything where the system does not tell how much memory is left.
 
     Args:
         computing: Device, precision, and the micro-batch that was asked for.
@@ -76,7 +79,7 @@ class FittingIn:
 
     def _split(self, found: Footprint, batch_size: int, stage: str, emit: Emit) -> Computing:
         memory = free_memory(self._computing.device) or 0
-        most = found.most_volumes(memory)
+        most = found.most_volumes(int(_SHARE * memory))
         if most >= batch_size:
             return self._computing
         needed, left = _gib(found.of(batch_size)), _gib(memory)
@@ -85,16 +88,17 @@ class FittingIn:
                 [
                     f"{stage}: a training step is estimated to take {_gib(found.of(_LEAST))} for "
                     f"two volumes and {needed} for a batch of {batch_size}, but "
-                    f"device={self._computing.device} has {left} left. Narrow the channels, use "
-                    "smaller volumes or precision=bfloat16, or give micro_batch=2 to try it"
+                    f"device={self._computing.device} has {left} left, of which a fifth is kept "
+                    "free. Narrow the channels, use smaller volumes or precision=bfloat16, or give "
+                    "micro_batch=2 to try it"
                 ]
             )
         emit(
             "micro-batch-warning",
             volumes=most,
             message=f"{stage}: a batch of {batch_size} is estimated to take {needed}, and {left} "
-            f"are left; so {most} volumes at most go through the network at once, and gradients "
-            "are accumulated",
+            f"are left, of which a fifth is kept free; so {most} volumes at most go through the "
+            "network at once, and gradients are accumulated",
         )
         return self._computing.with_micro_batch(most)
 
