@@ -2,11 +2,13 @@
 
     pip install "medpipe[fast,peers]"
     python tests/benchmarks/augmentation.py [--json] [--threads 2] [--rounds 9]
+        [--device cuda]
 
 Everything runs by turns in one process on the same float32 batch. Figures are medians and quartiles
 of the milliseconds a batch takes, and medians of the milliseconds of processor time it takes, which
 other programs on the machine disturb less; ratios are of the latter. Magnitudes lie in the middle
-of their grids. `p` is the probability of each layer for each volume: 1 is every layer active, 1/3 a
+of their grids. On a GPU milliseconds are all there is, and what works volume by volume stays on the
+CPU. `p` is the probability of each layer for each volume: 1 is every layer active, 1/3 a
 typical searched policy.
 
 - medpipe: `Policy`, and layer by layer with the same draws.
@@ -36,6 +38,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from clock import add_device, named, now
 
 from medpipe_core import Policy, load_plugins
 from medpipe_core.supernet import PolicyLayer
@@ -62,26 +65,26 @@ def middle_policy(p: float) -> Policy:
     return Policy(layers)
 
 
-def medpipe_fused(shape: tuple[int, ...], p: float) -> Augment:
-    policy, generator = middle_policy(p), torch.Generator().manual_seed(0)
+def medpipe_fused(shape: tuple[int, ...], p: float, device: torch.device) -> Augment:
+    policy, generator = middle_policy(p), torch.Generator(device).manual_seed(0)
     return lambda volumes: policy(volumes, generator)
 
 
-def medpipe_layer_by_layer(shape: tuple[int, ...], p: float) -> Augment:
-    policy, generator = middle_policy(p), torch.Generator().manual_seed(0)
+def medpipe_layer_by_layer(shape: tuple[int, ...], p: float, device: torch.device) -> Augment:
+    policy, generator = middle_policy(p), torch.Generator(device).manual_seed(0)
     return lambda volumes: policy.layer_by_layer(volumes, generator)
 
 
-def floor(shape: tuple[int, ...], p: float) -> Augment:
+def floor(shape: tuple[int, ...], p: float, device: torch.device) -> Augment:
     turn = math.radians(TURN)
     matrix = torch.eye(3, 4)
     matrix[0, :2] = torch.tensor([math.cos(turn), -math.sin(turn)])
     matrix[1, :2] = torch.tensor([math.sin(turn), math.cos(turn)])
-    grid = F.affine_grid(matrix.expand(shape[0], 3, 4), list(shape), align_corners=False)
+    grid = F.affine_grid(matrix.expand(shape[0], 3, 4), list(shape), align_corners=False).to(device)
     return lambda volumes: F.grid_sample(volumes, grid, align_corners=False) + 1
 
 
-def kornia_classes(shape: tuple[int, ...], p: float) -> Augment:
+def kornia_classes(shape: tuple[int, ...], p: float, device: torch.device) -> Augment:
     from kornia import augmentation as k
 
     turns = [[(-TURN, TURN) if a == axis else (0.0, 0.0) for a in range(3)] for axis in (1, 0, 2)]
@@ -94,7 +97,7 @@ def kornia_classes(shape: tuple[int, ...], p: float) -> Augment:
     )
 
 
-def monai_layer_by_layer(shape: tuple[int, ...], p: float) -> Augment:
+def monai_layer_by_layer(shape: tuple[int, ...], p: float, device: torch.device) -> Augment:
     from monai import transforms as m
 
     turn = math.radians(TURN)
@@ -113,7 +116,7 @@ def monai_layer_by_layer(shape: tuple[int, ...], p: float) -> Augment:
     )
 
 
-def monai_one_affine(shape: tuple[int, ...], p: float) -> Augment:
+def monai_one_affine(shape: tuple[int, ...], p: float, device: torch.device) -> Augment:
     from monai import transforms as m
 
     affine = m.RandAffine(
@@ -157,7 +160,7 @@ def scales_of_monai() -> list[tuple[float, float]]:
     return [(SCALE[0] - 1, SCALE[1] - 1)] * 3
 
 
-def torchio_volumes(shape: tuple[int, ...], p: float) -> Augment:
+def torchio_volumes(shape: tuple[int, ...], p: float, device: torch.device) -> Augment:
     import torchio as tio
 
     chain = tio.Compose(
@@ -176,7 +179,7 @@ def torchio_volumes(shape: tuple[int, ...], p: float) -> Augment:
     return lambda volumes: torch.stack([chain(volume) for volume in volumes])
 
 
-def batchgenerators_volumes(shape: tuple[int, ...], p: float) -> Augment:
+def batchgenerators_volumes(shape: tuple[int, ...], p: float, device: torch.device) -> Augment:
     from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrightnessTransform
     from batchgeneratorsv2.transforms.intensity.contrast import ContrastTransform
     from batchgeneratorsv2.transforms.intensity.gaussian_noise import GaussianNoiseTransform
@@ -230,6 +233,10 @@ WAYS = {
 }
 
 
+# The others work on one volume after another, on the CPU.
+ON_A_GPU = ("medpipe", "torch", "kornia")
+
+
 def has(package: str) -> bool:
     try:
         importlib.metadata.version(package)
@@ -238,19 +245,29 @@ def has(package: str) -> bool:
     return True
 
 
-def compare(shape: tuple[int, ...], p: float, rounds: int) -> dict[str, dict | None]:
+def compare(shape: tuple[int, ...], p: float, words: argparse.Namespace) -> dict[str, dict | None]:
     """Return milliseconds of each way, None for one that is not installed."""
     volumes = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    ways = {name: make(shape, p) for name, (make, package) in WAYS.items() if has(package)}
+    on = {
+        name: words.device if package in ON_A_GPU else torch.device("cpu")
+        for name, (_, package) in WAYS.items()
+        if has(package)
+    }
+    ways = {name: WAYS[name][0](shape, p, device) for name, device in on.items()}
+    there = {device: volumes.to(device) for device in on.values()}
     passed: dict[str, list[float]] = {name: [] for name in ways}
     processor: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(rounds + 2):  # the first two warm up
+    for turn in range(words.rounds + 2):  # the first two warm up
         for name, augment in ways.items():
-            began, began_processor = time.perf_counter(), time.process_time()
-            augment(volumes)
+            device = on[name]
+            began, began_processor = now(device), time.process_time()
+            augment(there[device])
+            took, took_processor = now(device) - began, time.process_time() - began_processor
             if turn > 1:
-                processor[name].append(1000 * (time.process_time() - began_processor))
-                passed[name].append(1000 * (time.perf_counter() - began))
+                passed[name].append(1000 * took)
+                processor[name].append(
+                    1000 * (took_processor if words.device.type == "cpu" else took)
+                )
     rows = {
         name: {
             "milliseconds": statistics.quantiles(passed[name]),
@@ -268,19 +285,21 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=9)
+    add_device(parser)
     words = parser.parse_args()
     warnings.simplefilter("ignore")  # the libraries' own, of one another
     torch.set_num_threads(words.threads)
     torch.manual_seed(0)
     packages = ["torch", "numba", *dict.fromkeys(package for _, package in WAYS.values())]
     versions = {name: importlib.metadata.version(name) for name in packages if has(name)}
-    told = {"machine": platform.machine(), "cores": os.cpu_count(), "threads": words.threads,
-            "versions": versions, "rows": []}  # fmt: skip
+    told = {"machine": platform.machine(), "device": named(words.device),
+            "cores": os.cpu_count(), "threads": words.threads, "versions": versions,
+            "rows": []}  # fmt: skip
     if not words.json:
-        print(f"{told['cores']} cores, {words.threads} threads, {versions}")
+        print(f"{told['device']}, {told['cores']} cores, {words.threads} threads, {versions}")
     for shape in SHAPES:
         for p in PROBABILITIES:
-            found = compare(shape, p, words.rounds)
+            found = compare(shape, p, words)
             told["rows"].append({"shape": shape, "p": p, "ways": found})
             if not words.json:
                 show(shape, p, found)

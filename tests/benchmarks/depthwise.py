@@ -1,7 +1,7 @@
 """Depthwise 3D convolution, forward and backward, beside `nn.Conv3d` as it comes.
 
     python tests/benchmarks/depthwise.py [--json] [--threads 2] [--rounds 5] [--stride 1]
-        [--layout first|last]
+        [--layout first|last] [--device cuda]
 
 Both run by turns in one process on the same float32 input; medians and quartiles are of the seconds
 of one forward and backward pass, and the two are told apart too. Volumes and gradients lie channels
@@ -21,6 +21,7 @@ import statistics
 import time
 
 import torch
+from clock import add_device, named, now
 from torch import nn
 
 from medpipe_plugins.blocks3d import DepthwiseConv3d
@@ -37,12 +38,12 @@ def step(
 ) -> list[torch.Tensor]:
     """Return output, input gradient and weight gradient; note the seconds of both passes."""
     volumes = volumes.detach().requires_grad_()
-    began = time.perf_counter()
+    began = now(volumes.device)
     output = layer(volumes)
-    turned = time.perf_counter()
+    turned = now(volumes.device)
     weight = next(layer.parameters())
     found = torch.autograd.grad(output, (volumes, weight), gradient)
-    taken.append((turned - began, time.perf_counter() - turned))
+    taken.append((turned - began, now(volumes.device) - turned))
     return [output.detach(), *found]
 
 
@@ -57,6 +58,7 @@ def few(layer: nn.Conv3d) -> nn.Conv3d:
         groups=CHECKED,
         bias=False,
         dtype=torch.float64,
+        device=layer.weight.device,
     )
     part.weight.data = layer.weight.data[:CHECKED].clone()
     return part
@@ -68,16 +70,15 @@ def compare(
     """Time both on one shape, and say how far ours is from double precision."""
     generator = torch.Generator().manual_seed(0)
     shape = (batch, channels, size, size, size)
-    volumes = torch.randn(shape, generator=generator).contiguous(
-        memory_format=LAYOUTS[words.layout]
-    )
-    ours = DepthwiseConv3d(channels, kernel, words.stride)
+    laid_out = {"memory_format": LAYOUTS[words.layout]}
+    volumes = torch.randn(shape, generator=generator).to(words.device).contiguous(**laid_out)
+    ours = DepthwiseConv3d(channels, kernel, words.stride).to(words.device)
     plain = nn.Conv3d(channels, channels, kernel, words.stride, padding=kernel // 2,
-                      groups=channels, bias=False)  # fmt: skip
+                      groups=channels, bias=False, device=words.device)  # fmt: skip
     plain.load_state_dict(ours.state_dict())
     with torch.no_grad():
-        gradient = torch.empty_like(plain(volumes)).normal_(generator=generator)
-    gradient = gradient.contiguous(memory_format=LAYOUTS[words.layout])
+        gradient = torch.randn(plain(volumes).shape, generator=generator)
+    gradient = gradient.to(words.device).contiguous(**laid_out)
     taken: dict[str, list[tuple[float, ...]]] = {"ours": [], "plain": []}
     for _ in range(words.rounds + 1):
         for name, layer in (("ours", ours), ("plain", plain)):
@@ -123,17 +124,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--stride", type=int, choices=(1, 2), default=1)
     parser.add_argument("--layout", choices=tuple(LAYOUTS), default="first")
+    add_device(parser)
     words = parser.parse_args()
     torch.set_num_threads(words.threads)
     versions = {"torch": torch.__version__}
     if has_numba():
         versions["numba"] = importlib.metadata.version("numba")
     told = {"machine": platform.machine(), "cores": os.cpu_count(), "threads": words.threads,
-            "versions": versions, "stride": words.stride, "layout": words.layout,
-            "compiling_s": compiling(words.stride), "rows": []}  # fmt: skip
+            "device": named(words.device), "versions": versions, "stride": words.stride,
+            "layout": words.layout, "compiling_s": compiling(words.stride), "rows": []}  # fmt: skip
     if not words.json:
-        print(f"{told['cores']} cores, {words.threads} threads, {versions}, stride {words.stride}, "
-              f"channels {words.layout}; compiling kernels {KERNELS}: "
+        print(f"{told['device']}, {told['cores']} cores, {words.threads} threads, {versions}, "
+              f"stride {words.stride}, channels {words.layout}; compiling kernels {KERNELS}: "
               f"{', '.join(f'{each:.2f} s' for each in told['compiling_s'])}")  # fmt: skip
         print("shape                  k  ours (quartiles)          nn.Conv3d (quartiles)     ratio")
     for shape in SHAPES:

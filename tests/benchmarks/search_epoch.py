@@ -1,7 +1,7 @@
 """Seconds of a search epoch, what they go to, and how far the machine's limit is.
 
     python tests/benchmarks/search_epoch.py [--json] [--threads 2] [--steps 6] [--width 1.0]
-        [--dataset phantom3d] [--root FOLDER]
+        [--dataset phantom3d] [--root FOLDER] [--device cuda]
 
 The joint space, batches of 16, the look-ahead. A step trains a sampled path and looks at a
 validation batch before and after. `before` is the same supernet of torch's own convolutions and
@@ -20,11 +20,11 @@ import argparse
 import json
 import os
 import statistics
-import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import torch
+from clock import add_device, named, now
 from torch import nn
 from training_step import in_plain_torch
 
@@ -59,23 +59,26 @@ class PlainSupernet(mp.Supernet):
 class Searching:
     """A search to take single steps of, along paths that a seed draws."""
 
-    def __init__(self, space: mp.SearchSpace, data: mp.LabelledVolumes, *, plain: bool) -> None:
+    def __init__(
+        self, space: mp.SearchSpace, data: mp.LabelledVolumes, device: torch.device, *, plain: bool
+    ) -> None:
         channels, classes = data.volumes.shape[1], int(data.labels.max()) + 1
         kind = PlainSupernet if plain else mp.Supernet
         supernet = kind(space, in_channels=channels, num_classes=classes)
-        supernet = in_plain_torch(supernet) if plain else supernet
+        supernet = (in_plain_torch(supernet) if plain else supernet).to(device)
         mine, theirs = halves(data.labels, data.groups, seed=0)
         training, validation = (
-            Batches(data.take(half), batch_size=16, seed=0, device="cpu") for half in (mine, theirs)
+            Batches(data.take(half), batch_size=16, seed=0, device=device)
+            for half in (mine, theirs)
         )
         self.searcher = GumbelSearcher(space, seed=0, steps=len(training))
-        self.batches = len(training)
+        self.batches, self.device = len(training), device
         self.state = SearchState.start(
             supernet, self.searcher, training, validation, settings=SETTINGS, seed=0
         )
 
     def step(self, genotype: mp.Genotype) -> float:
-        began = time.perf_counter()
+        began = now(self.device)
         outcome, problem = take_step(
             self.state,
             mp.Decision(genotype),
@@ -85,27 +88,30 @@ class Searching:
         )
         assert not problem, problem
         self.searcher.observe(outcome)
-        return time.perf_counter() - began
+        return now(self.device) - began
 
 
-def matrix_rate() -> float:
+def matrix_rate(device: torch.device) -> float:
     """Return multiply-adds a second of a product as wide as the network's larger layers."""
-    one, other = torch.rand(16384, 192), torch.rand(192, 192)
+    one, other = (torch.rand(rows, 192, device=device) for rows in (16384, 192))
     seconds = []
     for _ in range(15):
-        began = time.perf_counter()
+        began = now(device)
         one @ other
-        seconds.append(time.perf_counter() - began)
+        seconds.append(now(device) - began)
     return one.numel() * other.shape[1] / statistics.median(seconds)
 
 
 def profile(searching: Searching, genotypes: list[mp.Genotype]) -> dict[str, float]:
     """Return the share of each operator's own time, the largest first."""
-    activities = [torch.profiler.ProfilerActivity.CPU]
+    kinds = torch.profiler.ProfilerActivity
+    on_gpu = searching.device.type == "cuda"
+    activities = [kinds.CPU, kinds.CUDA] if on_gpu else [kinds.CPU]
     with torch.profiler.profile(activities=activities) as found:
         for genotype in genotypes:
             searching.step(genotype)
-    own = Counter({row.key: row.self_cpu_time_total for row in found.key_averages()})
+    time = "self_device_time_total" if on_gpu else "self_cpu_time_total"
+    own = Counter({row.key: getattr(row, time) for row in found.key_averages()})
     return {name: spent / own.total() for name, spent in own.most_common(12)}
 
 
@@ -119,9 +125,9 @@ def measure(words: argparse.Namespace) -> dict[str, object]:
     dataset = registry.create("dataset", words.dataset, **settings)
     data, card = dataset.development().train, dataset.card
     genotypes = [space.sample(seed=seed) for seed in range(words.steps)]
-    ways = {"medpipe": Searching(space, data, plain=False)}
+    ways = {"medpipe": Searching(space, data, words.device, plain=False)}
     if not words.alone:
-        ways["before"] = Searching(space, data, plain=True)
+        ways["before"] = Searching(space, data, words.device, plain=True)
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for number, genotype in enumerate([genotypes[0], *genotypes]):
         for way, searching in ways.items():
@@ -132,7 +138,7 @@ def measure(words: argparse.Namespace) -> dict[str, object]:
         space, size=card.size, in_channels=card.channels, num_classes=len(card.classes)
     )
     work = [16 * PASSES * meter(genotype).multiply_adds for genotype in genotypes]
-    rate = matrix_rate()
+    rate = matrix_rate(words.device)
     # Paths differ in what they cost, and an epoch has many of them.
     means = {way: statistics.mean(times) for way, times in seconds.items()}
     batches = ways["medpipe"].batches
@@ -157,15 +163,18 @@ def main() -> None:
     parser.add_argument("--dataset", default="phantom3d")
     parser.add_argument("--root", help="folder of the dataset's files")
     parser.add_argument("--alone", action="store_true", help="medpipe only")
+    add_device(parser)
     words = parser.parse_args()
     torch.set_num_threads(words.threads)
-    told = {"cores": os.cpu_count(), "threads": words.threads, "torch": torch.__version__,
-            "dataset": words.dataset, "width": words.width, **measure(words)}  # fmt: skip
+    told = {"device": named(words.device), "cores": os.cpu_count(), "threads": words.threads,
+            "torch": torch.__version__, "dataset": words.dataset, "width": words.width,
+            **measure(words)}  # fmt: skip
     if words.json:
         print(json.dumps(told, indent=2))
         return
-    print(f"{told['cores']} cores, {words.threads} threads, torch {told['torch']}, "
-          f"{words.dataset}, width {words.width:g}, {told['batches']} steps an epoch")  # fmt: skip
+    print(f"{told['device']}, {told['cores']} cores, {words.threads} threads, "
+          f"torch {told['torch']}, {words.dataset}, width {words.width:g}, "
+          f"{told['batches']} steps an epoch")  # fmt: skip
     for way, (low, middle, high) in told["step_s"].items():
         print(f"{way:8} step, median of paths {middle:.3f} s ({low:.3f}–{high:.3f}), "
               f"epoch {told['epoch_s'][way]:.1f} s")  # fmt: skip

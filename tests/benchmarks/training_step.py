@@ -1,6 +1,7 @@
 """A training step of a network of the paper's size beside the same network in plain torch.
 
     python tests/benchmarks/training_step.py [--json] [--threads 2] [--rounds 5]
+        [--device cuda]
 
 The network space at the paper's widths; strides 1, 2, 2, 2, 1, 2, 1 for the stem and the six
 calibration layers. A step is forward, backward and Adam on one batch. In plain torch every
@@ -8,7 +9,7 @@ convolution is `nn.Conv3d` and every activation `nn.ReLU6`, in torch's own memor
 that is the faster of the two, all in channels last. All start from the same weights and take steps
 by turns in one process; a round is one step of each. With `THP_MEM_ALLOC_ENABLE=1` in the
 environment all of them use huge pages, as `medpipe-run` does. Peak memory is each one's own, in a
-process of its own (Linux).
+process of its own (Linux); on a GPU it is that of torch's tensors.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 
 import torch
+from clock import add_device, named, now
 from torch import nn
 
 import medpipe_core as mp
@@ -74,14 +75,14 @@ class Training:
         network_ = network(words.layers)
         generator = torch.Generator().manual_seed(0)
         shape = (words.batch, 1, *[words.size] * 3)
-        self.volumes = torch.rand(shape, generator=generator)
+        self.volumes = torch.rand(shape, generator=generator).to(words.device)
         if way != "medpipe":
             network_ = in_plain_torch(copy.deepcopy(network_))
         if way == "channels last":
             network_ = network_.to(memory_format=torch.channels_last_3d)
             self.volumes = self.volumes.contiguous(memory_format=torch.channels_last_3d)
-        self.network = network_
-        self.labels = torch.arange(words.batch) % 2
+        self.network = network_ = network_.to(words.device)
+        self.labels = torch.arange(words.batch, device=words.device) % 2
         self.optimiser = torch.optim.Adam(network_.parameters(), lr=3e-4, fused=True)
 
     def step(self) -> float:
@@ -102,10 +103,10 @@ def compare(words: argparse.Namespace) -> dict[str, object]:
     losses: dict[str, list[float]] = {way: [] for way in WAYS}
     for turn in range(words.rounds + 1):
         for way, training in trainings.items():
-            began = time.perf_counter()
+            began = now(words.device)
             losses[way].append(training.step())
             if turn:
-                seconds[way].append(time.perf_counter() - began)
+                seconds[way].append(now(words.device) - began)
     quartiles = {way: statistics.quantiles(values) for way, values in seconds.items()}
     return {
         "layers": words.layers,
@@ -118,6 +119,12 @@ def compare(words: argparse.Namespace) -> dict[str, object]:
 
 def peak(way: str, words: argparse.Namespace) -> float:
     """Return by how many MiB a step of this process raises its memory, the network included."""
+    if words.device.type == "cuda":
+        training = Training(way, words)
+        training.step()
+        torch.cuda.reset_peak_memory_stats(words.device)
+        training.step()
+        return torch.cuda.max_memory_allocated(words.device) / 2**20
     before = _status("VmRSS")
     training = Training(way, words)
     training.step()  # compiles, allocates Adam's moments
@@ -136,7 +143,7 @@ def _status(name: str) -> float:
 def memory(way: str, words: argparse.Namespace) -> float:
     command = [sys.executable, __file__, "--peak", way, "--layers", words.layers]
     command += ["--batch", str(words.batch), "--size", str(words.size)]
-    command += ["--threads", str(words.threads)]
+    command += ["--threads", str(words.threads), "--device", str(words.device)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
@@ -150,16 +157,18 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=28)
     parser.add_argument("--layers", help="a candidate for all layers, or `sampled`")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
+    add_device(parser)
     words = parser.parse_args()
     torch.set_num_threads(words.threads)
     if words.peak:
         print(peak(words.peak, words))
         return
-    told = {"cores": os.cpu_count(), "threads": words.threads, "torch": torch.__version__,
-            "batch": words.batch, "size": words.size, "rows": []}  # fmt: skip
+    told = {"device": named(words.device), "cores": os.cpu_count(), "threads": words.threads,
+            "torch": torch.__version__, "batch": words.batch, "size": words.size,
+            "rows": []}  # fmt: skip
     if not words.json:
-        print(f"{told['cores']} cores, {words.threads} threads, torch {told['torch']}, "
-              f"batch {words.batch}, {words.size}³")  # fmt: skip
+        print(f"{told['device']}, {told['cores']} cores, {words.threads} threads, "
+              f"torch {told['torch']}, batch {words.batch}, {words.size}³")  # fmt: skip
         print(
             "layers        way            step (quartiles)            ratio  peak      first loss"
         )
