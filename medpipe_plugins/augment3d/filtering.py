@@ -191,7 +191,11 @@ class Filter(Fusion):
                 result = _all(steps, result)
                 continue
             where = rows.to(result.device)
-            result = result.index_copy(0, where, _all(steps, result.index_select(0, where)))
+            changed = _all(steps, result.index_select(0, where))
+            if result is self.volumes or changed.requires_grad or result.requires_grad:
+                result = result.index_copy(0, where, changed)
+            else:
+                result.index_copy_(0, where, changed)
         return result
 
 

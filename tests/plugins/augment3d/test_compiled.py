@@ -232,6 +232,23 @@ def test_filters_of_different_volumes_are_one_visit_and_leave_the_input(monkeypa
     assert torch.equal(fused[untouched], before[untouched])
 
 
+def test_without_numba_filters_leave_the_input_too(by_torch):
+    batch = volumes(4, 1, 4, 5, 6)
+    before = batch.clone()
+
+    def filtered():
+        chain = Filter(batch)
+        for rows in (torch.tensor([0, 2]), torch.tensor([2, 3]), torch.arange(4)):
+            count = len(rows)
+            chain.then(rows, [Linear(2 * torch.ones(count), torch.zeros(count))])
+        return chain.result()
+
+    factors = torch.tensor([4.0, 2.0, 8.0, 4.0]).view(-1, 1, 1, 1, 1)
+    assert torch.equal(by_torch(filtered), factors * before)
+    assert torch.equal(filtered(), factors * before)
+    assert torch.equal(batch, before)
+
+
 def test_filters_keep_what_is_no_number():
     batch = volumes(1, 1, 4, 5, 6)
     batch[0, 0, 0, 0, 0] = torch.nan
