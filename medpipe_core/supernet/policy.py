@@ -87,8 +87,9 @@ class _Stage:
         """Return this stage, or its layers apart where gates are to be multiplied between them."""
         if self.fusion is None or self.fusion.linear or decision is None:
             return (self,)
-        gated = decision.gate(self.choices) is not None
-        return [_Stage((layer,)) for layer in self.layers] if gated else (self,)
+        if decision.gate(self.choices) is None:
+            return (self,)
+        return [_Stage((layer,)) for layer in self.layers]
 
     @property
     def choices(self) -> tuple[str, ...]:
