@@ -71,11 +71,12 @@ def _kept(network: nn.Module, shape: tuple[int, ...], computing: Computing) -> i
     alive: list[Tensor] = []
 
     def keep(tensor: Tensor) -> Any:
-        storage = tensor.untyped_storage()
+        kept = tensor.detach()
+        storage = kept.untyped_storage()
         if storage.data_ptr() not in own:
             storages[storage.data_ptr()] = storage.nbytes()
-            alive.append(tensor.detach())
-        return tensor.detach()
+            alive.append(kept)
+        return kept
 
     volumes = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(computing.device)
     # Dropout draws; that must not change what the run draws.

@@ -41,8 +41,8 @@ def resample_compiled(volumes: Tensor, rows: Tensor, back: Tensor, out: Tensor) 
             coordinates (x, y, z); finite.
         out: Like `volumes`; only `rows` are written.
     """
-    planes = len(rows) * volumes.shape[2]
-    _in_threads(kernels().resample, _arrays(volumes, rows, back, out), planes)
+    loop = functools.partial(kernels().resample, *_arrays(volumes, rows, back, out))
+    _in_threads(loop, len(rows) * volumes.shape[2], len(rows) * volumes[0].numel())
 
 
 def spread_compiled(gradient: Tensor, rows: Tensor, back: Tensor, out: Tensor) -> None:
@@ -54,7 +54,8 @@ def spread_compiled(gradient: Tensor, rows: Tensor, back: Tensor, out: Tensor) -
         back: As they were, `(count, 3, 4)`.
         out: Like `gradient`; only `rows` are written.
     """
-    _in_threads(kernels().spread, _arrays(gradient, rows, back, out), len(rows))
+    loop = functools.partial(kernels().spread, *_arrays(gradient, rows, back, out))
+    _in_threads(loop, len(rows), len(rows) * gradient[0].numel())
 
 
 def erase_compiled(
@@ -94,17 +95,14 @@ def filter_compiled(volumes: Tensor, steps: Sequence[tuple[str, Tensor, Tensor]]
     all_numbers = [numbers.float().flatten() for _, _, numbers in steps]
     table = all_numbers[0] if len(steps) == 1 else torch.cat(all_numbers)
     arrays = [t.numpy() for t in (volumes, out, kinds, begin, counts, table)]
-    threads = max(min(torch.get_num_threads(), volumes.numel() // _WORTH_A_THREAD), 1)
-    in_threads(functools.partial(filter_volumes(), *arrays), shares(len(volumes), threads))
+    _in_threads(functools.partial(filter_volumes(), *arrays), len(volumes), volumes.numel())
     return out
 
 
-def _in_threads(loop: Callable[..., None], arguments: tuple[Any, ...], parts: int) -> None:
+def _in_threads(loop: Callable[[int, int], None], parts: int, voxels: int) -> None:
     """Run a loop over parts that write to different places, a share of them in each thread."""
-    volumes, rows = arguments[:2]
-    voxels = len(rows) * volumes[0].size
     threads = max(min(torch.get_num_threads(), voxels // _WORTH_A_THREAD), 1)
-    in_threads(functools.partial(loop, *arguments), shares(parts, threads))
+    in_threads(loop, shares(parts, threads))
 
 
 def _arrays(volumes: Tensor, rows: Tensor, *others: Tensor) -> tuple[Any, ...]:

@@ -14,9 +14,11 @@ import torch
 
 from medpipe_plugins.augment3d import magnitudes
 from medpipe_plugins.augment3d.base import require, sizes, uniform
-from medpipe_plugins.augment3d.warp import Warp3D, mirror_matrix
+from medpipe_plugins.augment3d.warp import Warp3D
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from medpipe_plugins.augment3d.warp import Warp
@@ -41,7 +43,10 @@ class Flip3D(Warp3D):
 
     def matrix(self, volumes: Tensor) -> Tensor:
         """Return the mirror as a matrix, `(count, 3, 4)`."""
-        return mirror_matrix(volumes, self.axis, volumes.dtype).expand(len(volumes), 3, 4)
+        row = -1 - self.axis  # axis −1 is x, −2 is y, −3 is z
+        matrix = torch.eye(3, 4, dtype=volumes.dtype, device=volumes.device)
+        matrix[row, row], matrix[row, 3] = -1.0, sizes(volumes)[self.axis] - 1.0
+        return matrix.expand(len(volumes), 3, 4)
 
 
 class VFlip(Flip3D):
@@ -94,7 +99,7 @@ class Rotation3D(Warp3D):
         centre = _centre(volumes)
         entries[one][3] = (1 - cos) * centre[one] + sin * centre[other]
         entries[other][3] = (1 - cos) * centre[other] - sin * centre[one]
-        return torch.stack([entry for row in entries for entry in row], 1).view(-1, 3, 4)
+        return _stacked(entries)
 
 
 class VRotation(Rotation3D):
@@ -144,10 +149,15 @@ class Affine(Warp3D):
         entries = [[zero] * 4 for _ in range(3)]
         for axis, centre in enumerate(_centre(volumes)):
             entries[axis][axis], entries[axis][3] = amount, (1 - amount) * centre
-        return torch.stack([entry for row in entries for entry in row], 1).view(-1, 3, 4)
+        return _stacked(entries)
 
 
 def _centre(volumes: Tensor) -> tuple[float, float, float]:
     """Return the centre of the volumes in voxels, (x, y, z)."""
     depth, height, width = sizes(volumes)
     return (width - 1) / 2, (height - 1) / 2, (depth - 1) / 2
+
+
+def _stacked(entries: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Return matrices, `(count, 3, 4)`, of entries that are `(count,)` each."""
+    return torch.stack([entry for row in entries for entry in row], 1).view(-1, 3, 4)

@@ -48,8 +48,7 @@ def kernels() -> Kernels:
     compile_: Any = njit(nogil=True, fastmath={"contract"}, error_model="numpy")
     columns, inverses = compile_(_columns), compile_(_inverses)
     line_start, in_frame, steps = compile_(_line_start), compile_(_in_frame), compile_(_steps)
-    frame_in, frame_out = compile_(_frame_in), compile_(_frame_out)
-    spread_line = compile_(_spread_line)
+    framed_line, spread_line = compile_(_framed_line), compile_(_spread_line)
     place, blend, blend_row, blend_plane = vectors()
 
     def resample(
@@ -73,7 +72,11 @@ def kernels() -> Kernels:
             per_step, step32 = inverses(step), steps(step)
             for c in range(channels):
                 volume = (rows[n] * channels + c) * depth * height * width
-                frame_in(flat[volume:], framed, depth, height, width)
+                for n_line in range(depth * height):
+                    frm = volume + n_line * width
+                    at = framed_line(n_line, height, width)
+                    for w in range(width):
+                        framed[np.uint64(at + w)] = flat[np.uint64(frm + w)]
                 for at in range(volume + first * height * width, volume + last * height * width):
                     to[np.uint64(at)] = 0
                 for d in range(first, last):
@@ -122,7 +125,11 @@ def kernels() -> Kernels:
                             origin = in_frame(start, step, begin)
                             line = gradient[rows[n], c, d, h, begin:end]
                             spread_line(line, framed, origin, step32, row, plane)
-                frame_out(framed, out[rows[n], c].reshape(-1), depth, height, width)
+                volume = out[rows[n], c].reshape(-1)
+                for n_line in range(depth * height):
+                    frm = framed_line(n_line, height, width)
+                    for w in range(width):
+                        volume[np.uint64(n_line * width + w)] = framed[np.uint64(frm + w)]
 
     def erase(volumes: Any, rows: Any, back: Any, start: Any, stop: Any) -> None:
         channels, depth, height, width = volumes.shape[1:]
@@ -200,24 +207,10 @@ def _steps(step: Any) -> tuple[Any, Any, Any]:
     )
 
 
-def _frame_in(volume: Any, framed: Any, depth: int, height: int, width: int) -> None:
-    """Copy a volume into its frame."""
-    row = width + 2 * _FRAME
-    for line in range(depth * height):
-        frm = line * width
-        to = ((line // height + _FRAME) * (height + 2 * _FRAME) + line % height + _FRAME) * row
-        for w in range(width):
-            framed[np.uint64(to + _FRAME + w)] = volume[np.uint64(frm + w)]
-
-
-def _frame_out(framed: Any, volume: Any, depth: int, height: int, width: int) -> None:
-    """Copy a volume out of its frame."""
-    row = width + 2 * _FRAME
-    for line in range(depth * height):
-        to = line * width
-        frm = ((line // height + _FRAME) * (height + 2 * _FRAME) + line % height + _FRAME) * row
-        for w in range(width):
-            volume[np.uint64(to + w)] = framed[np.uint64(frm + _FRAME + w)]
+def _framed_line(line: int, height: int, width: int) -> int:
+    """Return where a line of a volume begins in its frame."""
+    plane = (line // height + _FRAME) * (height + 2 * _FRAME)
+    return (plane + line % height + _FRAME) * (width + 2 * _FRAME) + _FRAME
 
 
 def _spread_line(line: Any, framed: Any, start: Any, step: Any, row: int, plane: int) -> None:

@@ -114,8 +114,7 @@ def _place() -> Callable[..., None]:
             column, last, start, step, row, plane = values[2:]
             floats = ir.VectorType(_FLOAT, LANES)
             numbers = ir.Constant(floats, [float(n) for n in range(LANES)])
-            one = ir.Constant(floats, [1.0] * LANES)
-            columns = code.multiply_add(code.splat(builder.sitofp(column, _FLOAT)), one, numbers)
+            columns = builder.fadd(code.splat(builder.sitofp(column, _FLOAT)), numbers)
             last = code.splat(last)
             inside = builder.fcmp_ordered("<", columns, last)
             columns = builder.select(inside, columns, last)

@@ -201,14 +201,6 @@ class _Box:
         return share
 
 
-def mirror_matrix(volumes: Tensor, axis: int, dtype: torch.dtype) -> Tensor:
-    """Return the mirror along an axis, -3 to -1, as a matrix, `(1, 3, 4)`."""
-    row = -1 - axis  # axis −1 is x, −2 is y, −3 is z
-    matrix = [[float(i == j) for j in range(4)] for i in range(3)]
-    matrix[row][row], matrix[row][3] = -1.0, sizes(volumes)[axis] - 1.0
-    return torch.tensor([matrix], dtype=dtype, device=volumes.device)
-
-
 def _product(after: Tensor, before: Tensor) -> Tensor:
     """Return the matrix, `(count, 3, 4)`, of one affine map after another."""
     product = after[:, :, :3] @ before
