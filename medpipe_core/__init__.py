@@ -10,9 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medpipe_core.api import run
     from medpipe_core.errors import MedpipeError, MissingExtraError, did_you_mean
+    from medpipe_core.execution import RunResult
     from medpipe_core.plugins import Registered, Registrar, Registry, hookimpl, load_plugins
-    from medpipe_core.runner import RunResult, run
     from medpipe_core.search import Outcome, Searcher
     from medpipe_core.seeding import child_seed
     from medpipe_core.space import (
@@ -97,9 +98,10 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "api": ("run",),
+    "execution": ("RunResult",),
     "errors": ("MedpipeError", "MissingExtraError", "did_you_mean"),
     "plugins": ("Registered", "Registrar", "Registry", "hookimpl", "load_plugins"),
-    "runner": ("RunResult", "run"),
     "search": ("Outcome", "Searcher"),
     "seeding": ("child_seed",),
     "space": (

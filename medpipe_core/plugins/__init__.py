@@ -13,12 +13,13 @@ from medpipe_core.plugins.listing import Parameter, list_parameters
 from medpipe_core.plugins.loader import load_plugins
 from medpipe_core.plugins.named import broken_files, not_there
 from medpipe_core.plugins.registered import REGISTRY, Registered
-from medpipe_core.plugins.registry import KINDS, PluginRecord, Registrar, Registry
+from medpipe_core.plugins.registry import KINDS, THIS_PROCESS, PluginRecord, Registrar, Registry
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "KINDS",
     "REGISTRY",
+    "THIS_PROCESS",
     "Entry",
     "MissingPluginError",
     "Parameter",

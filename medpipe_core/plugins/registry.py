@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-KINDS = ("augmentation", "block", "space", "searcher", "dataset", "model")
+KINDS = ("augmentation", "block", "space", "searcher", "dataset", "model", "executor")
+THIS_PROCESS = "this process"
+"""The distribution of what `Registry.adding` added."""
 MODEL_GIVEN = ("in_channels", "num_classes")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -72,7 +74,7 @@ class Registrar:
         """Register a factory under a name.
 
         Args:
-            kind: augmentation, block, space, searcher, dataset or model.
+            kind: One of `KINDS`.
             name: Its name; each name lives once within its kind.
             factory: A callable, or an import string `"package.module:attribute"` that is imported
                 on first use.
@@ -245,7 +247,7 @@ class Registry:
         """Return a registry that knows one thing more, for this process only.
 
         Args:
-            kind: augmentation, block, space, searcher, dataset or model.
+            kind: One of `KINDS`.
             name: Its name, not yet taken.
             factory: A callable, or an import string.
             parameters: As `Registrar.register`.
@@ -253,7 +255,7 @@ class Registry:
         Raises:
             PluginError: As `Registrar.register`.
         """
-        record = PluginRecord("this process", "this process", "-", "adding", "loaded")
+        record = PluginRecord(THIS_PROCESS, THIS_PROCESS, "-", "adding", "loaded")
         registrar = Registrar(record, self)
         registrar.register(kind, name, factory, parameters=parameters)
         return Registry({**self._entries, **registrar.entries}, self.plugins)

@@ -1,4 +1,4 @@
-"""Training a plain network, figures of merit, the contest of candidates and the one test."""
+"""Training a plain network, figures of merit and the one test."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -21,18 +21,15 @@ if TYPE_CHECKING:
     from medpipe_core.train.fitting import NothingToSelectError, TrainingDivergedError, fit
     from medpipe_core.train.footprint import Footprint, step_footprint
     from medpipe_core.train.prediction import predict, recalibrate
-    from medpipe_core.train.selection import Contender, NoContenderError, contest
     from medpipe_core.train.state import FitState
     from medpipe_core.train.task import ClassificationTask, Task, balanced_weights
 
 __all__ = [
     "ClassificationTask",
-    "Contender",
     "FiguresError",
     "FitSettings",
     "FitState",
     "Footprint",
-    "NoContenderError",
     "NothingToSelectError",
     "Task",
     "TestReport",
@@ -41,7 +38,6 @@ __all__ = [
     "balanced_weights",
     "bootstrap",
     "confusion",
-    "contest",
     "fit",
     "log_loss",
     "majority_probabilities",
@@ -67,7 +63,6 @@ _LATER = {
         "metrics",
         "per_class",
     ),
-    "selection": ("Contender", "NoContenderError", "contest"),
     "fitting": ("NothingToSelectError", "TrainingDivergedError", "fit"),
     "footprint": ("Footprint", "step_footprint"),
     "prediction": ("predict", "recalibrate"),

@@ -32,7 +32,7 @@ def medpipe_register(registry):
 """
 COMMANDS = {
     "import pydantic": "from pydantic import BaseModel",
-    "medpipe plugins": "from medpipe_core.runner.tool import main; main(['plugins'])",
+    "medpipe plugins": "from medpipe_core.command.medpipe import main; main(['plugins'])",
 }
 
 

@@ -52,7 +52,7 @@ def test_its_own_tests_pass(environment):
 
 
 def test_its_plugins_are_listed_with_their_origin(environment):
-    code = "from medpipe_core.runner.tool import main; main(['list', 'augmentation', '--json'])"
+    code = "from medpipe_core.command.medpipe import main; main(['list', 'augmentation', '--json'])"
     listed = {entry["name"]: entry for entry in json.loads(run(environment, "-c", code))}
     assert listed["acme-gamma"]["distribution"] == "medpipe-acme"
     assert listed["acme-gamma"]["version"] == "1.0"
@@ -64,7 +64,7 @@ def test_everything_of_it_runs_in_the_papers_space(environment):
         "space.augment.extra=[acme-gamma]", "space.network.candidates=[acme-conv,identity]",
         "search.epochs=1", "evaluate.top_k=1", "evaluate.epochs=1", "retrain.epochs=1",
     )  # fmt: skip
-    code = "import sys; from medpipe_core.runner.command import main; sys.exit(main())"
+    code = "import sys; from medpipe_core.command.medpipe_run import main; sys.exit(main())"
     out = run(environment, "-c", code, *words)
     assert "acme-gamma" in out
     [result] = (environment[0] / "runs").glob("*/genotype.json")

@@ -67,7 +67,11 @@ def medpipe(tmp_path_factory):
     subprocess.run([*pip, site, *wheels], check=True)
 
     def run(*words, code=0):
-        command = [sys.executable, "-c", "from medpipe_core.runner.tool import main; exit(main())"]
+        command = [
+            sys.executable,
+            "-c",
+            "from medpipe_core.command.medpipe import main; exit(main())",
+        ]
         done = subprocess.run(
             [*command, *words],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])},

@@ -1,0 +1,1 @@
+"""The command lines `medpipe-run` and `medpipe`."""

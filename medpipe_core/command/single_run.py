@@ -1,0 +1,75 @@
+"""One run on the command line: progress, the closing text, and what went wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from medpipe_core.api import execute
+from medpipe_core.config.errors import ConfigurationError, Interrupted
+from medpipe_core.execution.execute import configured_space
+from medpipe_core.execution.signals import stopping
+from medpipe_core.record.run_folder import RunFolder, usable_root
+
+if TYPE_CHECKING:
+    from medpipe_core.config.configuration import Configuration
+    from medpipe_core.execution.results import RunResult
+    from medpipe_core.plugins import Registry
+
+
+def tell(error: BaseException) -> None:
+    """Write what went wrong to the standard error, one line for each problem."""
+    problems = error.problems if isinstance(error, ConfigurationError) else (str(error),)
+    for problem in problems:
+        write_line(sys.stderr, f"medpipe-run: {problem}")
+
+
+def run_one(configuration: Configuration, registry: Registry) -> RunResult:
+    """Execute one configuration with progress on the screen and the closing text at the end.
+
+    Raises:
+        Interrupted: A signal came.
+        MedpipeError: The run failed.
+    """
+    from medpipe_core.report.progress import progress_for
+    from medpipe_core.report.summary import summary_text
+
+    place: list[RunFolder] = []
+
+    def arrived(folder: RunFolder) -> None:
+        place.append(folder)
+        write_line(sys.stdout, f"run folder: {folder.path}")
+
+    def stopped(_: int) -> None:
+        # Nothing that buffers may be used here: the signal may have come while it was writing.
+        with contextlib.suppress(OSError):
+            os.write(
+                2, b"stopping at the next step; press again, or signal again, to stop at once\n"
+            )
+
+    usable_root(configuration.keys.run.root)
+    # Torch's threads wait for each other by spinning, which on a machine shared with other work
+    # costs several times the run. It has to be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    with stopping(stopped) as stop:
+        progress = progress_for(sys.stdout)
+        try:
+            result = execute(configuration, registry, listeners=(progress, stop), on_folder=arrived)
+            progress.close()
+            space = configured_space(configuration, registry)
+            write_line(sys.stdout, f"\n{summary_text(result, space)}")
+            return result
+        except BaseException as end:
+            progress.close()
+            how = "interrupted" if isinstance(end, Interrupted | KeyboardInterrupt) else "failed"
+            if place:
+                write_line(sys.stderr, f"{how}; what there is of the run is in {place[0].path}")
+            raise
+
+
+def write_line(stream: TextIO, text: str) -> None:
+    """Write a line at once."""
+    stream.write(f"{text}\n")
+    stream.flush()

@@ -1,0 +1,75 @@
+"""A sweep: several runs, one after another, and a table of what came of each."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from medpipe_core.command.single_run import run_one, tell
+from medpipe_core.config import yaml_values
+from medpipe_core.config.errors import DONE, FAILED
+from medpipe_core.record.genotype_text import Table, as_text
+from medpipe_core.report.summary import figure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from medpipe_core.config.configuration import Configuration
+    from medpipe_core.execution.results import RunResult
+    from medpipe_core.plugins import Registry
+
+_MEASURES = ("accuracy", "balanced_accuracy", "auc")
+
+
+def sweep(
+    configurations: Sequence[Configuration],
+    registry: Registry,
+    swept: Sequence[str],
+    one: Callable[[Configuration, Registry], RunResult] = run_one,
+) -> int:
+    """Execute configurations in turn; one that fails does not stop the others.
+
+    Args:
+        configurations: What to run.
+        registry: Loaded plugins.
+        swept: The keys that differ between them.
+        one: Executes one.
+
+    Returns:
+        0, or 1 if any failed.
+    """
+    rows: list[tuple[str, ...]] = []
+    folders: list[str] = []
+    code = DONE
+    try:
+        for number, configuration in enumerate(configurations, start=1):
+            flat = configuration.flat()
+            labels = tuple(yaml_values.write(flat[key]) for key in swept)
+            sys.stdout.write(f"run {number} of {len(configurations)}: {_named(swept, labels)}\n")
+            try:
+                result = one(configuration, registry)
+            except Exception as error:  # the others go on whatever one of them dies of
+                tell(error)
+                code = FAILED
+                figures = ("failed", *("–",) * len(_MEASURES[1:]), type(error).__name__)
+            else:
+                figures = _figures(result)
+                folders.append(str(result.folder))
+            rows.append((*labels, *figures))
+    finally:  # an interrupted sweep still tells of the runs that are done
+        headings = (*swept, *(name.replace("_", " ") for name in _MEASURES), "folder")
+        table = Table("Sweep, on the test set", headings, tuple(rows))
+        sys.stdout.write(f"\n{as_text(table)}\n")
+        if len(folders) > 1:
+            sys.stdout.write(f"\nTo compare them: {shlex.join(['medpipe', 'compare', *folders])}\n")
+        sys.stdout.flush()
+    return code
+
+
+def _figures(result: RunResult) -> tuple[str, ...]:
+    return (*(figure(result.test.get(name)) for name in _MEASURES), str(result.folder))
+
+
+def _named(keys: Sequence[str], values: Sequence[str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))

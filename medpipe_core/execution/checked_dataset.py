@@ -1,0 +1,113 @@
+"""The dataset of a run: made with what it takes of the keys `data.*`, and checked as it is read."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING
+
+from medpipe_core.data import (
+    DataError,
+    KnownAnswer,
+    SealedTest,
+    check_card,
+    check_development,
+    check_sealed,
+    check_volumes,
+)
+from medpipe_core.errors import MedpipeError, place_of
+from medpipe_core.plugins import REGISTRY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from medpipe_core.config.configuration import Configuration
+    from medpipe_core.data import Dataset, DatasetCard, Development, LabelledVolumes
+    from medpipe_core.plugins import Registry
+    from medpipe_core.space import Genotype
+
+
+class CheckedDataset:
+    """A dataset that is checked as it is read, so that a wrong one is told before any training.
+
+    Args:
+        dataset: The dataset.
+        who: How messages call it.
+
+    Attributes:
+        dataset: The dataset itself.
+        card: Its card.
+
+    Raises:
+        DataError: Its card cannot be had or used; reading does the same of what is read.
+    """
+
+    def __init__(self, dataset: Dataset, who: str) -> None:
+        self.dataset = dataset
+        self._who = who
+        with self._told("card"):
+            self.card: DatasetCard = dataset.card
+            check_card(self.card)
+
+    def development(self) -> Development:
+        """Read training and validation data; what is odd about them is added to their notes."""
+        with self._told("development()"):
+            development = self.dataset.development()
+            odd = check_development(development, self.card)
+            check_sealed(self.dataset.sealed_test())
+        return dataclasses.replace(development, notes=(*development.notes, *odd))
+
+    def sealed_test(self) -> SealedTest:
+        """Return the test set, which is checked when it is opened."""
+        with self._told("sealed_test()"):
+            sealed = self.dataset.sealed_test()
+            check_sealed(sealed)
+
+        def read() -> LabelledVolumes:
+            with self._told("sealed_test()"):
+                test = sealed.open(after="everything was chosen")
+                check_volumes(test, self.card, "test")
+            return test
+
+        return SealedTest(read)
+
+    def regret(self, genotype: Genotype) -> float | None:
+        """Return how far a genotype is from the best answer; None where that is not known."""
+        if not isinstance(self.dataset, KnownAnswer):
+            return None
+        return self.dataset.regret(genotype)
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Say whose fault it is that something cannot be read or used."""
+        try:
+            yield
+        except DataError as error:
+            raise DataError(f"{self._who}: {error}") from error
+        except MedpipeError:
+            raise
+        except Exception as error:
+            raise DataError(
+                f"{self._who}: {what} raised {type(error).__name__}: {error}{place_of(error)}"
+            ) from error
+
+
+def make_dataset(configuration: Configuration, registry: Registry) -> CheckedDataset:
+    """Make the dataset that a configuration names, and read its card.
+
+    Of `data.root`, `data.download` and `data.strict` it is handed those that its settings or the
+    signature of its factory name.
+
+    Raises:
+        ParameterError: Its parameters do not fit.
+        PluginError: It cannot be imported, or its factory raised an error of its own.
+        DataError: Its card cannot be had or used.
+    """
+    entry = registry.entry("dataset", configuration.dataset)
+    data = configuration.keys.data.model_dump()
+    shared = {key: data[key] for key in entry.takes(data) if data[key] is not None}
+    model = entry.parameters().model_fields
+    known = {key: value for key, value in shared.items() if key in model}
+    parameters = {**configuration.parameters["dataset"], **known}
+    made = entry.make(**{**shared, **entry.arguments(parameters, {REGISTRY: registry})})
+    return CheckedDataset(made, entry.who)

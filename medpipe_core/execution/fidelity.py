@@ -1,0 +1,87 @@
+"""How much a trial may spend: epochs, a share of the volumes, smaller volumes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medpipe_core.data import LabelledVolumes, split
+from medpipe_core.errors import MedpipeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_PART = 64  # volumes that are shrunk at once
+
+
+class FidelityError(MedpipeError):
+    """A fidelity that is none."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How much of a full training a trial is.
+
+    Attributes:
+        epochs: Passes over the training volumes, at least 0.
+        volumes: Share of the training volumes, in (0, 1]; stratified by class, whole patients.
+        edge: Edge length of all volumes, as a share of what it is, in (0, 1].
+
+    Raises:
+        FidelityError: A number is out of its range.
+    """
+
+    epochs: int
+    volumes: float = 1.0
+    edge: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise FidelityError(f"a trial of {self.epochs} epochs; give 0 or more")
+        for name in ("volumes", "edge"):
+            share = getattr(self, name)
+            if not 0 < share <= 1:
+                raise FidelityError(f"{name}={share}: a share is above 0 and at most 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+    def of_training(self, data: LabelledVolumes, *, seed: int) -> LabelledVolumes:
+        """Return the volumes that a trial trains on.
+
+        Args:
+            data: All of them.
+            seed: Seed of the choice; the same for all trials that are compared.
+        """
+        if self.volumes < 1:
+            chosen, _ = split(data.labels, data.groups, share=self.volumes, seed=seed)
+            data = data.take(chosen)
+        return self.of_validation(data)
+
+    def of_validation(self, data: LabelledVolumes) -> LabelledVolumes:
+        """Return the volumes that a trial is judged on: all of them, as small as it wants them."""
+        if self.edge == 1:
+            return data
+        parts = (data.volumes[i : i + _PART] for i in range(0, len(data), _PART))
+        return LabelledVolumes(
+            np.concatenate([_shrunk(np.asarray(part), self.edge) for part in parts]),
+            data.labels,
+            data.groups,
+        )
+
+
+def _shrunk(volumes: NDArray[Any], edge: float) -> NDArray[Any]:
+    """Average volumes, `(count, channel, *space)`, to a share of their edge lengths."""
+    import torch
+    import torch.nn.functional as F
+
+    size = [max(round(edge * length), 1) for length in volumes.shape[2:]]
+    averaged: NDArray[Any] = F.interpolate(
+        torch.from_numpy(volumes).float(), size, mode="area"
+    ).numpy()
+    if volumes.dtype == np.uint8:  # a set keeps its type, and so its scale
+        return averaged.round().astype(np.uint8)
+    return averaged

@@ -1,0 +1,88 @@
+"""What stages hand on to each other, and what a run gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from medpipe_core.space import Genotype
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A genotype with what is known of it; figures come from the development data only.
+
+    Attributes:
+        genotype: The genotype.
+        validation: Figures on the validation volumes, by name.
+        parameters: Trainable numbers of its network.
+        multiply_adds: Multiply-adds of its network for one volume.
+        epoch: Epoch of the search that proposed it.
+        failed: Why it could not be trained, or the empty text.
+    """
+
+    genotype: Genotype
+    validation: Mapping[str, Any]
+    parameters: int
+    multiply_adds: int
+    epoch: int
+    failed: str = ""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The network that a run ends with.
+
+    Attributes:
+        network: It, in evaluation mode.
+        validation: Its figures on the validation volumes.
+    """
+
+    network: Any
+    validation: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a stage is going to do, for the estimate of the time left.
+
+    Attributes:
+        event: The event that ends each of its parts.
+        count: How many parts.
+        work: All of them, in steps of training one network.
+    """
+
+    event: str
+    count: int
+    work: float
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run gives back.
+
+    Attributes:
+        folder: Its folder.
+        genotype: The genotype that was chosen, retrained and tested.
+        content: All that `result.json` holds.
+    """
+
+    folder: Path
+    genotype: Genotype
+    content: Mapping[str, Any]
+
+    @property
+    def test(self) -> Mapping[str, Any]:
+        """The figures on the test set, each with an interval."""
+        figures: Mapping[str, Any] = self.content["test"]
+        return figures
+
+    @property
+    def validation(self) -> Mapping[str, Any]:
+        """The figures on the validation set."""
+        figures: Mapping[str, Any] = self.content["validation"]
+        return figures

@@ -1,0 +1,147 @@
+"""The search stage: what a searcher finds on two halves of the training set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.config.errors import ConfigurationError
+from medpipe_core.execution.trial import Fidelity, Trial
+from medpipe_core.search import NoBatches, ScoreError, SearchState, StagesError, search
+from medpipe_core.seeding import seeded_init
+from medpipe_core.supernet import Supernet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from medpipe_core.data import Development, LabelledVolumes
+    from medpipe_core.events import Emit
+    from medpipe_core.execution.context import RunContext
+    from medpipe_core.execution.executor import Executor
+    from medpipe_core.execution.results import Candidate
+    from medpipe_core.search import BatchSource, Score, Searcher
+    from medpipe_core.space import Genotype
+
+
+class SearchStage:
+    """Searches the space of a run.
+
+    Args:
+        context: The run's configuration, bound.
+        executor: Runs the trials that candidates are scored by.
+    """
+
+    def __init__(self, context: RunContext, executor: Executor) -> None:
+        self._context = context
+        self._executor = executor
+
+    def run(self, development: Development, emit: Emit) -> tuple[list[Candidate], Supernet]:
+        """Search; return scored candidates and the shared weights.
+
+        What the searcher itself calls the best leads the candidates, the best scored come after
+        it: a score of shared weights says nothing of augmentation.
+
+        One half trains the shared weights, the other informs the searcher (paper, section IV-C1).
+        Candidates are scored on all that no weight was trained on: the other half and the
+        validation set. A validation set alone is often too small to rank by. Where nobody uses the
+        shared weights, no step trains them, and an epoch is a round of scoring.
+        """
+        context, settings = self._context, self._context.keys.search
+        weights_half, other_half = context.halves(development)
+        training: BatchSource = context.batches(weights_half, "search", "weights")
+        validation: BatchSource = context.batches(other_half, "search", "searcher")
+        if not self.trains_weights(settings.epochs * len(training)):
+            training = validation = NoBatches()
+        searcher = self._searcher(settings.epochs * len(training))
+        supernet = self._supernet(searcher)
+        configuration = context.configuration
+        state = SearchState.start(
+            supernet,
+            searcher,
+            training,
+            validation,
+            settings=settings,
+            seed=context.keys.seed,
+            admit=context.meter.admits,
+            who=context.registry.entry("searcher", configuration.searcher).who,
+            computing=context.micro_batching.computing(
+                context.heaviest(), settings.batch_size, stage="search", emit=emit
+            ),
+        )
+        found = search(
+            state,
+            settings=settings,
+            loss=context.task.loss,
+            score=self._scorer(development, emit),
+            emit=emit,
+        )
+        best = state.asked.best()
+        ranked = sorted(found, key=lambda c: (c.genotype != best, -c.score))
+        return [context.candidate(c.genotype, c.figures, c.epoch) for c in ranked], supernet
+
+    def trains_weights(self, steps: int) -> bool:
+        """Say whether anybody uses the shared weights that the search's steps would train."""
+        keys = self._context.keys
+        used = keys.search.scores == "shared" or keys.evaluate.inherit or keys.retrain.inherit
+        return used or bool(self._searcher(steps).needs)
+
+    def _searcher(self, steps: int) -> Searcher:
+        context = self._context
+        name = context.configuration.searcher
+        try:
+            searcher: Searcher = context.registry.factory("searcher", name)(
+                context.space,
+                seed=context.keys.seed,
+                steps=steps,
+                admit=context.meter.admits,
+                **context.configuration.parameters["searcher"],
+            )
+        except StagesError as error:
+            raise ConfigurationError([f"searcher={name}: {error}"]) from error
+        return searcher
+
+    def _supernet(self, searcher: Searcher) -> Supernet:
+        context = self._context
+        fixed = {name: self._fixed(name, own) for name, own in searcher.networks.items()}
+        seed = context.seed("supernet")
+        supernet = Supernet(context.space, seed=seed, fixed=fixed, **context.shape)
+        return supernet.to(context.device)
+
+    def _fixed(self, name: str, parameters: Mapping[str, Any]) -> nn.Module:
+        context = self._context
+        with seeded_init(context.seed("supernet", "fixed", name)):
+            network: nn.Module = context.registry.model(name, **context.shape, **parameters)
+        return network
+
+    def _scorer(self, development: Development, emit: Emit) -> Score:
+        if self._context.keys.search.scores == "shared":
+            weights_half, other_half = self._context.halves(development)
+            return self._by_shared_weights(weights_half, other_half.join(development.validation))
+        return self._by_trial(development, emit)
+
+    def _by_shared_weights(self, weights_half: LabelledVolumes, unseen: LabelledVolumes) -> Score:
+        def score(_: Genotype, network: nn.Module) -> dict[str, float]:
+            self._context.recalibrate(network, weights_half)
+            return self._context.figures(network, unseen)
+
+        return score
+
+    def _by_trial(self, development: Development, emit: Emit) -> Score:
+        keys = self._context.keys
+
+        def score(genotype: Genotype, _: nn.Module) -> dict[str, float]:
+            def tell(event: str, /, **fields: Any) -> None:
+                if event == "trial-epoch":
+                    told = {name: fields[name] for name in ("steps", "seconds")}
+                    emit("search-trial", genotype=genotype.digest, **told)
+                else:
+                    emit(event, **fields)
+
+            trial = Trial(genotype, Fidelity(keys.search.trial_epochs), keys.seed, "trial")
+            record = self._executor.run_one(trial, development, tell)
+            if record.failed and not record.figures:
+                raise ScoreError(record.failed)
+            return dict(record.figures)
+
+        return score

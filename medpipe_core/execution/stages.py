@@ -1,0 +1,126 @@
+"""The stages of a run: they are handed development data and never see the dataset itself."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from medpipe_core.errors import MedpipeError
+from medpipe_core.execution.plan import plan
+from medpipe_core.execution.results import Trained
+from medpipe_core.execution.search_stage import SearchStage
+from medpipe_core.execution.trial import Fidelity, Trial, TrialFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from medpipe_core.data import Development
+    from medpipe_core.events import Emit
+    from medpipe_core.execution.context import RunContext
+    from medpipe_core.execution.executor import Executor
+    from medpipe_core.execution.results import Candidate, Planned
+    from medpipe_core.execution.trial import TrialRecord
+    from medpipe_core.space import Genotype, SearchSpace
+    from medpipe_core.supernet import Supernet
+
+
+class NoContenderError(MedpipeError):
+    """No candidate could be trained."""
+
+
+class RunStages:
+    """Search, evaluation and retraining of one run.
+
+    Args:
+        context: The run's configuration, bound.
+        executor: Who runs trials.
+    """
+
+    def __init__(self, context: RunContext, executor: Executor) -> None:
+        self._context = context
+        self._executor = executor
+        self._search = SearchStage(context, executor)
+        self._supernet: Supernet | None = None
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space that is searched."""
+        return self._context.space
+
+    def plan(self, development: Development) -> dict[str, Planned]:
+        """Return what each stage is going to do."""
+        keys, count = self._context.keys, len(development.train)
+        steps = plan(keys, count, trains_weights=True)["search"].count
+        return plan(keys, count, trains_weights=self._search.trains_weights(steps))
+
+    def search(self, development: Development, emit: Emit) -> list[Candidate]:
+        """Search; return scored candidates, the searcher's own answer and then the best first."""
+        found, self._supernet = self._search.run(development, emit)
+        return found
+
+    def evaluate(
+        self, development: Development, candidates: Sequence[Candidate], emit: Emit
+    ) -> list[Candidate]:
+        """Train the candidates briefly and rank them by figures on volumes they did not see.
+
+        They are trained on the half that trained the search's weights, so that the ranking rests
+        on the other half as well as on the validation set. A candidate that fails is last, and
+        says why; equal scores keep their order.
+
+        Raises:
+            NoContenderError: All of them failed, or there is none.
+        """
+        if not candidates:
+            raise NoContenderError("there is no candidate to evaluate: the search scored none")
+        keys = self._context.keys
+        fidelity = Fidelity(keys.evaluate.epochs)
+
+        def trials() -> Iterator[Trial]:
+            for candidate in candidates:
+                initial = self._initial(candidate.genotype) if keys.evaluate.inherit else None
+                yield Trial(candidate.genotype, fidelity, keys.seed, "evaluate", initial)
+
+        records: dict[str, TrialRecord] = {}
+        numbers = {c.genotype.digest: number for number, c in enumerate(candidates, start=1)}
+        for record in self._executor.run(trials(), development, emit):
+            digest = record.trial.genotype.digest
+            records[digest] = record
+            emit(
+                "evaluate-candidate",
+                number=numbers[digest],
+                of=len(candidates),
+                figures={name: v for name, v in record.figures.items() if math.isfinite(v)},
+                failed=record.failed,
+                seconds=record.seconds,
+            )
+        rows = [(candidate, records[candidate.genotype.digest]) for candidate in candidates]
+        if all(record.failed for _, record in rows):
+            reasons = "; ".join(dict.fromkeys(record.failed for _, record in rows))
+            raise NoContenderError(f"all {len(rows)} candidates failed in evaluation: {reasons}")
+        rows.sort(key=lambda row: -row[1].score)
+        return [
+            self._context.candidate(c.genotype, r.figures, c.epoch, failed=r.failed)
+            for c, r in rows
+        ]
+
+    def retrain(self, development: Development, chosen: Candidate, emit: Emit) -> Trained:
+        """Train the chosen network on the whole training set.
+
+        Raises:
+            TrialFailedError: Its loss or weights did not stay finite, or memory ran out.
+        """
+        keys, genotype = self._context.keys, chosen.genotype
+        initial = self._initial(genotype) if keys.retrain.inherit else None
+        fidelity = Fidelity(keys.retrain.epochs)
+        trial = Trial(genotype, fidelity, keys.seed, "retrain", initial, keep_weights=True)
+        record = self._executor.run_one(trial, development, emit)
+        if record.failed or record.weights is None:
+            raise TrialFailedError(f"the retraining failed: {record.failed}")
+        network = self._context.network(genotype, seed=0)
+        network.load_state_dict(record.weights)
+        return Trained(network.eval(), record.figures)
+
+    def _initial(self, genotype: Genotype) -> Mapping[str, Tensor] | None:
+        return None if self._supernet is None else self._supernet.freeze(genotype).state_dict()

@@ -1,0 +1,110 @@
+"""The journal of a run: one event a line, handed to the system as soon as it happens."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.config.errors import RunFolderError
+from medpipe_core.record.atomic_files import writing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BLOCK = 65536
+
+
+class Journal:
+    """Appends events to a file of JSON lines; usable as an `Emit`.
+
+    Each line holds `time` (UTC), `event` and the event's fields. JSON has no NaN and no infinity;
+    such a number is written as null. A last line that a crash has torn is dropped on opening.
+
+    Args:
+        path: The file; made where it is missing, and appended to where it is there.
+
+    Raises:
+        StorageError: It cannot be opened or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        with writing(path):
+            _drop_torn_line(path)
+            self._file = path.open("a", encoding="utf-8")
+
+    def __call__(self, event: str, /, **fields: Any) -> None:
+        """Append one event."""
+        line = {"time": _now(), "event": event, **plain_fields(fields)}
+        text = json.dumps(line, ensure_ascii=False, allow_nan=False)
+        with self._lock, writing(self.path):
+            self._file.write(f"{text}\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        with writing(self.path):
+            self._file.close()
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """Return a journal's events, without a torn last line.
+
+    Raises:
+        RunFolderError: It cannot be read, or a line is no event.
+    """
+    try:
+        *lines, _torn = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
+    return [_event(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def plain_fields(value: Any) -> Any:
+    """Return a value as JSON can hold it: no NaN, no infinity, numbers of NumPy as plain ones."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {str(key): plain_fields(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [plain_fields(inner) for inner in value]
+    if hasattr(value, "tolist"):  # arrays and scalars of NumPy and torch
+        return plain_fields(value.tolist())
+    return str(value)
+
+
+def _event(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        event = None
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        raise RunFolderError(f"{where}: not an event of a run's journal")
+    return event
+
+
+def _drop_torn_line(path: Path) -> None:
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        end = file.seek(0, 2)
+        while end:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                file.truncate(start + newline + 1)
+                return
+            end = start
+        file.truncate(0)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

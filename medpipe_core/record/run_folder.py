@@ -1,0 +1,191 @@
+"""A run's folder: its name, its files, and how they get there."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.config import yaml_values
+from medpipe_core.config.errors import ConfigurationError, RunFolderError
+from medpipe_core.record.atomic_files import sync_folder, write_atomically, write_json, writing
+from medpipe_core.record.journal import Journal, read_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from medpipe_core.config.configuration import Configuration
+
+_LARGEST = 256 * 2**20
+
+
+class RunFolder:
+    """The files of one run.
+
+    Attributes:
+        path: Where it is.
+    """
+
+    CONFIG, PLUGINS, ENVIRONMENT = "config.yaml", "plugins.json", "environment.json"
+    EVENTS, GENOTYPE, POLICY = "events.jsonl", "genotype.json", "policy.txt"
+    RESULT, WEIGHTS, REPORT = "result.json", "weights.safetensors", "report.html"
+    CHECKPOINTS = "checkpoints"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def journal(self) -> Journal:
+        """Open the journal for appending."""
+        return Journal(self.path / self.EVENTS)
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Put a text file in place whole; return its path."""
+        write_atomically(self.path / name, text)
+        return self.path / name
+
+    def write_json(self, name: str, content: Any) -> Path:
+        """Put a JSON file in place whole; return its path."""
+        write_json(self.path / name, content)
+        return self.path / name
+
+    def write_weights(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
+        """Put the weights of a network in place whole, with plain texts about them."""
+        from safetensors.torch import save
+
+        separate = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        write_atomically(self.path / self.WEIGHTS, save(separate, dict(metadata)))
+        return self.path / self.WEIGHTS
+
+    def events(self) -> list[dict[str, Any]]:
+        """Read the journal.
+
+        Raises:
+            RunFolderError: It is missing or damaged.
+        """
+        return read_journal(self.path / self.EVENTS)
+
+    def result(self) -> dict[str, Any]:
+        """Read `result.json`.
+
+        Raises:
+            RunFolderError: It is missing, because the run did not finish, or damaged.
+        """
+        content = self._read_json(self.RESULT)
+        if not isinstance(content, dict):
+            raise RunFolderError(f"{self.path / self.RESULT} is not the result of a run")
+        return content
+
+    def environment(self) -> dict[str, Any]:
+        """Read `environment.json`.
+
+        Raises:
+            RunFolderError: It is missing or damaged.
+        """
+        content = self._read_json(self.ENVIRONMENT)
+        if not isinstance(content, dict):
+            raise RunFolderError(f"{self.path / self.ENVIRONMENT} is no description of a machine")
+        return content
+
+    def configuration(self) -> dict[str, Any]:
+        """Read `config.yaml` as dotted keys.
+
+        Raises:
+            RunFolderError: It is missing or damaged.
+        """
+        text = self._read(self.CONFIG)
+        try:
+            content = yaml_values.read(text)
+        except ValueError as error:
+            raise RunFolderError(f"{self.path / self.CONFIG}: {error}") from None
+        if not isinstance(content, dict):
+            raise RunFolderError(f"{self.path / self.CONFIG} is not the configuration of a run")
+        return content
+
+    def _read_json(self, name: str) -> Any:
+        try:
+            return json.loads(self._read(name))
+        except (ValueError, RecursionError) as error:
+            raise RunFolderError(f"{self.path / name} is not usable JSON ({error})") from None
+
+    def _read(self, name: str) -> str:
+        path = self.path / name
+        try:
+            if path.stat().st_size > _LARGEST:
+                raise RunFolderError(f"{path} is larger than a run writes it")
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise RunFolderError(f"cannot read {path}: {reason}") from error
+
+
+def create_folder(configuration: Configuration, *, now: datetime | None = None) -> RunFolder:
+    """Make a folder that no other run has, named by time, members of the groups and seed.
+
+    Runs that start within the same second get a number at the end; making the folder is what
+    claims the name, so no two share one.
+
+    Raises:
+        ConfigurationError: `run.root` cannot be used.
+        StorageError: The folder cannot be made in it.
+    """
+    root = usable_root(configuration.keys.run.root)
+    name = folder_name(configuration, now or datetime.now(UTC))
+    for number in itertools.count(1):
+        path = root / (name if number == 1 else f"{name}-{number}")
+        with writing(path):
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            (path / RunFolder.CHECKPOINTS).mkdir()
+            sync_folder(root)
+        break
+    return RunFolder(path)
+
+
+def folder_name(configuration: Configuration, now: datetime) -> str:
+    """Return `<UTC time>-<space>-<searcher>-<dataset>-s<seed>`."""
+    parts = (configuration.space, configuration.searcher, configuration.dataset)
+    time = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return "-".join([time, *map(_slug, parts), f"s{configuration.keys.seed}"])
+
+
+def usable_root(root: str) -> Path:
+    """Return the folder for runs as an absolute path, made where it is missing.
+
+    Raises:
+        ConfigurationError: It is a file, or may not be made or written to.
+    """
+    path = Path(root).expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigurationError([f"run.root: {path} cannot be made: {reason}"]) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigurationError([f"run.root: you may not write to {path}"])
+    return path
+
+
+def open_folder(path: str | Path) -> RunFolder:
+    """Return an existing run's folder.
+
+    Raises:
+        RunFolderError: It is no run folder.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise RunFolderError(f"there is no folder {folder}")
+    if not (folder / RunFolder.CONFIG).is_file():
+        raise RunFolderError(f"{folder} is not a run's folder: it has no {RunFolder.CONFIG}")
+    return RunFolder(folder)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-.") or "x"

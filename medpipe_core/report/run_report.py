@@ -1,0 +1,163 @@
+"""The report of a run: one HTML file that needs nothing else, made from the run's own files."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.config import yaml_values
+from medpipe_core.record.genotype_text import Table, count
+from medpipe_core.record.run_folder import open_folder
+from medpipe_core.report.curves import stage_curves, svg
+from medpipe_core.report.html import html_page, html_table
+from medpipe_core.report.progress import duration
+from medpipe_core.report.summary import (
+    CAUTION,
+    FRONT,
+    figure,
+    figures_table,
+    front_tables,
+    known_answer,
+    notes_on,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_TITLES = {"search": "Search", "evaluate": "Comparing candidates", "retrain": "Retraining"}
+
+
+def write_report(path: str | Path) -> Path:
+    """Write the report of a finished run into its folder again, and return where.
+
+    Raises:
+        RunFolderError: It is no run folder, the run did not finish, or a file is damaged.
+        StorageError: The report cannot be written.
+    """
+    folder = open_folder(path)
+    text = report_html(folder.result(), folder.events(), folder.configuration())
+    return folder.write_text(folder.REPORT, text)
+
+
+def report_html(
+    result: Mapping[str, Any],
+    events: Sequence[Mapping[str, Any]],
+    configuration: Mapping[str, Any],
+) -> str:
+    """Return the report as HTML.
+
+    Args:
+        result: What `result.json` holds.
+        events: The journal.
+        configuration: What `config.yaml` holds.
+    """
+    title = f"{result['space']} on {result['dataset']}, {result['searcher']}, seed {result['seed']}"
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="verdict">{escape(verdict(result))}</p>',
+        f'<p class="caution">{escape(CAUTION)}</p>',
+        *(f"<p>{escape(note)}</p>" for note in _notes(result)),
+        html_table(figures_table(result)),
+        *_confusion(result),
+        *_data(result),
+        *_found(events),
+        html_table(_candidates(result)),
+        *(f"{html_table(table)}\n<p>{FRONT}</p>" for table in front_tables(result)),
+        *_stages(events),
+        html_table(_times(result)),
+        html_table(_keys(configuration)),
+    ]
+    return html_page(title, body)
+
+
+def _notes(result: Mapping[str, Any]) -> Iterator[str]:
+    yield from filter(None, [known_answer(result), *notes_on(result)])
+
+
+def _found(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Show the tables of the chosen genotype, which the journal holds."""
+    for event in events:
+        if event["event"] == "chosen":
+            yield from (
+                html_table(Table(t["title"], tuple(t["headings"]), tuple(map(tuple, t["rows"]))))
+                for t in event.get("tables", [])
+            )
+
+
+def _confusion(result: Mapping[str, Any]) -> Iterator[str]:
+    matrix = result.get("test_confusion")
+    if not matrix:
+        return
+    names = [str(name) for name in result.get("classes") or range(len(matrix))]
+    rows = [(name, *(str(cell) for cell in row)) for name, row in zip(names, matrix, strict=True)]
+    headings = ("is \\ was called", *names)
+    yield html_table(Table("Confusion on the test set", headings, tuple(rows)))
+
+
+def _data(result: Mapping[str, Any]) -> Iterator[str]:
+    sets = {name: d for name, d in result.get("data", {}).items() if isinstance(d, dict)}
+    classes = [str(name) for name in result.get("classes", [])]
+    rows = [
+        (
+            name,
+            str(described.get("count", "–")),
+            *(str(described.get("per_class", {}).get(c, "–")) for c in classes),
+            str(described.get("blank", "–")),
+            str(described.get("doubles", "–")),
+        )
+        for name, described in sets.items()
+    ]
+    card = result.get("card", {})
+    if rows:
+        title = f"Data: {card.get('title', result['dataset'])}"
+        yield html_table(
+            Table(title, ("set", "volumes", *classes, "blank", "doubles"), tuple(rows))
+        )
+        yield f"<p>{escape(str(card.get('source', '')))} {escape(str(card.get('licence', '')))}</p>"
+
+
+def _candidates(result: Mapping[str, Any]) -> Table:
+    chosen = result["genotype_digest"]
+    rows = [
+        (
+            f"{row['genotype_digest']}{' (chosen)' if row['genotype_digest'] == chosen else ''}",
+            str(row["epoch"]),
+            count(row["parameters"]),
+            count(row["multiply_adds"]),
+            row.get("failed")
+            or ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in _shown(row)),
+        )
+        for row in result["candidates"]
+    ]
+    headings = ("genotype", "epoch", "parameters", "multiply-adds", "on the validation set")
+    return Table("Candidates that were compared", headings, tuple(rows))
+
+
+def _shown(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    figures = row["validation"].items()
+    return [(name, figure(v)) for name, v in figures if figure(v) != "–"][:4]
+
+
+def _stages(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for stage, title in _TITLES.items():
+        drawings = [
+            svg(curves, along=along, title=f"{title}: {kind} by {along}")
+            for along in ("epoch", "step")
+            for kind, curves in stage_curves(events, stage, along=along).items()
+        ]
+        if drawings:
+            yield f"<h2>{escape(title)}</h2>"
+            yield from drawings
+
+
+def _times(result: Mapping[str, Any]) -> Table:
+    rows = [(stage, duration(seconds)) for stage, seconds in result["seconds"].items()]
+    total = ("all", duration(sum(result["seconds"].values())))
+    return Table("Time", ("stage", "took"), (*rows, total))
+
+
+def _keys(configuration: Mapping[str, Any]) -> Table:
+    rows = tuple((key, yaml_values.write(value)) for key, value in configuration.items())
+    return Table("Configuration", ("key", "value"), rows)

@@ -1,0 +1,167 @@
+"""The report."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from medpipe_core.command.medpipe import main
+from medpipe_core.config import RunFolderError
+from medpipe_core.report import write_report
+from medpipe_core.report.curves import Curve, stage_curves, svg
+from medpipe_core.report.run_report import report_html
+
+EVIL = "<script>alert('x')</script>&\""
+INTERVAL = {"value": 0.9, "low": 0.8, "high": 0.95}
+
+
+@pytest.fixture
+def result():
+    figures = {"accuracy": 0.9, "auc": 0.8}
+    row = {
+        "genotype_digest": "abc", "epoch": 1, "parameters": 10, "multiply_adds": 20, "failed": "",
+        "validation": {"accuracy": 0.9, EVIL: 0.1},
+    }  # fmt: skip
+    return {
+        "space": EVIL, "dataset": "toy", "searcher": "random", "seed": 0, "genotype_digest": "abc",
+        "test": {"accuracy": INTERVAL}, "validation": figures, "majority": figures,
+        "test_confusion": [[3, 1], [0, 4]], "classes": [EVIL, "dark"], "seconds": {"search": 61.0},
+        "candidates": [row, {**row, "genotype_digest": "def", "failed": EVIL}],
+        "parameters": 10, "multiply_adds": 20,
+        "card": {"title": EVIL, "source": EVIL, "licence": EVIL, "notes": [EVIL]},
+        "data": {"train": {"count": 9, "per_class": {EVIL: 5}, "blank": 1, "doubles": 0}},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def events():
+    table = {"title": EVIL, "headings": ["a", EVIL], "rows": [["1", EVIL]]}
+    steps = [
+        {"event": "search-step", "stage": "search", "step": s, "train_loss": 1 / (s + 1)}
+        for s in range(1000)
+    ]
+    epochs = [
+        {"event": "retrain-epoch", "stage": "retrain", "epoch": e, "loss": 1.0 / e, EVIL: 0.5,
+         "validation_accuracy": 0.5 + e / 10, "lr": 0.001}
+        for e in (1, 2, 3)
+    ]  # fmt: skip
+    return [{"event": "chosen", "tables": [table]}, *steps, *epochs]
+
+
+class Checker(HTMLParser):
+    """Notes whatever would load something, and whether tags are closed."""
+
+    void = frozenset({"meta", "line", "circle", "polyline", "br"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.links = [], set(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.links += [v for k, v in attrs if k in ("src", "href", "xlink:href", "data")]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.links += [v for k, v in attrs if k in ("src", "href", "xlink:href", "data")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def check(text):
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    return checker
+
+
+def test_a_report_is_one_file_that_loads_nothing(result, events):
+    text = report_html(result, events, {"seed": 0})
+    checker = check(text)
+    assert checker.links == []
+    assert not checker.tags & {"script", "link", "img", "iframe", "object"}
+    assert not re.search(r"https?://|url\(|@import", text)
+
+
+def test_everything_in_a_report_is_escaped(result, events):
+    text = report_html(result, events, {EVIL: EVIL})
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_report_has_figures_curves_confusion_and_configuration(result, events):
+    text = report_html(result, events, {"search.epochs": 3})
+    for part in (
+        "0.900 (0.800 to 0.950)", "Confusion on the test set", "<polyline", "search.epochs",
+        "not a medical device", "validation accuracy", "abc (chosen)",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("regret", "words"),
+    [(0.0, "and this is one (regret 0)"), (0.125, "falls short of it by 0.125 (regret)")],
+)
+def test_a_report_says_how_far_the_known_answer_is(result, events, regret, words):
+    assert words in report_html({**result, "regret": regret}, events, {})
+    assert "regret" not in report_html(result, events, {})
+
+
+def test_a_candidate_that_failed_says_why(result, events):
+    assert "alert" in report_html(result, events, {}).split("Candidates")[1]
+
+
+def test_losses_and_shares_are_drawn_apart(events):
+    curves = stage_curves(events, "retrain", along="epoch")
+    assert [c.name for c in curves["loss"]] == ["loss"]
+    assert "validation_accuracy" in [c.name for c in curves["share"]]
+
+
+def test_figures_of_several_candidates_at_one_epoch_are_averaged():
+    events = [
+        {"event": "e", "stage": "search", "epoch": 1, "figures": {"accuracy": a}}
+        for a in (0.2, 0.4)
+    ]
+    ((curve,),) = stage_curves(events, "search", along="epoch").values()
+    assert curve.points == ((1.0, pytest.approx(0.3)),)
+
+
+def test_long_curves_are_thinned(events):
+    (curve,) = stage_curves(events, "search", along="step")["loss"]
+    assert 100 < len(curve.points) <= 400
+
+
+@pytest.mark.parametrize(
+    "points", [((1.0, 2.0),), ((0.0, 0.0), (1.0, 0.0)), ((1.0, 1e-9), (2.0, 1e9))]
+)
+def test_any_points_can_be_drawn(points):
+    text = svg([Curve(EVIL, points)], along="epoch", title=EVIL)
+    check(text)
+    assert "nan" not in text
+    assert "<script" not in text
+    assert svg([], along="epoch", title="t") == ""
+
+
+def test_a_report_is_written_again_from_its_folder(registry, tmp_path, capsys):
+    import medpipe_core as mp
+
+    result = mp.run(
+        space="toy", searcher="random", dataset="toy", registry=registry, search__epochs=1,
+        retrain__epochs=1, run__root=str(tmp_path), test__resamples=20,
+    )  # fmt: skip
+    report = result.folder / "report.html"
+    first = report.read_text()
+    report.unlink()
+    assert main(["report", str(result.folder)]) == 0
+    assert capsys.readouterr().out.strip() == str(report)
+    assert report.read_text() == first
+
+
+def test_a_report_of_an_unfinished_run_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    with pytest.raises(RunFolderError, match=r"result\.json"):
+        write_report(tmp_path)
