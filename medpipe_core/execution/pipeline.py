@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from medpipe_core.data.dataset import KnownAnswer
@@ -115,6 +115,8 @@ class Pipeline:
         self._tell_chosen(chosen)
         with self._stage("retrain") as emit:
             trained = self._stages.retrain(development, chosen, emit)
+        if not chosen.validation:  # the answer was known, so nothing has measured it before
+            candidates = [replace(chosen, validation=trained.validation)]
         self._write_chosen(chosen, trained)
         with self._stage("test"):
             digest = chosen.genotype.digest

@@ -56,7 +56,8 @@ def rehearse(context: RunContext) -> None:
         raise ConfigurationError([f"{who}: {error}"]) from error
     if problem:
         raise ConfigurationError([f"{who}: {problem}"])
-    _make_searcher(context)
+    if space.size() > 1:  # else there is nothing to search
+        _make_searcher(context)
 
 
 def _find_operations(space: SearchSpace, registry: Registry, who: str) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from medpipe_core.search import BatchSource, Score, Searcher
     from medpipe_core.space import Genotype
 
+# So many suit every searcher; how many there will be is known once the data are read.
+_ANY_STEPS = 1000
+
 
 class SearchStage:
     """Searches the space of a run.
@@ -36,8 +39,10 @@ class SearchStage:
         self._context = context
         self._executor = executor
 
-    def run(self, development: Development, emit: Emit) -> tuple[list[Candidate], Supernet]:
-        """Search; return scored candidates and the shared weights.
+    def run(self, development: Development, emit: Emit) -> tuple[list[Candidate], Supernet | None]:
+        """Search; return scored candidates, and the shared weights if there are any.
+
+        Where the answer is known from the start it is the one candidate, and has no score.
 
         What the searcher itself calls the best leads the candidates, the best scored come after
         it: a score of shared weights says nothing of augmentation.
@@ -48,6 +53,9 @@ class SearchStage:
         shared weights, no step trains them, and an epoch is a round of scoring.
         """
         context, settings = self._context, self._context.keys.search
+        known = self.known_answer()
+        if known is not None:
+            return [context.candidate(known, {}, 0)], None
         weights_half, other_half = context.halves(development)
         training: BatchSource = context.batches(weights_half, "search", "weights")
         validation: BatchSource = context.batches(other_half, "search", "searcher")
@@ -79,6 +87,16 @@ class SearchStage:
         best = state.asked.best()
         ranked = sorted(found, key=lambda c: (c.genotype != best, -c.score))
         return [context.candidate(c.genotype, c.figures, c.epoch) for c in ranked], supernet
+
+    def known_answer(self) -> Genotype | None:
+        """Return the answer that no search is needed for, if there is one.
+
+        It is the space's only genotype, or what the searcher was given.
+        """
+        space = self._context.space
+        if space.size() == 1:
+            return space.sample(seed=0)
+        return self._searcher(_ANY_STEPS).answer
 
     def trains_weights(self, steps: int) -> bool:
         """Say whether anybody uses the shared weights that the search's steps would train."""

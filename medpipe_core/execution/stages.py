@@ -52,6 +52,8 @@ class RunStages:
     def plan(self, development: Development) -> dict[str, Planned]:
         """Return what each stage is going to do."""
         keys, count = self._context.keys, len(development.train)
+        if self._search.known_answer() is not None:
+            return {"retrain": plan(keys, count, trains_weights=False)["retrain"]}
         steps = plan(keys, count, trains_weights=True)["search"].count
         return plan(keys, count, trains_weights=self._search.trains_weights(steps))
 
@@ -67,13 +69,16 @@ class RunStages:
 
         They are trained on the half that trained the search's weights, so that the ranking rests
         on the other half as well as on the validation set. A candidate that fails is last, and
-        says why; equal scores keep their order.
+        says why; equal scores keep their order. Where the answer is known from the start there is
+        nothing to rank.
 
         Raises:
             NoContenderError: All of them failed, or there is none.
         """
         if not candidates:
             raise NoContenderError("there is no candidate to evaluate: the search scored none")
+        if self._search.known_answer() is not None:
+            return list(candidates)
         keys = self._context.keys
         fidelity = Fidelity(keys.evaluate.epochs)
 

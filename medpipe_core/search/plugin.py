@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
-    """Register `gumbel`, `decoupled`, `random`, `evolution` and `optuna`."""
+    """Register `gumbel`, `decoupled`, `random`, `fixed`, `evolution` and `optuna`."""
     registry.register(
         "searcher",
         "gumbel",
@@ -33,6 +33,13 @@ def medpipe_register(registry: Registrar) -> None:
         "medpipe_core.search.random_search:RandomSearcher",
         parameters="medpipe_core.search.settings:RandomSettings",
         summary="uniform over the space, without repeats",
+    )
+    registry.register(
+        "searcher",
+        "fixed",
+        "medpipe_core.search.fixed:FixedSearcher",
+        parameters="medpipe_core.search.settings:FixedSettings",
+        summary="no search: trains and tests a genotype that is given",
     )
     registry.register(
         "searcher",

@@ -87,6 +87,9 @@ class Searcher(ABC):
     `"agreement"` and `"look_ahead"` are of a clean batch before the step, the latter also after it.
     """
 
+    answer: Genotype | None = None
+    """Its answer, if known from the start; then nothing is searched and nothing compared."""
+
     networks: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     """Fixed networks that its decisions may name: name of a registered model → its parameters."""
 

@@ -127,6 +127,25 @@ class RandomSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class FixedSettings(BaseModel):
+    """Settings of `fixed`: the genotype."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    genotype: str | None = Field(
+        None, min_length=1, description="a genotype.json, or the folder of a run that has one"
+    )
+    choices: dict[str, bool | int | float | str] = Field(
+        {}, description="choices by path or pattern, before the file's: {'augment/*/p': 0.5}"
+    )
+
+    @model_validator(mode="after")
+    def _something_is_given(self) -> Self:
+        if self.genotype is None and not self.choices:
+            raise ValueError("give searcher.genotype=FILE, searcher.choices={PATH: KEY}, or both")
+        return self
+
+
 class EvolutionSettings(BaseModel):
     """Settings of `evolution`; sizes are for searches that score tens of candidates."""
 

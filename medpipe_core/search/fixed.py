@@ -1,0 +1,134 @@
+"""No search: a genotype that is given, so that a baseline or an ablation is one command."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.errors import MedpipeError, did_you_mean
+from medpipe_core.search.protocol import BudgetError, Outcome, Searcher
+from medpipe_core.space import Genotype, GenotypeError
+from medpipe_core.supernet import Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from medpipe_core.space import Choice, SearchSpace
+
+_SHOWN = 6
+
+
+class FixedGenotypeError(MedpipeError):
+    """What is given does not decide one genotype of the space."""
+
+
+class FixedSearcher(Searcher):
+    """Answers with the genotype it was given; nothing is searched and nothing compared.
+
+    Args:
+        space: The space that the genotype is of.
+        genotype: A file such as a run's `genotype.json`. It may be of another space, as long as
+            its choices fit this one.
+        choices: Choice path, or a pattern with `*`, → key or value. They go before the file's; of
+            patterns that fit one path the last counts.
+        kwargs: As for `Searcher`.
+
+    Raises:
+        FixedGenotypeError: The file cannot be read, a path or key does not exist, or a choice is
+            left open.
+        BudgetError: The genotype breaks the budget or the constraints of the space.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        genotype: str | None = None,
+        choices: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(space, **kwargs)
+        self.answer = decided(space, {} if genotype is None else _read(genotype), choices or {})
+        if not self.admits(self.answer):
+            limits = f"budget ({space.budget})" if space.budget is not None else "constraints"
+            raise BudgetError(f"the given genotype breaks the {limits} of space {space.name!r}")
+
+    def decide(self, step: int) -> Decision:
+        """Decide for the given genotype."""
+        return Decision(self.best())
+
+    def observe(self, outcome: Outcome) -> None:
+        """Learn nothing."""
+
+    def best(self) -> Genotype:
+        """Return the given genotype."""
+        assert self.answer is not None  # noqa: S101  (set by the constructor)
+        return self.answer
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: it has no state."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take nothing."""
+
+
+def decided(space: SearchSpace, base: Mapping[str, str], choices: Mapping[str, Any]) -> Genotype:
+    """Return the genotype of some choices, laid over others.
+
+    Raises:
+        FixedGenotypeError: A path or key does not exist, or an active choice is left open.
+    """
+    problems = [
+        f"no choice {pattern!r} in space {space.name!r}.{did_you_mean(pattern, space.choices)}"
+        for pattern in choices
+        if not any(fnmatchcase(path, pattern) for path in space.choices)
+    ]
+    still_open: list[str] = []
+
+    def pick(choice: Choice) -> str:
+        fitting = [given for pattern, given in choices.items() if fnmatchcase(choice.path, pattern)]
+        given = fitting[-1] if fitting else base.get(choice.path)
+        if given is None:
+            still_open.append(choice.path)
+            return choice.keys[0]
+        key = _key(choice, given)
+        if key is None:
+            known = ", ".join(choice.keys)
+            problems.append(f"{choice.path} has no key {given!r}; it has {known}")
+        return choice.keys[0] if key is None else key
+
+    genotype = space.decide(pick)
+    if still_open:
+        shown = ", ".join(still_open[:_SHOWN]) + (", …" if len(still_open) > _SHOWN else "")
+        problems.append(
+            f"{len(still_open)} choices of space {space.name!r} are left open: {shown}. Give a "
+            "file with searcher.genotype=FILE, or decide them with searcher.choices, such as "
+            "searcher.choices={'*/p': 0.5}"
+        )
+    if problems:
+        raise FixedGenotypeError("; ".join(problems))
+    return genotype
+
+
+def _key(choice: Choice, given: Any) -> str | None:
+    """Return the key that a text or a value stands for, or None."""
+    if isinstance(given, str) and given in choice.keys:
+        return given
+    for key, value in zip(choice.keys, choice.values or (), strict=False):
+        if value == given and isinstance(value, bool) == isinstance(given, bool):
+            return key
+    return str(given) if str(given) in choice.keys else None
+
+
+def _read(path: str) -> Mapping[str, str]:
+    file = Path(path).expanduser()
+    file = file / "genotype.json" if file.is_dir() else file
+    try:
+        return Genotype.from_json(file.read_text(encoding="utf-8")).choices
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FixedGenotypeError(f"searcher.genotype: {file} cannot be read: {reason}") from error
+    except GenotypeError as error:
+        raise FixedGenotypeError(f"searcher.genotype: {file} is {error}") from error
