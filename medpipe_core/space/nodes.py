@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
-from medpipe_core.space.declaration import Declaration
 from medpipe_core.space.errors import SpaceError
+from medpipe_core.space.value_declaration import Declaration
 from medpipe_core.space.values import Value, plain_value, value_key
 
 _MOST_REPEATS = 10_000

@@ -12,14 +12,14 @@ from medpipe_core.space.errors import SpaceError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from medpipe_core.space.choices import Choice
     from medpipe_core.space.constraints import Limit
-    from medpipe_core.space.walk import Choice
 
 Counts = tuple[int, ...]
 """A number for each limit: how many choices were counted, as far as that still matters."""
 
 
-class Tally:
+class ConstraintCounter:
     """The arithmetic of some limits over the choices of a space.
 
     Args:

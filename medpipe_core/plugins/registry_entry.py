@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from medpipe_core.errors import MedpipeError, place_of
-from medpipe_core.plugins.defaults import wrong_defaults
 from medpipe_core.plugins.errors import PluginError
 from medpipe_core.plugins.parameters import check, keywords_of, model_of
+from medpipe_core.plugins.signature_defaults import wrong_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
