@@ -48,6 +48,13 @@ class FrozenMapping(Mapping[K, V]):
     def __contains__(self, key: object) -> bool:
         return key in self._items
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, FrozenMapping):
+            return self._items == other._items
+        return self._items == other if isinstance(other, dict) else super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of every mapping whose values may change
+
     def __repr__(self) -> str:
         return f"FrozenMapping({self._items!r})"
 

@@ -122,6 +122,9 @@ class Registry:
         self._entries = dict(entries)
         self.plugins = tuple(plugins)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Registry:
+        return self  # nothing about it changes
+
     def names(self, kind: str) -> list[str]:
         """Return the registered names of a kind, sorted."""
         self._check_kind(kind)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.frozen_mapping import FrozenMapping
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.values import plain_value, value_key
 
@@ -57,7 +57,7 @@ class Limit:
         reason: str = "",
     ) -> None:
         put = object.__setattr__
-        put(self, "keys", MappingProxyType({path: _keys(path, keys[path]) for path in keys}))
+        put(self, "keys", FrozenMapping({path: _keys(path, keys[path]) for path in keys}))
         put(self, "at_least", at_least)
         put(self, "at_most", at_most)
         put(self, "reason", reason)

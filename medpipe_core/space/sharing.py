@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from medpipe_core.errors import did_you_mean
+from medpipe_core.frozen_mapping import FrozenMapping
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.nodes import (
     Group,
@@ -46,7 +46,7 @@ class Declared:
         return self.node
 
 
-NOTHING_SHARED: Mapping[str, Declared] = MappingProxyType({})
+NOTHING_SHARED: Mapping[str, Declared] = FrozenMapping({})
 
 
 def join(path: str, name: str) -> str:
