@@ -11,8 +11,6 @@ from medpipe_core.frozen_mapping import FrozenMapping
 @pytest.mark.parametrize(
     "travel", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
 )
-    "travel", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
-)
 def test_a_copy_is_equal_and_in_the_same_order(travel):
     frozen = FrozenMapping({"b": [1], "a": {"c": 2}})
     again = travel(frozen)
