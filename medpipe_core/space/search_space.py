@@ -12,13 +12,15 @@ from medpipe_core.space.description import lines
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.genotype import parse_json
 from medpipe_core.space.genotype_set import GenotypeSet
+from medpipe_core.space.narrowing import named_keys, narrowed
 from medpipe_core.space.nodes import Group, Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from medpipe_core.space.catalogue import Catalogue
     from medpipe_core.space.genotype import Genotype
+    from medpipe_core.space.values import Value
 
 
 class SearchSpace(GenotypeSet):
@@ -120,6 +122,58 @@ class SearchSpace(GenotypeSet):
             budget=self.budget,
             constraints=self.constraints,
             catalogue=catalogue,
+        )
+
+    def restrict(
+        self, keys: Mapping[str, Iterable[Value]] | None = None, /, **more: Iterable[Value]
+    ) -> SearchSpace:
+        """Return the space with fewer keys to choose from; constraints and budget are kept.
+
+        Its genotypes are genotypes here, by `genotype(narrower.choices)`: paths stay as they are.
+
+        Args:
+            keys: Path, or pattern with `*`, `?` and `[...]` as in file names (`*` crosses slashes)
+                → the keys that are left, or the values they stand for. Where several patterns match
+                a path, what all of them leave is left.
+            more: The same for paths that are Python names.
+
+        Raises:
+            SpaceError: A path or key is not there, nothing is left of a choice, or no genotype is
+                left that keeps the constraints.
+
+        Example:
+            >>> from medpipe_core import Group, SearchSpace, ValueChoice
+            >>> space = SearchSpace("toy", Group({x: ValueChoice(1, 2, 3) for x in "ab"}))
+            >>> space.restrict({"*": [1, 2]}).size(), space.restrict(a=[3]).size()
+            (4, 3)
+        """
+        root, constraints = narrowed(self, named_keys(keys or {}, more, "restrict"))
+        return SearchSpace(
+            self.name,
+            root,
+            budget=self.budget,
+            constraints=constraints,
+            catalogue=self.catalogue,
+        )
+
+    def fix(self, keys: Mapping[str, Value] | None = None, /, **more: Value) -> SearchSpace:
+        """Return the space with some choices decided: `restrict` to one key each.
+
+        Args:
+            keys: Path or pattern → key, or the value it stands for.
+            more: The same for paths that are Python names.
+
+        Raises:
+            SpaceError: As `restrict`.
+
+        Example:
+            >>> from medpipe_core import Group, SearchSpace, ValueChoice
+            >>> space = SearchSpace("toy", Group({x: ValueChoice(1, 2, 3) for x in "ab"}))
+            >>> space.fix(a=3).size()
+            3
+        """
+        return self.restrict(
+            {path: [key] for path, key in named_keys(keys or {}, more, "fix").items()}
         )
 
     def part(self, name: str, genotype: Genotype) -> tuple[SearchSpace, Genotype]:

@@ -61,6 +61,27 @@ def declare(node: Shared, path: str, names: Mapping[str, Declared]) -> Mapping[s
     return names
 
 
+def free_names(node: Mutable) -> set[str]:
+    """Return the names that a node refers to and does not share itself."""
+    match node:
+        case Ref():
+            return {node.name}
+        case Operation():
+            return {reference.name for reference in node.references.values()}
+        case OperationChoice():
+            return set().union(*map(free_names, node.candidates.values()))
+        case Group():
+            return set().union(*map(free_names, node.children.values()))
+        case Repeat():
+            return free_names(node.template)
+        case Shared():
+            used = free_names(node.body)
+            for name in reversed(list(node.parts)):
+                used = (used - {name}) | free_names(node.parts[name])
+            return used
+    return set()
+
+
 def check(root: Mutable, space: str) -> None:
     """Check that every reference leads to a shared node that fits, and that each is used.
 
