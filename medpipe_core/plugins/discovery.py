@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from medpipe_core.plugins.distribution_names import FILE, PROJECT, normal
 from medpipe_core.plugins.errors import PluginError
-from medpipe_core.plugins.hooks import ENTRY_POINT_GROUP, PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FILE = "file:"  # what the distribution of a plugin that is a file begins with
+ENTRY_POINT_GROUP = "medpipe.plugins.v1"
 ANY_VERSION = ENTRY_POINT_GROUP.rpartition(".v")[0] + ".v"
 
 
@@ -53,11 +52,6 @@ def installed() -> list[Candidate]:
             found.setdefault(normal(points[0].distribution), points)
     order = sorted(found, key=lambda name: (name != PROJECT, name))
     return [point for name in order for point in sorted(found[name], key=lambda p: p.name)]
-
-
-def normal(distribution: str) -> str:
-    """Return a distribution's name in the one spelling that all its spellings stand for."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _read(distribution: importlib.metadata.Distribution) -> list[Candidate]:

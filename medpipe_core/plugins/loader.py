@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from medpipe_core.errors import place_of
-from medpipe_core.plugins.discovery import FILE, Candidate, installed, normal
+from medpipe_core.plugins.discovery import Candidate, installed
+from medpipe_core.plugins.distribution_names import FILE, PROJECT, normal
 from medpipe_core.plugins.errors import PluginError
-from medpipe_core.plugins.hooks import PROJECT, Hooks
+from medpipe_core.plugins.hookspecs import Hooks
 from medpipe_core.plugins.registry import PluginRecord, Registrar, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from medpipe_core.plugins.entry import Entry
+    from medpipe_core.plugins.registry_entry import Entry
 
 
 def load_plugins(

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from medpipe_core.errors import did_you_mean
-from medpipe_core.plugins.discovery import normal
-from medpipe_core.plugins.entry import Entry
+from medpipe_core.plugins.distribution_names import normal
 from medpipe_core.plugins.errors import (
     MissingPluginError,
     ParameterError,
     PluginError,
     UnknownNameError,
 )
-from medpipe_core.plugins.operations import settings_problems
-from medpipe_core.plugins.registered import REGISTRY
+from medpipe_core.plugins.operation_settings import settings_problems
+from medpipe_core.plugins.registered_name import REGISTRY
+from medpipe_core.plugins.registry_entry import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -123,6 +123,9 @@ class Registry:
     ) -> None:
         self._entries = dict(entries)
         self.plugins = tuple(plugins)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Registry:
+        return self  # nothing about it changes
 
     def names(self, kind: str) -> list[str]:
         """Return the registered names of a kind, sorted."""

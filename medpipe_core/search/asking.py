@@ -121,7 +121,7 @@ class Asked:
             ) from error
         if admitted:
             return
-        broken = "; ".join(space.tally.problems(genotype.choices)) or f"the budget, {space.budget}"
+        broken = "; ".join(space.broken_constraints(genotype)) or f"the budget, {space.budget}"
         raise SearcherError(
             f"{self.who}: {what} gave genotype {genotype.digest}, which does not keep the limits "
             f"of space {space.name!r}: {broken}. {_ADMITTED}"

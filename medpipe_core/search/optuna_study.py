@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
     from medpipe_core.space import Genotype, SearchSpace
-    from medpipe_core.space.walk import Choice
+    from medpipe_core.space.choices import Choice
 
 _NAME = "medpipe"
 

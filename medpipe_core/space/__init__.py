@@ -1,13 +1,14 @@
 """Descriptions of search spaces and their members, in pure Python."""
 
+from medpipe_core.space.budget import Budget
 from medpipe_core.space.catalogue import Catalogue
+from medpipe_core.space.choices import Choice
 from medpipe_core.space.composition import compose
 from medpipe_core.space.constraints import Limit, forbid
-from medpipe_core.space.declaration import Declaration
-from medpipe_core.space.declared import declared_choices, offered, operation
-from medpipe_core.space.description import Budget
+from medpipe_core.space.declared_operations import declared_choices, offered, operation
 from medpipe_core.space.errors import GenotypeError, InvalidGenotypeError, SpaceError
 from medpipe_core.space.genotype import Genotype
+from medpipe_core.space.genotype_steps import Step
 from medpipe_core.space.nodes import (
     Group,
     Mutable,
@@ -18,10 +19,9 @@ from medpipe_core.space.nodes import (
     Shared,
     ValueChoice,
 )
-from medpipe_core.space.space import SearchSpace
-from medpipe_core.space.steps import Step
+from medpipe_core.space.search_space import SearchSpace
+from medpipe_core.space.value_declaration import Declaration
 from medpipe_core.space.values import Value
-from medpipe_core.space.walk import Choice
 
 __all__ = [
     "Budget",

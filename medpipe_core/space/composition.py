@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from medpipe_core.space.budget import Budget
 from medpipe_core.space.catalogue import merge
-from medpipe_core.space.description import Budget, operations
+from medpipe_core.space.description import operations
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.nodes import Group, Mutable
-from medpipe_core.space.space import SearchSpace
+from medpipe_core.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.frozen_mapping import FrozenMapping
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.values import plain_value, value_key
 
@@ -57,7 +57,7 @@ class Limit:
         reason: str = "",
     ) -> None:
         put = object.__setattr__
-        put(self, "keys", MappingProxyType({path: _keys(path, keys[path]) for path in keys}))
+        put(self, "keys", FrozenMapping({path: limit_keys(path, keys[path]) for path in keys}))
         put(self, "at_least", at_least)
         put(self, "at_most", at_most)
         put(self, "reason", reason)
@@ -100,17 +100,18 @@ class Limit:
                 keys[name] = tuple(dict.fromkeys((*keys.get(name, ()), *taken)))
             if any(matched):
                 keys[f"{name}/{pattern}"] = taken
-        return self._with(keys)
+        return self.with_keys(keys)
 
     def within(self, name: str) -> Limit | None:
         """Return the limit for what stands under a name; None where it reaches beyond that."""
         if not all(path == name or path.startswith(f"{name}/") for path in self.keys):
             return None
-        return self._with(
+        return self.with_keys(
             {path.removeprefix(name).removeprefix("/"): taken for path, taken in self.keys.items()}
         )
 
-    def _with(self, keys: Mapping[str, tuple[str, ...]]) -> Limit:
+    def with_keys(self, keys: Mapping[str, tuple[str, ...]]) -> Limit:
+        """Return the same limit on other keys."""
         return Limit(keys, at_least=self.at_least, at_most=self.at_most, reason=self.reason)
 
 
@@ -165,9 +166,14 @@ def limit_from_plain(plain: Any) -> Limit:
     raise SpaceError(f"not a space: a constraint cannot be {plain!r}")
 
 
-def _keys(path: str, keys: Iterable[Value]) -> tuple[str, ...]:
+def limit_keys(path: str, keys: Iterable[Value]) -> tuple[str, ...]:
+    """Return the keys that are given for a path, or for the values they stand for.
+
+    Raises:
+        SpaceError: It is no path, or they are no list of plain values.
+    """
     if not isinstance(path, str):
-        raise SpaceError(f"a Limit's path must be a text, but is {path!r}")
+        raise SpaceError(f"the path of a choice must be a text, but is {path!r}")
     if not isinstance(keys, list | tuple) or not keys:
-        raise SpaceError(f"Limit: {path!r} needs a list of keys, such as ['x'], but got {keys!r}")
+        raise SpaceError(f"{path!r} needs a list of keys, such as ['x'], but got {keys!r}")
     return tuple(dict.fromkeys(value_key(plain_value(key)) for key in keys))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.frozen_mapping import FrozenMapping
 from medpipe_core.space.errors import GenotypeError
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ class Genotype:
         provenance: Mapping[str, str] | None = None,
     ) -> None:
         put = object.__setattr__
-        put(self, "choices", MappingProxyType(dict(choices)))
+        put(self, "choices", FrozenMapping(choices))
         put(self, "space", space)
         put(self, "space_digest", space_digest)
-        put(self, "provenance", MappingProxyType(dict(provenance or {})))
+        put(self, "provenance", FrozenMapping(provenance))
         text = json.dumps([space_digest, sorted(self.choices.items())])
         put(self, "_digest", hashlib.sha256(text.encode()).hexdigest()[:16])
 
@@ -59,6 +59,9 @@ class Genotype:
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a Genotype is immutable; cannot delete {name!r}")
+
+    def __reduce__(self) -> tuple[Any, tuple[dict[str, Any]]]:
+        return type(self).from_dict, (self.to_dict(),)
 
     @property
     def digest(self) -> str:

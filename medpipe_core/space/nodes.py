@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 
-from medpipe_core.space.declaration import Declaration
+from medpipe_core.frozen_mapping import FrozenMapping
 from medpipe_core.space.errors import SpaceError
+from medpipe_core.space.value_declaration import Declaration
 from medpipe_core.space.values import Value, plain_value, value_key
 
 _MOST_REPEATS = 10_000
@@ -136,7 +136,7 @@ class Operation(Mutable):
             else plain_value(value)
             for name, value in self.parameters.items()
         }
-        object.__setattr__(self, "parameters", MappingProxyType(frozen))
+        object.__setattr__(self, "parameters", FrozenMapping(frozen))
         if self.neutral is None:
             return
         for name, value in self.neutral.items():
@@ -147,7 +147,7 @@ class Operation(Mutable):
                 raise SpaceError(
                     f"operation {self.name!r}: neutral {name}={value!r} is not among its choices"
                 )
-        object.__setattr__(self, "neutral", MappingProxyType(dict(self.neutral)))
+        object.__setattr__(self, "neutral", FrozenMapping(self.neutral))
 
     @property
     def choices(self) -> dict[str, ValueChoice]:
@@ -294,7 +294,7 @@ def _children(what: str, nodes: Mapping[str, Mutable]) -> Mapping[str, Mutable]:
         _checked_name(name)
         if not isinstance(node, Mutable):
             raise SpaceError(f"{what}: {name!r} is a {_kind(node)}, {_NODES}")
-    return MappingProxyType(dict(nodes))
+    return FrozenMapping(nodes)
 
 
 def _names_within(node: Mutable) -> set[str]:

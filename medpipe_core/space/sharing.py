@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from medpipe_core.errors import did_you_mean
+from medpipe_core.frozen_mapping import FrozenMapping
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.nodes import (
     Group,
@@ -46,7 +46,7 @@ class Declared:
         return self.node
 
 
-NOTHING_SHARED: Mapping[str, Declared] = MappingProxyType({})
+NOTHING_SHARED: Mapping[str, Declared] = FrozenMapping({})
 
 
 def join(path: str, name: str) -> str:
@@ -59,6 +59,27 @@ def declare(node: Shared, path: str, names: Mapping[str, Declared]) -> Mapping[s
     for name, part in node.parts.items():
         names = {**names, name: Declared(part, join(path, name), names)}
     return names
+
+
+def free_names(node: Mutable) -> set[str]:
+    """Return the names that a node refers to and does not share itself."""
+    match node:
+        case Ref():
+            return {node.name}
+        case Operation():
+            return {reference.name for reference in node.references.values()}
+        case OperationChoice():
+            return set().union(*map(free_names, node.candidates.values()))
+        case Group():
+            return set().union(*map(free_names, node.children.values()))
+        case Repeat():
+            return free_names(node.template)
+        case Shared():
+            used = free_names(node.body)
+            for name in reversed(list(node.parts)):
+                used = (used - {name}) | free_names(node.parts[name])
+            return used
+    return set()
 
 
 def check(root: Mutable, space: str) -> None:

@@ -9,24 +9,24 @@ import bisect
 import itertools
 from typing import TYPE_CHECKING
 
-from medpipe_core.space import counting, feasible
+from medpipe_core.space import constrained_counting, counting
+from medpipe_core.space.constraint_counter import ConstraintCounter
 from medpipe_core.space.constraints import Limit
 from medpipe_core.space.errors import SpaceError
-from medpipe_core.space.tally import Tally
 
 if TYPE_CHECKING:
     import random
 
+    from medpipe_core.space.choices import Choice
+    from medpipe_core.space.dynamic_programming import MemberSums
     from medpipe_core.space.genotype import Genotype
-    from medpipe_core.space.members import Members
-    from medpipe_core.space.space import SearchSpace
-    from medpipe_core.space.walk import Choice
+    from medpipe_core.space.genotype_set import GenotypeSet
 
 _TRIES = 100
 _RARE = 16
 
 
-def sample(space: SearchSpace, rng: random.Random) -> Genotype:
+def sample(space: GenotypeSet, rng: random.Random) -> Genotype:
     """Draw a member uniformly."""
     if space.constraints and space.size() * _RARE < counting.size(space.root):
         return _draw_from(space, space.members, rng)
@@ -36,7 +36,7 @@ def sample(space: SearchSpace, rng: random.Random) -> Genotype:
             return genotype
 
 
-def mutate(space: SearchSpace, genotype: Genotype, rng: random.Random, count: int) -> Genotype:
+def mutate(space: GenotypeSet, genotype: Genotype, rng: random.Random, count: int) -> Genotype:
     """Return the member with `count` choices that have an effect changed."""
     space.validate(genotype)
     effective = space.effective(genotype)
@@ -66,7 +66,7 @@ def mutate(space: SearchSpace, genotype: Genotype, rng: random.Random, count: in
     return _rare_mutant(space, genotype, rng, count, able)
 
 
-def crossover(space: SearchSpace, one: Genotype, other: Genotype, rng: random.Random) -> Genotype:
+def crossover(space: GenotypeSet, one: Genotype, other: Genotype, rng: random.Random) -> Genotype:
     """Return a member that takes each choice from one of two parents."""
     space.validate(one)
     space.validate(other)
@@ -83,10 +83,12 @@ def crossover(space: SearchSpace, one: Genotype, other: Genotype, rng: random.Ra
     def weigh(path: str, key: str) -> int | None:
         return sum(parent.choices.get(path) == key for parent in (one, other)) or None
 
-    return _draw_from(space, feasible.counted(space.root, space.tally, weigh), rng)
+    return _draw_from(
+        space, constrained_counting.counted(space.root, space.constraint_counter, weigh), rng
+    )
 
 
-def canonical(space: SearchSpace, genotype: Genotype) -> Genotype:
+def canonical(space: GenotypeSet, genotype: Genotype) -> Genotype:
     """Return the one member that stands for all that do the same."""
     effective = space.effective(genotype)
 
@@ -100,26 +102,26 @@ def canonical(space: SearchSpace, genotype: Genotype) -> Genotype:
     def weigh(path: str, key: str) -> int | None:
         return 1 if path not in effective or genotype[path] == key else None
 
-    alike = feasible.counted(space.root, space.tally, weigh)
-    first = feasible.unrank(alike, 0)
+    alike = constrained_counting.counted(space.root, space.constraint_counter, weigh)
+    first = constrained_counting.unrank(alike, 0)
     return space.decide(lambda choice: first[choice.path])
 
 
 def _rare_mutant(
-    space: SearchSpace, genotype: Genotype, rng: random.Random, count: int, able: list[str]
+    space: GenotypeSet, genotype: Genotype, rng: random.Random, count: int, able: list[str]
 ) -> Genotype:
     """Draw from the exact set of mutants: the number of changes is one more constraint."""
     others = {
         path: [key for key in space.choices[path].keys if key != genotype[path]] for path in able
     }
     changes = Limit(others, at_least=count, at_most=count)
-    tally = Tally((*space.constraints, changes), space.choices, space.name)
+    counter = ConstraintCounter((*space.constraints, changes), space.choices, space.name)
 
     def weigh(path: str, key: str) -> int | None:
         free = path in others or path not in genotype.choices
         return 1 if free or genotype[path] == key else None
 
-    mutants = feasible.counted(space.root, tally, weigh)
+    mutants = constrained_counting.counted(space.root, counter, weigh)
     if mutants.total() is None:
         raise SpaceError(
             f"space {space.name!r}: changing {count} of this genotype's choices always breaks a "
@@ -128,8 +130,8 @@ def _rare_mutant(
     return _draw_from(space, mutants, rng)
 
 
-def _draw_from(space: SearchSpace, members: Members[int], rng: random.Random) -> Genotype:
-    chosen = feasible.draw(members, rng)
+def _draw_from(space: GenotypeSet, members: MemberSums[int], rng: random.Random) -> Genotype:
+    chosen = constrained_counting.draw(members, rng)
     return space.decide(lambda choice: chosen[choice.path])
 
 

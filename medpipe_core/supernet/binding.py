@@ -22,7 +22,7 @@ from medpipe_core.space import (
     Shared,
     SpaceError,
 )
-from medpipe_core.space.declared import check_values, values_of
+from medpipe_core.space.declared_operations import check_values, values_of
 from medpipe_core.space.sharing import NOTHING_SHARED, Declared, declare, join
 from medpipe_core.space.values import value_key
 from medpipe_core.supernet.augmentation import Augmentation

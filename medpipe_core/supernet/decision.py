@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+from medpipe_core.frozen_mapping import FrozenMapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,8 +31,16 @@ class Decision:
     """
 
     genotype: Genotype
-    gates: Mapping[str, torch.Tensor] = field(default_factory=lambda: MappingProxyType({}))
+    gates: Mapping[str, torch.Tensor] = field(default_factory=FrozenMapping)
     network: str | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Decision:
+        # As pickling does: a copied gate is no part of the searcher's graph.
+        gates = {
+            path: gate.detach().clone().requires_grad_(gate.requires_grad)
+            for path, gate in self.gates.items()
+        }
+        return replace(self, genotype=copy.deepcopy(self.genotype, memo), gates=gates)
 
     def detached(self) -> Decision:
         """Return the same path without gates: for the step on the weights."""

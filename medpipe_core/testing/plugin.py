@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from medpipe_core.plugins import list_parameters
-from medpipe_core.plugins.discovery import Candidate, installed, normal
+from medpipe_core.plugins.discovery import Candidate, installed
+from medpipe_core.plugins.distribution_names import normal
 from medpipe_core.plugins.loader import load_candidates
 from medpipe_core.supernet import Augmentation
 from medpipe_core.testing.checking import given, global_state_kept, in_words, require

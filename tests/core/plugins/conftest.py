@@ -20,10 +20,11 @@ def site(tmp_path, monkeypatch):
         return real(path=[str(tmp_path)], **kwargs)
 
     monkeypatch.setattr(importlib.metadata, "distributions", only_here)
-    before = set(sys.modules)
     yield Site(tmp_path)
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    # Only these: a library that was first imported here must not be there twice afterwards.
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 class Site:

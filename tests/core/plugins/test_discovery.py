@@ -7,7 +7,8 @@ import pytest
 
 from medpipe_core import load_plugins
 from medpipe_core.plugins import parameters
-from medpipe_core.plugins.discovery import installed, normal
+from medpipe_core.plugins.discovery import installed
+from medpipe_core.plugins.distribution_names import normal
 
 HOOK = """
 from medpipe_core import hookimpl

@@ -8,7 +8,7 @@ from annotated_types import Ge, Lt
 from pydantic import BaseModel, Field
 
 from medpipe_core.plugins import list_parameters
-from medpipe_core.plugins.listing import type_text
+from medpipe_core.plugins.parameter_listing import type_text
 
 
 class Inner(BaseModel):

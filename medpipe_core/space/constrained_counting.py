@@ -8,29 +8,33 @@ import math
 import operator
 from typing import TYPE_CHECKING
 
-from medpipe_core.space.members import Members
+from medpipe_core.space.dynamic_programming import MemberSums
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping, Sequence
 
+    from medpipe_core.space.constraint_counter import ConstraintCounter
     from medpipe_core.space.nodes import Mutable
-    from medpipe_core.space.tally import Tally
 
 
 def counted(
-    root: Mutable, tally: Tally, weigh: Callable[[str, str], int | None] = lambda _path, _key: 1
-) -> Members[int]:
+    root: Mutable,
+    counter: ConstraintCounter,
+    weigh: Callable[[str, str], int | None] = lambda _path, _key: 1,
+) -> MemberSums[int]:
     """Return the members with their numbers: each counts once, or with its keys' weights."""
-    return Members(root, tally, weigh, operator.add, operator.mul, 1)
+    return MemberSums(root, counter, weigh, operator.add, operator.mul, 1)
 
 
-def priced(root: Mutable, tally: Tally, costs: Mapping[str, Mapping[str, float]]) -> Members[float]:
+def priced(
+    root: Mutable, counter: ConstraintCounter, costs: Mapping[str, Mapping[str, float]]
+) -> MemberSums[float]:
     """Return the members with their costs: the sum over their active choices."""
-    return Members(root, tally, lambda path, key: costs[path][key], min, operator.add, 0.0)
+    return MemberSums(root, counter, lambda path, key: costs[path][key], min, operator.add, 0.0)
 
 
-def rank(members: Members[int], chosen: Mapping[str, str]) -> int:
+def rank(members: MemberSums[int], chosen: Mapping[str, str]) -> int:
     """Return how many members come before a member."""
     before = 0
 
@@ -43,7 +47,7 @@ def rank(members: Members[int], chosen: Mapping[str, str]) -> int:
     return before
 
 
-def unrank(members: Members[int], index: int) -> dict[str, str]:
+def unrank(members: MemberSums[int], index: int) -> dict[str, str]:
     """Return the choices of the `index`-th member, from 0."""
     left = index
 
@@ -58,7 +62,7 @@ def unrank(members: Members[int], index: int) -> dict[str, str]:
     return members.walk(pick)
 
 
-def draw(members: Members[int], rng: random.Random) -> dict[str, str]:
+def draw(members: MemberSums[int], rng: random.Random) -> dict[str, str]:
     """Draw a member, each in proportion to its weight."""
 
     def pick(_path: str, keys: Sequence[str], weights: list[int | None]) -> str:
@@ -68,7 +72,7 @@ def draw(members: Members[int], rng: random.Random) -> dict[str, str]:
     return members.walk(pick)
 
 
-def cheapest(members: Members[float]) -> dict[str, str]:
+def cheapest(members: MemberSums[float]) -> dict[str, str]:
     """Return the choices of a member of the least cost; of equal ones an early one."""
 
     def pick(_path: str, keys: Sequence[str], weights: list[float | None]) -> str:

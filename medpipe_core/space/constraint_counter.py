@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from typing import TYPE_CHECKING
 
 from medpipe_core.errors import did_you_mean
+from medpipe_core.space.choices import matching_paths
 from medpipe_core.space.errors import SpaceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from medpipe_core.space.choices import Choice
     from medpipe_core.space.constraints import Limit
-    from medpipe_core.space.walk import Choice
 
 Counts = tuple[int, ...]
 """A number for each limit: how many choices were counted, as far as that still matters."""
 
 
-class Tally:
+class ConstraintCounter:
     """The arithmetic of some limits over the choices of a space.
 
     Args:
@@ -126,8 +125,7 @@ def _matched(limit: Limit, choices: Mapping[str, Choice], space: str) -> dict[st
     """Return the paths that a limit is about, each with the keys that count."""
     found: dict[str, frozenset[str]] = {}
     for pattern, keys in limit.keys.items():
-        matches = re.compile(fnmatch.translate(pattern)).match
-        paths = [pattern] if pattern in choices else list(filter(matches, choices))
+        paths = matching_paths(pattern, choices)
         if not paths:
             raise SpaceError(
                 f"space {space!r}: the constraint '{limit}' is about {pattern!r}, which no choice "

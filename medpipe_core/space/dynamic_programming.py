@@ -11,6 +11,7 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from medpipe_core.space.choices import repetitions
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.nodes import (
     Group,
@@ -22,12 +23,11 @@ from medpipe_core.space.nodes import (
     ValueChoice,
 )
 from medpipe_core.space.sharing import join
-from medpipe_core.space.walk import repetitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from medpipe_core.space.tally import Counts, Tally
+    from medpipe_core.space.constraint_counter import ConstraintCounter, Counts
 
 T = TypeVar("T")
 Parts = list[tuple[Mutable, str]]
@@ -47,12 +47,12 @@ class Table(Generic[T]):
     seen: Counts
 
 
-class Members(Generic[T]):
+class MemberSums(Generic[T]):
     """The members under a root that keep constraints, each with a weight.
 
     Args:
         root: The description.
-        tally: The constraints.
+        counter: The constraints.
         weigh: Weight of taking a key at a path; None where it must not be taken.
         plus: Adds the weights of alternatives.
         times: Combines the weights of choices made together.
@@ -65,23 +65,23 @@ class Members(Generic[T]):
     def __init__(
         self,
         root: Mutable,
-        tally: Tally,
+        counter: ConstraintCounter,
         weigh: Callable[[str, str], T | None],
         plus: Callable[[T, T], T],
         times: Callable[[T, T], T],
         one: T,
     ) -> None:
         self._root = root
-        self._tally = tally
+        self._counter = counter
         self._weigh = weigh
         self._plus = plus
         self._times = times
-        self._unit = Table({tally.none: one}, tally.none)
+        self._unit = Table({counter.none: one}, counter.none)
         self._tables: dict[tuple[str, int], Table[T]] = {}
 
     def total(self) -> T | None:
         """Return the sum over all members; None where there is none."""
-        return self._sum(self._tally.none, self.table(self._root, ""), self._unit)
+        return self._sum(self._counter.none, self.table(self._root, ""), self._unit)
 
     def walk(self, pick: Callable[[str, Sequence[str], list[T | None]], str]) -> dict[str, str]:
         """Choose a member, key after key in tree order.
@@ -91,7 +91,7 @@ class Members(Generic[T]):
                 what was picked before, → key.
         """
         chosen: dict[str, str] = {}
-        self._visit([(self._root, "")], self._tally.none, self._unit, pick, chosen)
+        self._visit([(self._root, "")], self._counter.none, self._unit, pick, chosen)
         return chosen
 
     def table(self, node: Mutable, path: str) -> Table[T]:
@@ -111,7 +111,7 @@ class Members(Generic[T]):
 
     def _any_of(self, node: Mutable, path: str) -> Table[T]:
         sums: dict[Counts, T] = {}
-        seen = self._tally.about(path)
+        seen = self._counter.about(path)
         inside = []
         for _, option in self._options(node, path):
             inside.append(option.seen)
@@ -134,7 +134,7 @@ class Members(Generic[T]):
             case _:
                 raise AssertionError(node)
         for key, table in inner:
-            weight, hit = self._weigh(path, key), self._tally.hit(path, key)
+            weight, hit = self._weigh(path, key), self._counter.hit(path, key)
             taking = {} if weight is None or hit is None else {hit: weight}
             sums = self._multiplied(taking, table.sums)
             yield key, Table(sums, table.seen)
@@ -167,7 +167,7 @@ class Members(Generic[T]):
                 options = list(self._options(node, path))
                 weights = [self._sum(before, option, rest) for _, option in options]
                 key = chosen[path] = pick(path, [key for key, _ in options], weights)
-                before = self._added(before, self._tally.hit(path, key))
+                before = self._added(before, self._counter.hit(path, key))
                 below = opened(node, path, key)
             before = self._visit(below, before, rest, pick, chosen) if below else before
         return before
@@ -176,12 +176,12 @@ class Members(Generic[T]):
         """Sum over what a table and what comes after it allow, given what was counted before."""
         total: T | None = None
         for counts, value in table.sums.items():
-            so_far = self._tally.add(before, counts)
+            so_far = self._counter.add(before, counts)
             if so_far is None:
                 continue
             for more, other in after.sums.items():
-                final = self._tally.add(so_far, more)
-                if final is not None and self._tally.fulfilled(final):
+                final = self._counter.add(so_far, more)
+                if final is not None and self._counter.fulfilled(final):
                     both = self._times(value, other)
                     total = both if total is None else self._plus(total, both)
         return total
@@ -194,7 +194,7 @@ class Members(Generic[T]):
         sums: dict[Counts, T] = {}
         for a, x in one.items():
             for b, y in other.items():
-                both = self._tally.add(a, b)
+                both = self._counter.add(a, b)
                 if both is not None:
                     value = self._times(x, y)
                     sums[both] = self._plus(sums[both], value) if both in sums else value
@@ -204,13 +204,13 @@ class Members(Generic[T]):
         check_states(len(sums))
         settled: dict[Counts, T] = {}
         for counts, value in sums.items():
-            final = self._tally.settle(counts, seen)
+            final = self._counter.settle(counts, seen)
             if final is not None:
                 settled[final] = self._plus(settled[final], value) if final in settled else value
         return Table(settled, seen)
 
     def _added(self, one: Counts, other: Counts | None) -> Counts:
-        both = None if other is None else self._tally.add(one, other)
+        both = None if other is None else self._counter.add(one, other)
         if both is None:
             raise AssertionError("a key was picked that leads to no member")
         return both

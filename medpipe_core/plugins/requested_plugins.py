@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from medpipe_core.errors import did_you_mean
-from medpipe_core.plugins.discovery import FILE, normal
+from medpipe_core.plugins.distribution_names import FILE, normal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
+from medpipe_core.plugins.distribution_names import PROJECT
+
 if TYPE_CHECKING:
     from medpipe_core.plugins.registry import Registrar
-
-PROJECT = "medpipe"
-ENTRY_POINT_GROUP = "medpipe.plugins.v1"
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
 hookspec = pluggy.HookspecMarker(PROJECT)

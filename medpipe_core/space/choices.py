@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +20,7 @@ from medpipe_core.space.nodes import (
 from medpipe_core.space.sharing import join
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from medpipe_core.space.values import Value
 
@@ -78,6 +80,13 @@ def active_choices(root: Mutable, choose: Callable[[str], str]) -> Iterator[str]
                 stack.append((path, node.body))
                 parts = [(join(path, name), part) for name, part in node.parts.items()]
                 stack.extend(reversed(parts))
+
+
+def matching_paths(pattern: str, paths: Collection[str]) -> list[str]:
+    """Return the paths that a pattern as in file names matches; `*` crosses slashes."""
+    if pattern in paths:
+        return [pattern]
+    return list(filter(re.compile(fnmatch.translate(pattern)).match, paths))
 
 
 def item_names(count: int) -> Iterator[str]:

@@ -12,7 +12,7 @@ from medpipe_core.plugins.parameters import check
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from medpipe_core.plugins.entry import Entry
+    from medpipe_core.plugins.registry_entry import Entry
 
 
 def settings_problems(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.space.choices import item_names
 from medpipe_core.space.nodes import (
     Group,
     Mutable,
@@ -17,7 +18,6 @@ from medpipe_core.space.nodes import (
 )
 from medpipe_core.space.sharing import NOTHING_SHARED, declare, join
 from medpipe_core.space.values import value_key
-from medpipe_core.space.walk import item_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

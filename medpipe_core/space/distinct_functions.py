@@ -12,8 +12,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from medpipe_core.space.feasible import counted
-from medpipe_core.space.members import check_states
+from medpipe_core.space.choices import repetitions
+from medpipe_core.space.constrained_counting import counted
+from medpipe_core.space.dynamic_programming import check_states
 from medpipe_core.space.nodes import (
     Group,
     Mutable,
@@ -26,23 +27,22 @@ from medpipe_core.space.nodes import (
 )
 from medpipe_core.space.sharing import NOTHING_SHARED, Declared, declare, join
 from medpipe_core.space.values import value_key
-from medpipe_core.space.walk import repetitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from medpipe_core.space.tally import Counts, Tally
+    from medpipe_core.space.constraint_counter import ConstraintCounter, Counts
 
 State = tuple[frozenset[str], frozenset["Counts"]]
 
 
-def distinct_size(root: Mutable, tally: Tally) -> int:
+def distinct_size(root: Mutable, counter: ConstraintCounter) -> int:
     """Count the classes of genotypes with a member that keeps the constraints."""
-    table = _Classes(root, tally).table(root, _Scope("", NOTHING_SHARED, {}))
+    table = _Classes(root, counter).table(root, _Scope("", NOTHING_SHARED, {}))
     return sum(
         number
         for (_, reached), number in table.numbers.items()
-        if any(map(tally.fulfilled, reached))
+        if any(map(counter.fulfilled, reached))
     )
 
 
@@ -67,10 +67,10 @@ class _Scope:
 
 
 class _Classes:
-    def __init__(self, root: Mutable, tally: Tally) -> None:
-        self._tally = tally
-        self._members = counted(root, tally)
-        self._unit = self._certain([tally.none])
+    def __init__(self, root: Mutable, counter: ConstraintCounter) -> None:
+        self._counter = counter
+        self._members = counted(root, counter)
+        self._unit = self._certain([counter.none])
 
     def table(self, node: Mutable, scope: _Scope) -> _Table:
         """Return the classes under a node."""
@@ -124,8 +124,8 @@ class _Classes:
         numbers = Counter(self._product(_Table(+others, every.seen), effective).numbers)
         loose = self._all_of(
             self._certain(
-                [self._tally.hit(join(scope.path, name), key) for key in choice.keys],
-                self._tally.about(join(scope.path, name)),
+                [self._counter.hit(join(scope.path, name), key) for key in choice.keys],
+                self._counter.about(join(scope.path, name)),
             )
             for name, choice in node.choices.items()
             if name not in neutral
@@ -141,7 +141,7 @@ class _Classes:
         for number, (path, item) in enumerate(
             repetitions(node, scope.path, max(node.counts)), start=1
         ):
-            if same is None or self._tally.limits:  # else all repetitions are alike
+            if same is None or self._counter.limits:  # else all repetitions are alike
                 same = self.table(item, replace(scope, path=path))
             table = self._product(table, same)
             if number in node.counts:
@@ -190,14 +190,14 @@ class _Classes:
 
     def _choice(self, choice: ValueChoice, path: str, keys: Iterable[str]) -> _Table:
         inner = [(key, self._unit) for key in keys]
-        return self._any_of(path, inner, self._tally.none)
+        return self._any_of(path, inner, self._counter.none)
 
     def _any_of(self, path: str, inner: list[tuple[str, _Table]], seen: Counts) -> _Table:
         numbers: Counter[State] = Counter()
         for key, table in inner:
-            taking = self._certain([self._tally.hit(path, key)])
-            numbers.update(self._product(taking, replace(table, seen=self._tally.none)).numbers)
-        return self._settled(numbers, self._total((self._tally.about(path), seen)))
+            taking = self._certain([self._counter.hit(path, key)])
+            numbers.update(self._product(taking, replace(table, seen=self._counter.none)).numbers)
+        return self._settled(numbers, self._total((self._counter.about(path), seen)))
 
     def _all_of(self, tables: Iterable[_Table]) -> _Table:
         table = self._unit
@@ -209,7 +209,7 @@ class _Classes:
         numbers: Counter[State] = Counter()
         for (names, reached), number in one.numbers.items():
             for (more, further), times in other.numbers.items():
-                sums = (self._tally.add(a, b) for a in reached for b in further)
+                sums = (self._counter.add(a, b) for a in reached for b in further)
                 both = frozenset(counts for counts in sums if counts is not None)
                 if both:
                     numbers[names | more, both] += number * times
@@ -219,7 +219,7 @@ class _Classes:
         check_states(len(numbers))
         settled: Counter[State] = Counter()
         for (names, reached), number in numbers.items():
-            finals = (self._tally.settle(counts, seen) for counts in reached)
+            finals = (self._counter.settle(counts, seen) for counts in reached)
             kept = frozenset(counts for counts in finals if counts is not None)
             if kept:
                 settled[names, kept] += number
@@ -228,13 +228,13 @@ class _Classes:
     def _certain(self, reached: Iterable[Counts | None], seen: Counts | None = None) -> _Table:
         """Return one class that reaches several counts; a None among them is none."""
         some = frozenset(counts for counts in reached if counts is not None)
-        return self._settled({(frozenset(), some): 1}, self._tally.none if seen is None else seen)
+        return self._settled({(frozenset(), some): 1}, self._counter.none if seen is None else seen)
 
     def _using(self, paths: Iterable[str]) -> _Table:
-        return _Table({(frozenset(paths), frozenset([self._tally.none])): 1}, self._tally.none)
+        return _Table({(frozenset(paths), frozenset([self._counter.none])): 1}, self._counter.none)
 
     def _total(self, seen: Iterable[Counts]) -> Counts:
-        total = self._tally.none
+        total = self._counter.none
         for counts in seen:
             total = tuple(map(operator.add, total, counts))
         return total

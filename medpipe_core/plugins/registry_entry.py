@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import types
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from medpipe_core.errors import MedpipeError, place_of
-from medpipe_core.plugins.defaults import wrong_defaults
 from medpipe_core.plugins.errors import PluginError
 from medpipe_core.plugins.parameters import check, keywords_of, model_of
+from medpipe_core.plugins.signature_defaults import wrong_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -39,6 +40,15 @@ class Entry:
     summary: str = ""
     _factory: Callable[..., Any] | str = field(default="", repr=False)
     _parameters: type[BaseModel] | str | None = field(default=None, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        travelling = {name: value for name, value in vars(self).items() if name != "_model"}
+        for name in ("_factory", "_parameters"):
+            travelling[name] = _to_travel(travelling[name])
+        return travelling
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Entry:
+        return self  # nothing about it changes
 
     @property
     def who(self) -> str:
@@ -135,6 +145,12 @@ class Entry:
         return model
 
     def _resolve(self, target: Any) -> Any:
+        if isinstance(target, _StayedBehind):
+            raise PluginError(
+                f"{self.who}: {target.name} was made inside a function of another process and "
+                "cannot be found here; its author has to register what a module has by name, or "
+                "load_plugins() has to be called here, too"
+            )
         if not isinstance(target, str):
             return target
         try:
@@ -145,3 +161,21 @@ class Entry:
                 f"{place_of(error)}); reinstall or update {self.distribution}, or disable it "
                 f"(plugins.disable=[{self.entry_point}])"
             ) from error
+
+
+@dataclass(frozen=True)
+class _StayedBehind:
+    """Stands for what cannot be found by name, so that all else can travel."""
+
+    name: str
+
+
+def _to_travel(target: Any) -> Any:
+    """Return a function or class as an import string, as which another process finds it."""
+    if not isinstance(target, type | types.FunctionType):
+        return target
+    name = f"{target.__module__}:{target.__qualname__}"
+    try:
+        return name if pkgutil.resolve_name(name) is target else _StayedBehind(name)
+    except (ImportError, AttributeError, ValueError):
+        return _StayedBehind(name)
