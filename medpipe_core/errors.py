@@ -42,6 +42,11 @@ def place_of(error: BaseException) -> str:
 _MACHINERY = frozenset({"medpipe_core", "pluggy", *sys.stdlib_module_names})
 
 
+def counted(count: int, noun: str, several: str = "") -> str:
+    """Return a number with its noun: `1 volume`, `2 volumes`, `2 classes`."""
+    return f"{count} {noun if count == 1 else several or f'{noun}s'}"
+
+
 def nearest(word: str, names: Iterable[str], *, limit: int = 3) -> list[str]:
     """Return up to `limit` of `names` that look like `word`, the most alike first."""
     known = {name.lower(): name for name in names}

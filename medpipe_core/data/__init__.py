@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.data.checking import (
+    absent_classes,
     check_card,
     check_development,
     check_sealed,
@@ -13,9 +14,11 @@ from medpipe_core.data.dataset import (
     Dataset,
     Development,
     KnownAnswer,
+    Outline,
     SealedTest,
     TestSetError,
 )
+from medpipe_core.data.errors import DataError
 from medpipe_core.data.npz import (
     DATA_FOLDER_VARIABLE,
     data_file,
@@ -27,7 +30,6 @@ from medpipe_core.data.npz import (
 from medpipe_core.data.splits import halves, split
 from medpipe_core.data.stored import StoredVolumes, value_range
 from medpipe_core.data.volumes import (
-    DataError,
     DatasetCard,
     LabelledVolumes,
     blank,
@@ -48,9 +50,11 @@ __all__ = [
     "Development",
     "KnownAnswer",
     "LabelledVolumes",
+    "Outline",
     "SealedTest",
     "StoredVolumes",
     "TestSetError",
+    "absent_classes",
     "blank",
     "check_card",
     "check_development",

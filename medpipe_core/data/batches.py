@@ -11,13 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medpipe_core.data.errors import DataError
 from medpipe_core.data.stored import StoredVolumes
-from medpipe_core.data.volumes import DataError, LabelledVolumes
+from medpipe_core.errors import counted
 from medpipe_core.seeding import child_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
+
+    from medpipe_core.data.volumes import LabelledVolumes
 
 Hold = Literal["auto", "device", "host"]
 
@@ -74,7 +77,9 @@ class Batches:
         hold: Hold = "auto",
     ) -> None:
         if len(data) < 2:
-            raise DataError(f"cannot train on {len(data)} volumes; at least two are needed")
+            raise DataError(
+                f"cannot train on {counted(len(data), 'volume')}; at least two are needed"
+            )
         self._count = len(data)
         self._reader = _reader(data, torch.device(device), hold)
         self._batch_size = min(batch_size, len(data))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
+
+from medpipe_core.data.volumes import LabelledVolumes, as_notes
 from medpipe_core.errors import MedpipeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from medpipe_core.data.volumes import DatasetCard, LabelledVolumes
+    from medpipe_core.data.volumes import DatasetCard
     from medpipe_core.space import Genotype
 
 
@@ -34,16 +37,53 @@ class Development:
     validation: LabelledVolumes
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", as_notes(self.notes))
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What headers say of a set: enough to know that it can be used, and nothing of its content.
+
+    Attributes:
+        shape: `(channel, *space)` of a volume.
+        dtype: Type of the voxels.
+        labels: Type of the labels.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any = np.uint8
+    labels: Any = np.int64
+
+    @classmethod
+    def of(cls, data: LabelledVolumes) -> Outline:
+        """Return the outline of a set that is at hand."""
+        return cls(tuple(data.volumes.shape[1:]), data.volumes.dtype, data.labels.dtype)
+
+    def empty(self) -> LabelledVolumes:
+        """Return a set like it without volumes: what takes this takes the types of that.
+
+        Raises:
+            DataError: Its types or shape do not make a set.
+        """
+        volumes = np.empty((0, *self.shape), self.dtype)
+        return LabelledVolumes(volumes, np.empty(0, self.labels))
+
 
 class SealedTest:
     """The test set, unread until it is opened; it opens once.
 
     Args:
         read: Reads the test set.
+        outline: What is known of it from headers, or from how it is made. It is checked before
+            anything is trained; without it, what is wrong with the test set shows at the end.
     """
 
-    def __init__(self, read: Callable[[], LabelledVolumes]) -> None:
+    def __init__(
+        self, read: Callable[[], LabelledVolumes], *, outline: Outline | None = None
+    ) -> None:
         self._read = read
+        self.outline = outline
         self._opened_after: str | None = None
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_core.data.volumes import DataError
+from medpipe_core.data.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_core.data.volumes import DataError
+from medpipe_core.data.arrays import as_labels, as_patients
+from medpipe_core.data.errors import DataError
+from medpipe_core.errors import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +53,8 @@ def split(
         Sorted positions of the two parts.
 
     Raises:
-        DataError: There are fewer than two patients, or the share is not between 0 and 1.
+        DataError: There are fewer than two patients, labels or patients are not what
+            `LabelledVolumes` takes, or the share is not between 0 and 1.
 
     Example:
         >>> import numpy as np
@@ -62,12 +65,16 @@ def split(
     """
     if not 0 < share < 1:
         raise DataError(f"share={share}: the share of the first part is above 0 and below 1")
-    patients = _patients(labels, groups)
+    labels = as_labels(labels, len(labels))
+    patients = _patients(labels, None if groups is None else as_patients(groups, len(labels)))
     if len(patients) < 2:
-        raise DataError(f"cannot split {len(labels)} volumes of {len(patients)} patient in two")
+        raise DataError(
+            f"cannot split {counted(len(labels), 'volume')} of "
+            f"{counted(len(patients), 'patient')} in two"
+        )
     rng = np.random.default_rng(seed)
     order = sorted(rng.permutation(len(patients)), key=lambda i: -len(patients[i]))
-    main = [int(np.bincount(labels[rows]).argmax()) for rows in patients]
+    main = [_commonest(labels[rows]) for rows in patients]
     shares = (share, 1 - share)
     sides: tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]] = ([], [])
     for label in np.unique(main):
@@ -78,6 +85,11 @@ def split(
             sides[side].append(patients[patient])
             of_class[side] += len(patients[patient])
     return _positions(sides[0]), _positions(sides[1])
+
+
+def _commonest(labels: NDArray[np.int64]) -> int:
+    names, counts = np.unique(labels, return_counts=True)
+    return int(names[counts.argmax()])
 
 
 def _patients(labels: NDArray[np.int64], groups: NDArray[Any] | None) -> list[NDArray[np.int64]]:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medpipe_core.data.arrays import as_volumes, in_type
+from medpipe_core.data.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -17,13 +20,19 @@ _PART_BYTES = 2**26
 class StoredVolumes:
     """Rows of memory-mapped arrays, chosen and joined without being read.
 
+    What is read has one type and scale, as `LabelledVolumes` has it: uint8 if all sources are read
+    as that, else float32, in which uint8 is divided by 255.
+
     What a subset, a half or a union of large sets is made of. It has what medpipe needs of an
     array: `len`, `shape`, `dtype`, `nbytes`, and indexing along the first axis, which reads.
     `numpy.asarray` reads everything.
 
     Args:
-        sources: Arrays of one type and of one shape but for the first axis.
+        sources: Arrays of one shape but for the first axis.
         rows: `(count, 2)`, number of the source and row in it; by default all rows in order.
+
+    Raises:
+        DataError: A source has a type or shape that `LabelledVolumes` does not take.
     """
 
     def __init__(
@@ -31,6 +40,13 @@ class StoredVolumes:
     ) -> None:
         self._sources = tuple(sources)
         self._rows = _all_rows(self._sources) if rows is None else rows
+        if not self._sources:
+            raise DataError("stored volumes need one array at least")
+        types = [as_volumes(source[:0]).dtype for source in self._sources]
+        self._dtype = types[0] if len(set(types)) == 1 else np.dtype(np.float32)
+        shapes = dict.fromkeys(source.shape[1:] for source in self._sources)
+        if len(shapes) > 1:
+            raise DataError(f"volumes of one set have one shape, but these have {list(shapes)}")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -39,8 +55,8 @@ class StoredVolumes:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the voxels."""
-        return self._sources[0].dtype
+        """Type of the voxels as they are read."""
+        return self._dtype
 
     @property
     def nbytes(self) -> int:
@@ -55,12 +71,13 @@ class StoredVolumes:
         rows = self._rows[index]
         if rows.ndim == 1:
             source, row = rows
-            return np.array(self._sources[source][row])
+            one: NDArray[Any] = self._read(source, [row])[0]
+            return one
         read = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        for number, source in enumerate(self._sources):
+        for number in range(len(self._sources)):
             wanted = np.flatnonzero(rows[:, 0] == number)
             if len(wanted):
-                read[wanted] = source[rows[wanted, 1]]
+                read[wanted] = self._read(number, rows[wanted, 1])
         return read
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
@@ -72,6 +89,9 @@ class StoredVolumes:
         if copy is False:
             raise ValueError("stored volumes cannot become an array without being read")
         return self[:] if dtype is None else self[:].astype(dtype)
+
+    def _read(self, source: int, rows: Any) -> NDArray[Any]:
+        return in_type(as_volumes(self._sources[source][rows]), self._dtype)
 
     def choose(self, indices: NDArray[Any]) -> StoredVolumes:
         """Return the volumes at some positions; nothing is read."""

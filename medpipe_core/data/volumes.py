@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import operator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medpipe_core.data.arrays import as_labels, as_patients, as_volumes, in_type, together
 from medpipe_core.data.stored import StoredVolumes, parts
-from medpipe_core.errors import MedpipeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-
-class DataError(MedpipeError):
-    """Data that cannot be used; the text names the file or array, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,8 @@ class DatasetCard:
         source: Where it comes from.
         licence: Under which licence.
         notes: What a reader of results should know.
+
+    Whole numbers of numpy and lists become what `to_dict` can hand to JSON.
     """
 
     name: str
@@ -45,6 +46,16 @@ class DatasetCard:
     licence: str
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        # What cannot be had so stays, for `check_card` to name it.
+        with contextlib.suppress(TypeError):
+            object.__setattr__(self, "channels", operator.index(self.channels))
+        with contextlib.suppress(TypeError):
+            object.__setattr__(self, "size", tuple(map(operator.index, self.size)))
+        if isinstance(self.classes, Iterable) and not isinstance(self.classes, str):
+            object.__setattr__(self, "classes", tuple(map(str, self.classes)))
+        object.__setattr__(self, "notes", as_notes(self.notes))
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
         return asdict(self)
@@ -54,15 +65,17 @@ class DatasetCard:
 class LabelledVolumes:
     """Volumes with their labels.
 
-    Floating-point volumes of another width become float32, whole labels of another width int64;
-    what would change by that is refused. A memory-mapped array, such as `numpy.load(path,
-    mmap_mode="r")` gives, stays in its file, and so do subsets and unions of it.
+    What numpy allows and torch does not is made right: other byte orders, negative strides, memory
+    that must not be written. Floating-point volumes of another width become float32, booleans uint8
+    with True at 255, whole labels of another width int64; other types are refused. A memory-mapped
+    array, such as `numpy.load(path, mmap_mode="r")` gives, stays in its file, and so do subsets and
+    unions of it.
 
     Attributes:
         volumes: `(count, channel, *space)`, uint8 in [0, 255] or float32 in [0, 1].
-        labels: `(count,)`, int64, from 0.
+        labels: `(count,)`, int64, from 0; `(count, 1)` is taken too.
         groups: `(count,)`, the patient of each volume, a whole number or a text; or None where
-            every volume is a patient.
+            every volume is a patient. 1 and "1" are the same patient.
 
     Raises:
         DataError: Shapes or types do not fit.
@@ -73,10 +86,9 @@ class LabelledVolumes:
     groups: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
-        stored = _stored(self.volumes)
-        volumes = _volumes(np.asarray(self.volumes)) if stored is None else stored
-        labels = _labels(np.asarray(self.labels), len(volumes))
-        groups = None if self.groups is None else _groups(self.groups, len(volumes))
+        volumes = _in_form(self.volumes)
+        labels = as_labels(self.labels, len(volumes))
+        groups = None if self.groups is None else as_patients(self.groups, len(volumes))
         for name, array in (("volumes", volumes), ("labels", labels), ("groups", groups)):
             object.__setattr__(self, name, array)
 
@@ -91,69 +103,41 @@ class LabelledVolumes:
         return LabelledVolumes(volumes, self.labels[indices], groups)
 
     def join(self, other: LabelledVolumes) -> LabelledVolumes:
-        """Return these volumes followed by others; patients are kept where both sides name them."""
+        """Return these volumes followed by others, all of one type and scale.
+
+        Where the sides differ, uint8 becomes float32 in [0, 1]. Patients are kept where both sides
+        name them.
+        """
         groups = None
         if self.groups is not None and other.groups is not None:
-            groups = np.concatenate((self.groups, other.groups))
+            groups = together(self.groups, other.groups)
         labels = np.concatenate((self.labels, other.labels))
         return LabelledVolumes(_joined(self.volumes, other.volumes), labels, groups)
 
 
-def _stored(volumes: object) -> StoredVolumes | None:
-    """Return volumes that stay in their files as what they are; None for those in memory."""
-    if isinstance(volumes, np.memmap):
-        if _volumes(volumes[:0]).dtype != volumes.dtype:
-            raise DataError(
-                f"memory-mapped volumes of {volumes.dtype} cannot stay in their file; save them as "
-                "uint8 or float32, or read them into memory"
-            )
-        return StoredVolumes([volumes])
-    return volumes if isinstance(volumes, StoredVolumes) else None
+def as_notes(notes: Any) -> tuple[str, ...]:
+    """Return notes as texts; one text is one note."""
+    return (notes,) if isinstance(notes, str) else tuple(map(str, notes))
+
+
+def _in_form(volumes: Any) -> NDArray[Any] | StoredVolumes:
+    """Return an array as it should be; what stays in its file is read when it is asked for."""
+    if isinstance(volumes, StoredVolumes):
+        return volumes
+    return StoredVolumes([volumes]) if isinstance(volumes, np.memmap) else as_volumes(volumes)
 
 
 def _joined(
     one: NDArray[Any] | StoredVolumes, other: NDArray[Any] | StoredVolumes
 ) -> NDArray[Any] | StoredVolumes:
-    """Return volumes followed by others, read only where they are of different types."""
-    if not isinstance(one, StoredVolumes) and not isinstance(other, StoredVolumes):
-        return np.concatenate((one, other))
-    if one.dtype != other.dtype:
-        return np.concatenate((one[:], other[:]))
-    whole, rest = (v if isinstance(v, StoredVolumes) else StoredVolumes([v]) for v in (one, other))
-    return whole.followed_by(rest)
-
-
-def _volumes(volumes: NDArray[Any]) -> NDArray[Any]:
-    floating = volumes.dtype.kind == "f"
-    if volumes.ndim < 3 or not (floating or volumes.dtype == np.uint8):
-        raise DataError(
-            "volumes must be (count, channel, *space) of uint8, 0 to 255, or floating-point in "
-            f"[0, 1], but are {volumes.shape} of {volumes.dtype}. A set without a channel axis "
-            "gets one by volumes[:, None]; other intensities have to be scaled"
+    """Return volumes followed by others; where a side stays in its file, both are stored."""
+    if isinstance(one, StoredVolumes) or isinstance(other, StoredVolumes):
+        whole, rest = (
+            v if isinstance(v, StoredVolumes) else StoredVolumes([v]) for v in (one, other)
         )
-    return volumes.astype(np.float32, copy=False) if floating else volumes
-
-
-def _labels(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
-    if labels.shape != (count,) or labels.dtype.kind not in "iub":
-        raise DataError(
-            f"labels must be ({count},) of whole numbers, but are {labels.shape} of {labels.dtype}"
-        )
-    if len(labels) and labels.min() < 0:
-        raise DataError(f"labels count from 0, but the least is {labels.min()}")
-    return labels.astype(np.int64, copy=False)
-
-
-def _groups(groups: Any, count: int) -> NDArray[Any]:
-    array = np.asarray(groups)
-    if array.dtype.kind == "O" and len({type(name) for name in array.ravel()}) == 1:
-        array = np.array(array.tolist())  # of texts, as tables have them
-    if array.shape != (count,) or array.dtype.kind not in "iuUS":
-        raise DataError(
-            f"groups must be ({count},) of whole numbers or texts, one patient for each volume, "
-            f"but are {array.shape} of {array.dtype}"
-        )
-    return array
+        return whole.followed_by(rest)
+    dtype = np.promote_types(one.dtype, other.dtype)
+    return np.concatenate((in_type(one, dtype), in_type(other, dtype)))
 
 
 def describe(data: LabelledVolumes, classes: Sequence[str]) -> dict[str, Any]:
@@ -176,9 +160,11 @@ def blank(data: LabelledVolumes) -> list[int]:
 
 
 def overlap(one: LabelledVolumes, other: LabelledVolumes) -> int:
-    """Count the distinct volumes that are in both, voxel for voxel."""
-    return len(_hashes(one) & _hashes(other))
+    """Count the distinct volumes that are in both, voxel for voxel, in whichever type."""
+    dtype = np.promote_types(one.volumes.dtype, other.volumes.dtype)
+    return len(_hashes(one, dtype) & _hashes(other, dtype))
 
 
-def _hashes(data: LabelledVolumes) -> set[bytes]:
-    return {hashlib.sha256(np.ascontiguousarray(v).tobytes()).digest() for v in data.volumes}
+def _hashes(data: LabelledVolumes, dtype: np.dtype[Any] | None = None) -> set[bytes]:
+    dtype = data.volumes.dtype if dtype is None else dtype
+    return {hashlib.sha256(in_type(v, dtype).tobytes()).digest() for v in data.volumes}

@@ -77,7 +77,9 @@ def fit(
     began = time.perf_counter()
     while state.step < total:
         _anneal(state, settings, total)
-        _one_step(state, state.batches.next(), settings, task, augment, name)
+        batch = state.batches.next()
+        with state.stream.running():
+            _one_step(state, batch, settings, task, augment, name)
         if state.step % per_epoch:
             continue
         row = _end_epoch(state, settings, task, validation, name)

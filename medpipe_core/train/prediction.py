@@ -10,6 +10,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from medpipe_core.data.batches import ordered_batches
+from medpipe_core.seeding import TorchStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +32,8 @@ def predict(
 ) -> NDArray[np.float64]:
     """Return class probabilities, `(count, classes)`, of a network in evaluation mode.
 
-    The network runs where its parameters are; its modes are as before afterwards.
+    The network runs where its parameters are; its modes are as before afterwards. One that draws in
+    evaluation mode too draws the same each time.
 
     Args:
         network: The network.
@@ -44,7 +46,7 @@ def predict(
     device = next(network.parameters()).device
     looks = (_as_it_is, *views)
     rows = []
-    with modes_kept(network), torch.inference_mode():
+    with modes_kept(network), torch.inference_mode(), TorchStream(0, device).running():
         network.eval()
         for batch in ordered_batches(data, batch_size=batch_size, device=device):
             # On the CPU, because not every device has float64.
@@ -64,8 +66,9 @@ def recalibrate(network: nn.Module, batches: Iterable[Batch]) -> None:
     if not layers:
         return
     momenta = [layer.momentum for layer in layers]
+    device = next(layers[0].buffers()).device
     try:
-        with modes_kept(network), torch.no_grad():
+        with modes_kept(network), torch.no_grad(), TorchStream(0, device).running():
             network.eval()
             for number, batch in enumerate(batches):
                 if number == 0:

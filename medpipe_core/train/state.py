@@ -10,7 +10,7 @@ import torch
 
 from medpipe_core.computing import Computing
 from medpipe_core.data.batches import Batches
-from medpipe_core.seeding import child_seed
+from medpipe_core.seeding import TorchStream, child_seed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,7 @@ class FitState:
         optimiser: Adam.
         batches: Training batches.
         generator: Source of the augmentations' draws.
+        stream: Source of what the network's own layers draw, such as dropout.
         computing: How steps are computed.
         scaler: Scales the loss in float16.
         step: Steps done; the learning rate follows from it.
@@ -60,6 +61,7 @@ class FitState:
     optimiser: torch.optim.Optimizer
     batches: Batches
     generator: torch.Generator
+    stream: TorchStream
     computing: Computing
     scaler: torch.amp.GradScaler
     step: int = 0
@@ -85,7 +87,7 @@ class FitState:
             network: The network; it is moved to the device.
             data: Training volumes.
             settings: How it is trained.
-            seed: Seed of the order and of the augmentations' draws.
+            seed: Seed of the order and of all draws, dropout's among them.
             device: Where it is trained.
             hold: Where volumes are held, as `Batches`.
             computing: Precision and micro-batch; float32 and whole batches by default.
@@ -103,10 +105,11 @@ class FitState:
         )
         generator = torch.Generator(device=device)
         generator.manual_seed(child_seed(seed, "fit", "augmentation"))
+        stream = TorchStream(child_seed(seed, "fit", "torch"), device)
         averaged = copy.deepcopy(network) if settings.average else None
         computing = computing or Computing(torch.device(device))
         scaler = computing.scaler()
-        return cls(network, averaged, optimiser, batches, generator, computing, scaler)
+        return cls(network, averaged, optimiser, batches, generator, stream, computing, scaler)
 
     @property
     def result(self) -> nn.Module:
@@ -121,6 +124,7 @@ class FitState:
             "optimiser": self.optimiser.state_dict(),
             "batches": self.batches.state_dict(),
             "generator": self.generator.get_state(),
+            "stream": self.stream.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step,
             "losses": list(self.losses),
@@ -136,6 +140,7 @@ class FitState:
         self.optimiser.load_state_dict(state["optimiser"])
         self.batches.load_state_dict(state["batches"])
         self.generator.set_state(state["generator"])
+        self.stream.load_state_dict(state["stream"])
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.losses = state["step"], list(state["losses"])
         self.history = [dict(row) for row in state["history"]]

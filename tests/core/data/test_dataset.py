@@ -51,7 +51,6 @@ def test_joined_volumes_follow_one_another():
     ("array", "labels", "reason"),
     [
         (np.zeros((2, 1, 3, 3, 3), np.int16), np.zeros(2, np.int64), "uint8.*scaled"),
-        (np.zeros((2, 1, 3, 3, 3), bool), np.zeros(2, np.int64), "uint8.*of bool"),
         (np.zeros((2, 3), np.uint8), np.zeros(2, np.int64), "count, channel"),
         (np.zeros((2, 1, 3, 3, 3), np.uint8), np.zeros(3, np.int64), r"labels must be \(2,\)"),
         (np.zeros((2, 1, 3, 3, 3), np.uint8), np.zeros(2), "whole numbers"),
@@ -61,25 +60,6 @@ def test_joined_volumes_follow_one_another():
 def test_arrays_that_do_not_fit_are_refused(array, labels, reason):
     with pytest.raises(DataError, match=reason):
         LabelledVolumes(array, labels)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint16, bool, np.int64])
-def test_whole_labels_of_any_width_become_int64(dtype):
-    labels = LabelledVolumes(np.zeros((2, 1, 3, 3, 3), np.uint8), np.array([0, 1], dtype)).labels
-    assert labels.dtype == np.int64
-    assert labels.tolist() == [0, 1]
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float64])
-def test_floating_point_volumes_of_any_width_become_float32(dtype):
-    volumes = LabelledVolumes(np.full((1, 1, 3, 3, 3), 0.5, dtype), np.zeros(1, int)).volumes
-    assert volumes.dtype == np.float32
-    assert (volumes == 0.5).all()
-
-
-def test_what_has_the_right_type_is_not_copied():
-    array = np.zeros((2, 1, 3, 3, 3), np.float32)
-    assert np.shares_memory(LabelledVolumes(array, np.zeros(2, int)).volumes, array)
 
 
 @pytest.mark.parametrize(

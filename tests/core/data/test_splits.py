@@ -52,3 +52,17 @@ def test_a_share_is_kept_in_every_class():
 def test_a_share_that_leaves_a_part_empty_is_refused(share):
     with pytest.raises(DataError, match="share="):
         split(np.repeat([0, 1], 4), share=share, seed=0)
+
+
+def test_labels_and_patients_are_taken_as_a_set_of_volumes_takes_them():
+    labels = np.repeat([0, 1], 10)
+    patients = np.arange(20) // 2
+    expected = split(labels, patients, share=0.3, seed=0)
+    for same in (labels[:, None], labels.astype(">u2"), labels.tolist(), labels.astype(object)):
+        found = split(same, patients, share=0.3, seed=0)
+        assert all(map(np.array_equal, found, expected))
+    one, other = split(labels, [1, "1", 2, 2, *"abcdefghijklmnop"], share=0.5, seed=0)
+    assert {0, 1} <= set(one) or {0, 1} <= set(other)
+    assert len(split(labels * 2**62, share=0.5, seed=0)[0]) == 10  # names of classes, not counts
+    with pytest.raises(DataError, match="cannot split 1 volume of 1 patient in two"):
+        halves(np.array([0]), seed=0)

@@ -71,12 +71,15 @@ def test_subsets_and_unions_hold_the_same_volumes_as_those_of_arrays(inside, sto
     assert np.array_equal(twice.volumes[:], inside.volumes[[6, 6]])
 
 
-def test_volumes_of_two_types_are_read_to_be_joined(stored, tmp_path):
+def test_volumes_of_two_types_stay_stored_and_are_read_on_one_scale(inside, stored, tmp_path):
     np.save(tmp_path / "more.npy", np.ones((2, *SHAPE[1:]), np.float32))
     more = LabelledVolumes(np.load(tmp_path / "more.npy", mmap_mode="r"), np.zeros(2, int))
-    joined = stored.join(more).volumes
-    assert isinstance(joined, np.ndarray)
-    assert joined.dtype == np.float32
+    for one, other in ((stored, more), (more, stored), (inside, more), (more, inside)):
+        joined = one.join(other).volumes
+        assert isinstance(joined, StoredVolumes)
+        assert joined.dtype == joined[0].dtype == joined[:].dtype == np.float32
+        both = [v.volumes[:] / np.float32(1 if v is more else 255) for v in (one, other)]
+        assert np.array_equal(joined[:], np.concatenate(both))
 
 
 @pytest.mark.parametrize("part_bytes", [1, 130, 2**26])
@@ -88,8 +91,25 @@ def test_what_is_odd_is_found_part_by_part(inside, stored, part_bytes, monkeypat
     assert overlap(stored, inside) == 7
 
 
-def test_a_type_that_must_be_converted_cannot_stay_in_its_file(tmp_path):
-    np.save(tmp_path / "volumes.npy", np.zeros(SHAPE))
-    mapped = np.load(tmp_path / "volumes.npy", mmap_mode="r")
-    with pytest.raises(DataError, match="save them as uint8 or float32"):
-        LabelledVolumes(mapped, np.zeros(7, int))
+@pytest.mark.parametrize("dtype", [np.float64, ">f4", np.float16, bool])
+def test_a_type_that_must_be_converted_is_so_when_it_is_read(tmp_path, dtype):
+    values = np.random.default_rng(0).integers(0, 2, SHAPE).astype(dtype)
+    np.save(tmp_path / "volumes.npy", values)
+    mapped = LabelledVolumes(np.load(tmp_path / "volumes.npy", mmap_mode="r"), np.zeros(7, int))
+    assert isinstance(mapped.volumes, StoredVolumes)
+    inside = LabelledVolumes(values, np.zeros(7, int)).volumes
+    assert mapped.volumes.dtype == inside.dtype
+    for index in (2, slice(1, 4), np.array([5, 0])):
+        assert np.array_equal(mapped.volumes[index], inside[index])
+        assert mapped.volumes[index].dtype == inside.dtype
+
+
+def test_a_type_that_has_no_scale_is_refused_where_the_file_is_opened(tmp_path):
+    np.save(tmp_path / "volumes.npy", np.zeros(SHAPE, np.uint16))
+    with pytest.raises(DataError, match="of uint16"):
+        LabelledVolumes(np.load(tmp_path / "volumes.npy", mmap_mode="r"), np.zeros(7, int))
+
+
+def test_sources_of_two_shapes_are_refused():
+    with pytest.raises(DataError, match="have one shape"):
+        StoredVolumes([np.zeros((1, 1, 2, 2, 2), np.uint8), np.zeros((1, 1, 3, 2, 2), np.uint8)])

@@ -55,6 +55,21 @@ def fresh():
         )
 
 
+class DropPath(nn.Module):
+    """Leaves a volume out in training, as an author may write it."""
+
+    def forward(self, features):
+        return features * (torch.rand(len(features), 1) > 0.3) if self.training else features
+
+
+def dropping():
+    with seeded_init(0):
+        return nn.Sequential(
+            nn.Conv3d(1, 4, 3), nn.Dropout3d(0.3), nn.ReLU(), nn.Flatten(),
+            nn.Dropout(0.3), DropPath(), nn.Linear(32, 2),
+        )  # fmt: skip
+
+
 def test_training_lowers_the_loss_and_learns_the_classes(start, data, task):
     settings = FitSettings(epochs=15, batch_size=6, lr=0.01)
     state = start(settings)
@@ -74,6 +89,28 @@ def test_a_seed_gives_the_same_weights_bit_for_bit(start, validation, task, sett
     assert not same_weights(train(3), train(4))
 
 
+def test_what_dropout_and_drop_path_draw_follows_from_the_seed(start, validation, task, settings):
+    def train(seed):
+        torch.rand(seed + 7)  # whatever the process draws besides
+        state = start(settings, seed, network=dropping())
+        return fit(state, settings=settings, task=task, augment=noise, validation=validation)
+
+    assert same_weights(train(3), train(3))
+    one, other = (train(seed) for seed in (3, 4))
+    assert not same_weights(one, other)
+
+
+def test_dropout_leaves_the_global_generator_alone_when_a_step_fails(start, task, settings):
+    def failing(volumes, generator):
+        torch.rand(3)
+        raise KeyError("mine")
+
+    before = torch.random.get_rng_state()
+    with pytest.raises(KeyError):
+        fit(start(settings, network=dropping()), settings=settings, task=task, augment=failing)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
 def test_looking_at_the_validation_volumes_changes_no_weight(start, validation, task, settings):
     blind = fit(start(settings, network=fresh()), settings=settings, task=task)
     seeing = fit(
@@ -88,8 +125,9 @@ def test_training_leaves_the_global_generator_alone(start, task, settings):
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+@pytest.mark.parametrize("make", [fresh, dropping])
 @pytest.mark.parametrize("stop", [0, 1, STEPS, STEPS + 3, 4 * STEPS])
-def test_going_on_from_a_saved_state_is_never_having_stopped(start, validation, task, stop):
+def test_going_on_from_a_saved_state_is_never_having_stopped(start, validation, task, stop, make):
     settings = FitSettings(epochs=4, batch_size=6, lr=0.01, average=0.9, select="best")
 
     def train(state):
@@ -112,10 +150,10 @@ def test_going_on_from_a_saved_state_is_never_having_stopped(start, validation, 
         def state_dict(self):
             return self.inner.state_dict()
 
-    never = start(settings, network=fresh())
+    never = start(settings, network=make())
     never.batches = saving = Saving(never)
     whole = train(never)
-    resumed = start(settings, seed=99, network=fresh())
+    resumed = start(settings, seed=99, network=make())
     resumed.load_state_dict(saving.saved or never.state_dict())
     assert same_weights(train(resumed), whole)
     assert resumed.history == never.history

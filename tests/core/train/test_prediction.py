@@ -132,3 +132,16 @@ def test_some_batches_of_an_endless_source_are_enough(network, data):
     source = Batches(data, batch_size=6, seed=0, device="cpu")
     recalibrate(network, (source.next() for _ in range(3)))
     assert int(network[1].num_batches_tracked) == 3
+
+
+def test_a_network_that_draws_in_evaluation_mode_gives_the_same_answer_each_time(data, task):
+    class Forgetful(nn.Module):
+        def forward(self, features):
+            return nn.functional.dropout(features, 0.5)  # drops in any mode
+
+    network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), Forgetful(), nn.Linear(64, 2))
+    before = torch.get_rng_state()
+    one = predict(network, data, task=task)
+    assert torch.equal(before, torch.get_rng_state())
+    torch.rand(5)
+    assert (one == predict(network, data, task=task)).all()
