@@ -190,7 +190,7 @@ def test_a_device_that_is_not_there_is_refused(toy):
 
 
 def test_a_run_goes_by_its_function_after_its_room_was_imported(toy):
-    import medpipe_core.runner  # noqa: F401
+    import medpipe_core.execution  # noqa: F401
 
     assert callable(mp.run)
 

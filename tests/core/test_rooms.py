@@ -16,7 +16,7 @@ PAGE = CORE.parent / "docs" / "architecture.md"
 
 # From the top: a room may import those below it that its row names, for types and inside functions
 # as well. What stands beside the rooms is open to all.
-BESIDE = {"computing", "errors", "events", "lazy", "memory", "seeding"}
+BESIDE = {"computing", "errors", "events", "frozen_mapping", "lazy", "memory", "seeding"}
 ROOMS = {
     "command": {"api", "report", "execution", "record", "config", "plugins", "space"},
     "api": {"report", "execution", "record", "config", "search", "data", "plugins", "space"},
@@ -26,9 +26,9 @@ ROOMS = {
     },
     "record": {"config", "plugins", "space"},
     "config": {"search", "train", "plugins"},
-    "testing": {"search", "train", "supernet", "data", "plugins", "space"},
-    "search": {"supernet", "data", "plugins", "space"},
-    "train": {"data", "space"},
+    "testing": {"search", "supernet", "data", "plugins", "space"},
+    "search": {"supernet", "plugins", "space"},
+    "train": {"data"},
     "supernet": {"space"},
     "data": {"space"},
     "plugins": set(),
