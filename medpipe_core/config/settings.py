@@ -52,6 +52,12 @@ class EvaluateKeys(FitSettings):
 
     epochs: int = Field(10, ge=0, description="epochs that each candidate is trained")
     top_k: Count = Field(5, description="candidates of the search that are trained for comparison")
+    rungs: Annotated[int, Ge(1), Le(30)] = Field(
+        1, description="rounds of the race; after each the better go on with more epochs"
+    )
+    reduction: Annotated[int, Ge(2), Le(1000)] = Field(
+        2, description="of so many candidates one goes on, with so many times the epochs"
+    )
     inherit: bool = Field(False, description="start from the weights of the search")
 
     @model_validator(mode="after")

@@ -102,6 +102,7 @@ def _row(candidate: Candidate, searched: Mapping[str, Any]) -> dict[str, Any]:
         "genotype_digest": candidate.genotype.digest,
         "genotype": candidate.genotype.to_dict(),
         "epoch": candidate.epoch,
+        "trained_epochs": candidate.epochs,
         "search": dict(searched),
         "validation": dict(candidate.validation),
         "failed": candidate.failed,

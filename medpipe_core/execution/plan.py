@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from medpipe_core.execution.race import rungs_of
 from medpipe_core.execution.results import Planned
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ def plan(keys: Keys, count: int, *, trains_weights: bool) -> dict[str, Planned]:
         trains_weights: Whether steps of the search train shared weights.
     """
     trial_epoch = batch_count(count // 2, keys.evaluate.batch_size)
-    trials = keys.evaluate.top_k * keys.evaluate.epochs
+    evaluate = keys.evaluate
+    rungs = rungs_of(
+        evaluate.top_k, evaluate.epochs, rungs=evaluate.rungs, reduction=evaluate.reduction
+    )
+    trials = sum(rung.count * rung.epochs for rung in rungs)
     training = keys.retrain.epochs * batch_count(count, keys.retrain.batch_size)
     return {
         "search": _search(keys, count // 2, trial_epoch, trains_weights=trains_weights),

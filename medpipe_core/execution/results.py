@@ -23,6 +23,7 @@ class Candidate:
         multiply_adds: Multiply-adds of its network for one volume.
         epoch: Epoch of the search that proposed it.
         failed: Why it could not be trained, or the empty text.
+        epochs: Epochs that it was trained for to be compared; 0 before that.
     """
 
     genotype: Genotype
@@ -31,6 +32,7 @@ class Candidate:
     multiply_adds: int
     epoch: int
     failed: str = ""
+    epochs: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.plan import plan
+from medpipe_core.execution.race import race, rungs_of
 from medpipe_core.execution.results import Trained
 from medpipe_core.execution.search_stage import SearchStage
 from medpipe_core.execution.trial import Fidelity, Trial, TrialFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from medpipe_core.events import Emit
     from medpipe_core.execution.context import RunContext
     from medpipe_core.execution.executor import Executor
+    from medpipe_core.execution.race import Finish, Rung
     from medpipe_core.execution.results import Candidate, Planned
-    from medpipe_core.execution.trial import TrialRecord
     from medpipe_core.space import Genotype, SearchSpace
     from medpipe_core.supernet import Supernet
 
@@ -65,7 +67,9 @@ class RunStages:
     def evaluate(
         self, development: Development, candidates: Sequence[Candidate], emit: Emit
     ) -> list[Candidate]:
-        """Train the candidates briefly and rank them by figures on volumes they did not see.
+        """Race the candidates: train them and rank them by figures on volumes they did not see.
+
+        With `evaluate.rungs` above 1 the better ones are trained longer, round after round.
 
         They are trained on the half that trained the search's weights, so that the ranking rests
         on the other half as well as on the validation set. A candidate that fails is last, and
@@ -79,36 +83,36 @@ class RunStages:
             raise NoContenderError("there is no candidate to evaluate: the search scored none")
         if self._search.known_answer() is not None:
             return list(candidates)
-        keys = self._context.keys
-        fidelity = Fidelity(keys.evaluate.epochs)
+        keys = self._context.keys.evaluate
+        rungs = rungs_of(len(candidates), keys.epochs, rungs=keys.rungs, reduction=keys.reduction)
 
-        def trials() -> Iterator[Trial]:
-            for candidate in candidates:
-                initial = self._initial(candidate.genotype) if keys.evaluate.inherit else None
-                yield Trial(candidate.genotype, fidelity, keys.seed, "evaluate", initial)
+        def trial_of(number: int, rung: Rung) -> Trial:
+            genotype = candidates[number].genotype
+            initial = self._initial(genotype) if keys.inherit else None
+            seed = self._context.keys.seed
+            return Trial(genotype, Fidelity(rung.epochs), seed, "evaluate", initial)
 
-        records: dict[str, TrialRecord] = {}
-        numbers = {c.genotype.digest: number for number, c in enumerate(candidates, start=1)}
-        for record in self._executor.run(trials(), development, emit):
-            digest = record.trial.genotype.digest
-            records[digest] = record
+        def tell(finish: Finish) -> None:
+            record = finish.record
             emit(
                 "evaluate-candidate",
-                number=numbers[digest],
+                number=finish.number + 1,
                 of=len(candidates),
+                genotype=record.trial.genotype.digest,
+                rung=finish.rung,
+                epochs=record.trial.fidelity.epochs,
                 figures={name: v for name, v in record.figures.items() if math.isfinite(v)},
                 failed=record.failed,
                 seconds=record.seconds,
             )
-        rows = [(candidate, records[candidate.genotype.digest]) for candidate in candidates]
-        if all(record.failed for _, record in rows):
-            reasons = "; ".join(dict.fromkeys(record.failed for _, record in rows))
+
+        rows = race(
+            rungs, trial_of, lambda trials: self._executor.run(trials, development, emit), tell
+        )
+        if all(row.record.failed for row in rows):
+            reasons = "; ".join(dict.fromkeys(row.record.failed for row in rows))
             raise NoContenderError(f"all {len(rows)} candidates failed in evaluation: {reasons}")
-        rows.sort(key=lambda row: -row[1].score)
-        return [
-            self._context.candidate(c.genotype, r.figures, c.epoch, failed=r.failed)
-            for c, r in rows
-        ]
+        return [self._evaluated(candidates[row.number], row) for row in rows]
 
     def retrain(self, development: Development, chosen: Candidate, emit: Emit) -> Trained:
         """Train the chosen network on the whole training set.
@@ -126,6 +130,13 @@ class RunStages:
         network = self._context.network(genotype, seed=0)
         network.load_state_dict(record.weights)
         return Trained(network.eval(), record.figures)
+
+    def _evaluated(self, candidate: Candidate, row: Finish) -> Candidate:
+        record = row.record
+        epochs = record.trial.fidelity.epochs
+        return replace(
+            candidate, validation=dict(record.figures), failed=record.failed, epochs=epochs
+        )
 
     def _initial(self, genotype: Genotype) -> Mapping[str, Tensor] | None:
         return None if self._supernet is None else self._supernet.freeze(genotype).state_dict()

@@ -166,7 +166,7 @@ def test_evaluation_ranks_and_puts_what_failed_last(context, development):
     told = []
     stages = RunStages(context, Replies([0.5, "out of memory", 0.9, 0.5]))
     rows = stages.evaluate(development, found, lambda event, **f: told.append((event, f["number"])))
-    order = [found.index(dataclasses.replace(r, validation={}, failed="")) for r in rows]
+    order = [found.index(dataclasses.replace(r, validation={}, failed="", epochs=0)) for r in rows]
     assert order == [2, 0, 3, 1]
     assert rows[-1].failed == "out of memory"
     assert told == [("evaluate-candidate", n) for n in (1, 2, 3, 4)]

@@ -77,9 +77,7 @@ def test_what_decides_nothing_is_told(choices, reason):
 def test_a_file_that_is_no_genotype_is_told(tmp_path, text):
     path = tmp_path / "g.json"
     path.write_text(text)
-    with pytest.raises(
-        FixedGenotypeError, match=r"searcher\.genotype: .* is not a genotype"
-    ):
+    with pytest.raises(FixedGenotypeError, match=r"searcher\.genotype: .* is not a genotype"):
         fixed(genotype=str(path))
 
 
