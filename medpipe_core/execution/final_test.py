@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medpipe_core.data import describe, overlap, shared_patients
+from medpipe_core.execution.results import Tested
+from medpipe_core.record.predictions_csv import Prediction, predictions_csv
 from medpipe_core.seeding import child_seed
-from medpipe_core.train import ClassificationTask, test_once
+from medpipe_core.train import ClassificationTask, fit_rule, predict, test_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from medpipe_core.config.configuration import Configuration
     from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
     from medpipe_core.execution.results import Trained
+    from medpipe_core.train import DecisionRule
 
 
 class TorchFinalTest:
@@ -27,40 +33,79 @@ class TorchFinalTest:
     def __init__(self, configuration: Configuration, card: DatasetCard) -> None:
         self._keys = configuration.keys
         self._card = card
+        self._task = ClassificationTask(card.classes)
 
     def __call__(
         self, trained: Trained, sealed: SealedTest, development: Development, *, after: str
-    ) -> dict[str, Any]:
-        """Open the test set, test, and describe all three sets."""
+    ) -> Tested:
+        """Fit the decision on validation volumes, open the test set, test, and describe all sets.
+
+        `test` has the figures of the most probable class; `test_decided` those of the answers at
+        the fitted threshold.
+        """
+        train, validation = development.train, development.validation
+        seen = {
+            "train": predict(trained.network, train, task=self._task),
+            "validation": predict(trained.network, validation, task=self._task),
+        }
+        seed = child_seed(self._keys.seed, "decision")
+        rule = fit_rule(seen["validation"], validation.labels, seed=seed)
         report = test_once(
             trained.network,
             sealed,
-            task=ClassificationTask(self._card.classes),
-            train_labels=development.train.labels,
+            task=self._task,
+            train_labels=train.labels,
             seed=child_seed(self._keys.seed, "test"),
             after=after,
             resamples=self._keys.test.resamples,
+            rule=rule,
         )
-        sets = {
-            "train": development.train,
-            "validation": development.validation,
-            "test": report.volumes,
-        }
-        return {
+        seen["test"] = report.probabilities
+        sets = {"train": train, "validation": validation, "test": report.volumes}
+        content = {
             "test": report.figures,
+            "test_decided": report.decided,
             "majority": report.majority,
+            "decision": rule.to_dict(),
             "test_per_class": report.per_class,
             "test_confusion": report.confusion,
             "test_medmnist": report.medmnist,
             "classes": list(self._card.classes),
             "data": {
                 **{name: describe(data, self._card.classes) for name, data in sets.items()},
-                "test_in_train": overlap(report.volumes, development.train),
-                "test_in_validation": overlap(report.volumes, development.validation),
+                "test_in_train": overlap(report.volumes, train),
+                "test_in_validation": overlap(report.volumes, validation),
                 "notes": [*development.notes, *_shared_patients(report.volumes, development)],
             },
             "card": self._card.to_dict(),
         }
+        rows = [
+            row
+            for name, data in sets.items()
+            for row in _predictions(name, data, seen[name], rule, self._card.classes)
+        ]
+        decision = {**rule.to_dict(), "classes": list(self._card.classes)}
+        return Tested(content, decision, predictions_csv(self._card.classes, rows))
+
+
+def _predictions(
+    part: str,
+    data: LabelledVolumes,
+    probabilities: NDArray[np.float64],
+    rule: DecisionRule,
+    classes: Sequence[str],
+) -> Iterator[Prediction]:
+    calibrated = rule.calibrated(probabilities)
+    for number, answer in enumerate(rule.decide(calibrated)):
+        case = f"{part}-{number:05}"
+        yield Prediction(
+            case,
+            case if data.groups is None else str(data.groups[number]),
+            part,
+            classes[data.labels[number]],
+            calibrated[number].tolist(),
+            classes[answer],
+        )
 
 
 def _shared_patients(test: LabelledVolumes, development: Development) -> Iterator[str]:

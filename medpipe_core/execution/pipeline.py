@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from medpipe_core.config.configuration import Configuration
     from medpipe_core.data import Dataset, Development, SealedTest
     from medpipe_core.events import Emit
-    from medpipe_core.execution.results import Candidate, Planned, Trained
+    from medpipe_core.execution.results import Candidate, Planned, Tested, Trained
     from medpipe_core.record.run_folder import RunFolder
     from medpipe_core.space import Genotype, SearchSpace
 
@@ -61,8 +61,8 @@ class FinalTest(Protocol):
 
     def __call__(
         self, trained: Trained, sealed: SealedTest, development: Development, *, after: str
-    ) -> Mapping[str, Any]:
-        """Return `test`, `majority` and whatever else `result.json` should say of the test."""
+    ) -> Tested:
+        """Return the figures of the test, the rule of decision, and all predictions."""
 
 
 class Pipeline:
@@ -124,8 +124,10 @@ class Pipeline:
             tested = self._final_test(
                 trained, self._dataset.sealed_test(), development, after=digest
             )
+        self._folder.write_json(self._folder.DECISION, tested.decision)
+        self._folder.write_text(self._folder.PREDICTIONS, tested.predictions)
         content = {
-            **self._content(chosen, trained.validation, tested),
+            **self._content(chosen, trained.validation, tested.content),
             **compared(candidates, searched, self._configuration.keys.search.objectives),
         }
         self._folder.write_json(self._folder.RESULT, content)

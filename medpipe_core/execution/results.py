@@ -49,6 +49,23 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Tested:
+    """What came of the one test.
+
+    Attributes:
+        content: What `result.json` says of it: `test`, `majority` and more.
+        decision: How answers follow from probabilities, as plain data.
+        predictions: The text of `predictions.csv`.
+    """
+
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+    content: Mapping[str, Any]
+    decision: Mapping[str, Any]
+    predictions: str
+
+
+@dataclass(frozen=True)
 class Planned:
     """What a stage is going to do, for the estimate of the time left.
 

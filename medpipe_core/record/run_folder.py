@@ -35,6 +35,7 @@ class RunFolder:
     CONFIG, PLUGINS, ENVIRONMENT = "config.yaml", "plugins.json", "environment.json"
     EVENTS, GENOTYPE, POLICY = "events.jsonl", "genotype.json", "policy.txt"
     RESULT, WEIGHTS, REPORT = "result.json", "weights.safetensors", "report.html"
+    DECISION, PREDICTIONS = "decision.json", "predictions.csv"
     CHECKPOINTS = "checkpoints"
 
     def __init__(self, path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.train.settings import FitSettings
 
 if TYPE_CHECKING:
+    from medpipe_core.train.decision import DecisionRule, fit_rule
     from medpipe_core.train.figures import (
         FiguresError,
         auc,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClassificationTask",
+    "DecisionRule",
     "FiguresError",
     "FitSettings",
     "FitState",
@@ -39,6 +41,7 @@ __all__ = [
     "bootstrap",
     "confusion",
     "fit",
+    "fit_rule",
     "log_loss",
     "majority_probabilities",
     "medmnist_figures",
@@ -63,6 +66,7 @@ _LATER = {
         "metrics",
         "per_class",
     ),
+    "decision": ("DecisionRule", "fit_rule"),
     "fitting": ("NothingToSelectError", "TrainingDivergedError", "fit"),
     "footprint": ("Footprint", "step_footprint"),
     "prediction": ("predict", "recalibrate"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from medpipe_core.train.figures import (
     bootstrap,
     confusion,
@@ -15,12 +17,16 @@ from medpipe_core.train.figures import (
 from medpipe_core.train.prediction import predict
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import nn
 
     from medpipe_core.data import LabelledVolumes, SealedTest
+    from medpipe_core.train.decision import DecisionRule
     from medpipe_core.train.task import Task
+
+    Figures = Callable[[NDArray[np.float64], NDArray[np.int64]], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class TestReport:
 
     Attributes:
         figures: Figure → `{"value", "low", "high"}`, 95 % intervals over patients.
+        decided: The same of the answers at the threshold of the rule of decision.
         majority: The same of always answering the training set's most frequent class.
         medmnist: AUC and ACC as the MedMNIST evaluator defines them.
         per_class: Precision, sensitivity and F1 of each class.
@@ -40,6 +47,7 @@ class TestReport:
     __test__ = False  # not a test, whatever pytest makes of the name
 
     figures: dict[str, dict[str, float]]
+    decided: dict[str, dict[str, float]]
     majority: dict[str, dict[str, float]]
     medmnist: dict[str, float]
     per_class: dict[str, list[float]]
@@ -57,6 +65,7 @@ def test_once(
     seed: int,
     after: str,
     resamples: int,
+    rule: DecisionRule,
 ) -> TestReport:
     """Open the sealed test set and test the one network that was chosen and trained.
 
@@ -68,6 +77,7 @@ def test_once(
         seed: Seed of the bootstrap.
         after: Digest of what is tested, kept with the broken seal.
         resamples: Resamples of the bootstrap.
+        rule: How answers follow from probabilities.
 
     Raises:
         TestSetError: The test set was opened before.
@@ -75,19 +85,27 @@ def test_once(
     data = sealed.open(after=after)
     probabilities = predict(network, data, task=task)
 
-    def with_intervals(answers: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    def with_intervals(
+        answers: NDArray[np.float64], figures: Figures = task.figures
+    ) -> dict[str, dict[str, float]]:
         return bootstrap(
             answers,
             data.labels,
             seed=seed,
             groups=data.groups,
             resamples=resamples,
-            figures=task.figures,
+            figures=figures,
         )
+
+    def decided(calibrated: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
+        answers = np.eye(calibrated.shape[1])[rule.decide(calibrated)]
+        # What ranks is not touched by a threshold.
+        return {**task.figures(answers, labels), "auc": task.figures(calibrated, labels)["auc"]}
 
     always = majority_probabilities(train_labels, len(data), len(task.classes))
     return TestReport(
         figures=with_intervals(probabilities),
+        decided=with_intervals(rule.calibrated(probabilities), decided),
         majority=with_intervals(always),
         medmnist=medmnist_figures(probabilities, data.labels),
         per_class=per_class(probabilities, data.labels),

@@ -15,7 +15,7 @@ from medpipe_core.data import Development, SealedTest
 from medpipe_core.execution.candidates import distinct
 from medpipe_core.execution.execute import ending_noted
 from medpipe_core.execution.pipeline import Pipeline
-from medpipe_core.execution.results import Candidate, Planned, Trained
+from medpipe_core.execution.results import Candidate, Planned, Tested, Trained
 from medpipe_core.record.run_folder import create_folder
 
 FIGURES = {"accuracy": 0.5, "auc": float("nan"), "score": 0.5}
@@ -125,7 +125,7 @@ def setting(registry, toy_configuration, request):
         assert {"genotype.json", "policy.txt", "weights.safetensors"} <= present
         assert sealed.open(after=after) == "test volumes"
         figures = {"accuracy": {"value": 0.5, "low": 0.4, "high": float("inf")}}
-        return {"test": figures, "majority": FIGURES}
+        return Tested({"test": figures, "majority": FIGURES}, {"temperature": 1.0}, "case\n")
 
     pipeline = Pipeline(toy_configuration, dataset, stages, final_test, folder, recorder)
     return pipeline, stages, recorder, log

@@ -22,7 +22,7 @@ def sealed(data):
 
 @pytest.fixture
 def examine(network, task):
-    def run(sealed, **keywords):
+    def run(sealed, rule=None, **keywords):
         return train.test_once(
             network,
             sealed,
@@ -31,6 +31,7 @@ def examine(network, task):
             seed=0,
             after="abc123",
             resamples=50,
+            rule=rule or train.DecisionRule(),
             **keywords,
         )
 
@@ -69,3 +70,16 @@ def test_intervals_are_over_patients_where_the_data_know_them(examine, data):
     patient = LabelledVolumes(data.volumes, data.labels, np.zeros(len(data), np.int64))
     figure = examine(SealedTest(lambda: patient)).figures["accuracy"]
     assert figure["low"] == figure["value"] == figure["high"]
+
+
+def test_answers_at_the_threshold_have_figures_of_their_own(examine, sealed, data):
+    report = examine(sealed, rule=train.DecisionRule(threshold=0.0))
+    always = (data.labels == 1).mean()
+    assert report.decided["accuracy"]["value"] == always
+    assert report.decided["sensitivity"]["value"] == 1.0
+    assert report.decided["auc"] == report.figures["auc"]
+
+
+def test_without_a_threshold_both_answers_are_the_same(examine, sealed):
+    report = examine(sealed)
+    assert report.decided == report.figures
