@@ -7,9 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import torch
-
-from medpipe_core.errors import MedpipeError
+from medpipe_core.errors import MedpipeError, OperationError
 from medpipe_core.events import Emit, silent
 from medpipe_core.memory import out_of_memory, release_memory
 from medpipe_core.train.fitting import TrainingDivergedError
@@ -55,8 +53,8 @@ def contest(
 ) -> list[Contender[Candidate]]:
     """Try every candidate and return the table, best first; equal scores keep their order.
 
-    A candidate whose loss or score is not finite, or that runs out of memory, fails alone: its row
-    says so and its memory is given back.
+    A candidate whose loss or score is not finite, of which an operation fails, or that runs out of
+    memory, fails alone: its row says so and its memory is given back.
 
     Args:
         candidates: What to try, the most promising first.
@@ -89,9 +87,9 @@ def _try(
     began = time.perf_counter()
     try:
         figures = trial(candidate)
-    except TrainingDivergedError as error:
+    except (TrainingDivergedError, OperationError) as error:
         failed = str(error)
-    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+    except Exception as error:
         if not out_of_memory(error):
             raise
         failed = "out of memory"

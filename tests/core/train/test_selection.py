@@ -4,10 +4,13 @@ import gc
 import math
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from medpipe_core.errors import OperationError
+from medpipe_core.supernet import AugmentationError
 from medpipe_core.train import NoContenderError, TrainingDivergedError, contest
 
 
@@ -26,6 +29,9 @@ def test_candidates_are_ranked_by_score_and_equals_keep_their_order(diary):
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory"),
         (MemoryError(), "out of memory"),
+        (np._core._exceptions._ArrayMemoryError((10**9,), np.dtype("f8")), "out of memory"),
+        (OperationError("a/x: block 'x' of acme 1.0 failed: KeyError: 'y'"), "of acme 1.0 failed"),
+        (AugmentationError("a/y: augmentation 'y' of acme 1.0"), "augmentation 'y' of acme"),
     ],
 )
 def test_a_candidate_that_cannot_be_trained_fails_alone(error, reason, diary):
@@ -39,6 +45,15 @@ def test_a_candidate_that_cannot_be_trained_fails_alone(error, reason, diary):
     assert reason in rows[1].failed
     assert rows[1].score == -math.inf
     assert reason in diary[0][1]["failed"]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_what_asks_the_run_to_stop_is_not_taken_for_a_failed_candidate(stop):
+    def trial(name):
+        raise stop
+
+    with pytest.raises(stop):
+        contest(["a"], trial)
 
 
 def test_a_score_that_is_not_finite_is_a_failure():
