@@ -23,23 +23,35 @@ class MissingExtraError(MedpipeError):
     """An optional package is asked for and not installed; the text says how to install it."""
 
 
-def place_of(error: BaseException) -> str:
+class OperationError(MedpipeError):
+    """Somebody's operation failed while it ran; the text names it, its plugin and the line.
+
+    Whoever tries candidates lets the one that has this operation fail alone.
+    """
+
+
+def place_of(error: BaseException, author: str = "") -> str:
     """Return where outside of medpipe an error came up, as ` (at file:line)`, or an empty text.
 
     It is the innermost frame of the package that was entered first, not where a library that this
     package calls raised.
+
+    Args:
+        error: The error.
+        author: A module of the package that is asked for, if it is known whose code ran; where none
+            of its frames was entered, the first package's.
     """
-    package = place = ""
+    wanted = author.partition(".")[0]
+    places: dict[str, str] = {}
     for frame, line in traceback.walk_tb(error.__traceback__):
         top = frame.f_globals.get("__name__", "").partition(".")[0]
-        if top in _MACHINERY or (package and top != package):
-            continue
-        package, place = top, f" (at {frame.f_code.co_filename}:{line})"
-    return place
+        if top not in _MACHINERY or top == wanted:
+            places[top] = f" (at {frame.f_code.co_filename}:{line})"
+    return places.get(wanted) or next(iter(places.values()), "")
 
 
 # Frames of these are how somebody's code was reached, or what it called.
-_MACHINERY = frozenset({"medpipe_core", "pluggy", *sys.stdlib_module_names})
+_MACHINERY = frozenset({"medpipe_core", "pluggy", "torch", *sys.stdlib_module_names})
 
 
 def counted(count: int, noun: str, several: str = "") -> str:

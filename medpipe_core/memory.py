@@ -19,12 +19,29 @@ _LIMITS = (
 )
 
 
+# How torch, its libraries and the system say it where they have no type for it.
+_SIGNS = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "unable to allocate",
+    "bad_alloc",
+    "status_alloc_failed",
+)
+
+
 def out_of_memory(error: BaseException) -> bool:
-    """Say whether an error is a way of saying that memory is used up."""
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        sign in text for sign in ("out of memory", "not enough memory", "can't allocate memory")
-    )
+    """Say whether an error is a way of saying that memory is used up, or was raised from one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        text = str(cause).lower()
+        if isinstance(cause, torch.OutOfMemoryError | MemoryError) or any(
+            sign in text for sign in _SIGNS
+        ):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def release_memory() -> None:

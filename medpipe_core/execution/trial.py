@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from medpipe_core.data import Development
-from medpipe_core.errors import MedpipeError
+from medpipe_core.errors import MedpipeError, OperationError
 from medpipe_core.execution.fidelity import Fidelity
 from medpipe_core.execution.training_settings import as_trial, trained_as
 from medpipe_core.memory import out_of_memory, release_memory
 from medpipe_core.seeding import child_seed
-from medpipe_core.supernet import build_policy
+from medpipe_core.supernet import blocks_named, build_policy
 from medpipe_core.train import (
     ClassificationTask,
     FitSettings,
@@ -109,7 +109,10 @@ class TrialRunner:
         self._search_part: Development | None = None
 
     def run(self, trial: Trial, emit: Emit) -> TrialRecord:
-        """Train and judge; a loss or score that is not finite, or memory run out, is a record.
+        """Train and judge; what fails is a record.
+
+        A loss or score that is not finite, an operation or block that raises, and memory run out
+        fail the trial alone.
 
         Args:
             trial: What to run.
@@ -118,9 +121,9 @@ class TrialRunner:
         began = time.perf_counter()
         try:
             network, figures = self._trained(trial, emit)
-        except TrainingDivergedError as error:
+        except (TrainingDivergedError, OperationError) as error:
             failed = str(error)
-        except (RuntimeError, MemoryError) as error:
+        except Exception as error:
             if not out_of_memory(error):
                 raise
             failed = "out of memory"
@@ -139,31 +142,33 @@ class TrialRunner:
         part = self._part(trial)
         settings = self._settings(trial)
         network = context.network(trial.genotype, seed=seed)
-        if trial.initial is not None:
-            network.load_state_dict(trial.initial)
-            context.recalibrate(network, part.train)
-        state = FitState.start(
-            network,
-            part.train,
-            settings=settings,
-            seed=seed,
-            device=context.device,
-            hold=context.keys.hold,
-            computing=context.micro_batching.computing(
-                network, settings.batch_size, stage=trial.purpose, emit=emit
-            ),
-        )
-        network = fit(
-            state,
-            settings=settings,
-            task=ClassificationTask.for_training(context.card.classes, settings, part.train.labels),
-            augment=build_policy(context.space, trial.genotype),
-            validation=part.validation,
-            emit=emit,
-            stage=trial.purpose,
-            name=trial.genotype.digest,
-        )
-        return network, context.figures(network, part.validation)
+        task = ClassificationTask.for_training(context.card.classes, settings, part.train.labels)
+        with blocks_named(network, context.space, trial.genotype):
+            if trial.initial is not None:
+                network.load_state_dict(trial.initial)
+                context.recalibrate(network, part.train)
+            state = FitState.start(
+                network,
+                part.train,
+                settings=settings,
+                seed=seed,
+                device=context.device,
+                hold=context.keys.hold,
+                computing=context.micro_batching.computing(
+                    network, settings.batch_size, stage=trial.purpose, emit=emit
+                ),
+            )
+            trained = fit(
+                state,
+                settings=settings,
+                task=task,
+                augment=build_policy(context.space, trial.genotype),
+                validation=part.validation,
+                emit=emit,
+                stage=trial.purpose,
+                name=trial.genotype.digest,
+            )
+            return trained, context.figures(trained, part.validation)
 
     def _settings(self, trial: Trial) -> FitSettings:
         keys, epochs = self._context.keys, trial.fidelity.epochs

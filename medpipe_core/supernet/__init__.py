@@ -4,6 +4,7 @@ from medpipe_core.supernet.applying import augment_batch
 from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
 from medpipe_core.supernet.binding import BindingError
 from medpipe_core.supernet.decision import Decision
+from medpipe_core.supernet.failing import blocks_named
 from medpipe_core.supernet.gate import gated
 from medpipe_core.supernet.head import PooledLinear
 from medpipe_core.supernet.network import Supernet, VolumesError, build_network
@@ -24,6 +25,7 @@ __all__ = [
     "Supernet",
     "VolumesError",
     "augment_batch",
+    "blocks_named",
     "build_network",
     "build_policy",
     "gated",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from medpipe_core.errors import MedpipeError, place_of
-from medpipe_core.memory import out_of_memory
+from medpipe_core.errors import MedpipeError, counted
 from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
+from medpipe_core.supernet.failing import in_words, is_the_operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -171,13 +171,13 @@ def _in_words(
         yield
     except MedpipeError:
         raise
-    except Exception as error:
-        if out_of_memory(error):
+    except (Exception, SystemExit) as error:
+        if not is_the_operations(error):
             raise
         named = "".join(f", {name}" for name in magnitudes)
         raise AugmentationError(
-            f"{_name(operation)}.{doing} failed for {count} volumes and "
-            f"{dict(magnitudes)}: {type(error).__name__}: {error}{place_of(error)}. Write "
+            f"{_name(operation)}.{doing} failed for {counted(count, 'volume')} and "
+            f"{dict(magnitudes)}: {in_words(error, type(operation).__module__)}. Write "
             f"draw(self, count, generator{', *' if named else ''}{named}) and "
             f"apply(self, volumes, *draw), and {_HELD}"
         ) from error

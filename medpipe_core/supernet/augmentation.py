@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from medpipe_core.errors import MedpipeError
+from medpipe_core.errors import OperationError
 from medpipe_core.space import declared_choices
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Draw = Tensor | tuple[Tensor, ...]
 
 
-class AugmentationError(MedpipeError):
+class AugmentationError(OperationError):
     """An augmentation failed or broke its contract: wrong draw, shape, dtype or device."""
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from medpipe_core.errors import MedpipeError, did_you_mean
+from medpipe_core.errors import MedpipeError, did_you_mean, place_of
+from medpipe_core.memory import out_of_memory
 from medpipe_core.seeding import child_seed, seeded_init
 from medpipe_core.space import (
     Genotype,
@@ -116,10 +117,12 @@ def build_block(
         else:
             with seeded_init(child_seed(seed, "weights", path)):
                 block = factory(in_channels, **parameters)
-    except (TypeError, ValueError) as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, MedpipeError) or out_of_memory(error):
+            raise
         raise BindingError(
             f"{path}: block {name!r} of {_who(catalogue, BLOCK, name)} refused "
-            f"in_channels={in_channels}, {parameters}: {error}"
+            f"in_channels={in_channels}, {parameters}: {_refusal(error)}"
         ) from error
     if not isinstance(block, nn.Module) or not isinstance(getattr(block, "out_channels", 0), int):
         raise BindingError(
@@ -148,8 +151,10 @@ def build_augmentation(catalogue: Catalogue, step: Step) -> tuple[Augmentation, 
     values = {name: value for name, value in step.parameters.items() if name != "p"}
     try:
         operation = factory(**{n: value for n, value in values.items() if n not in names})
-    except (TypeError, ValueError) as error:
-        raise BindingError(f"{who} refused its parameters {values}: {error}") from error
+    except (Exception, SystemExit) as error:
+        if isinstance(error, MedpipeError) or out_of_memory(error):
+            raise
+        raise BindingError(f"{who} refused its parameters {values}: {_refusal(error)}") from error
     if not isinstance(operation, Augmentation):
         raise BindingError(
             f"{who} made a {type(operation).__name__}; it must be a medpipe_core.Augmentation"
@@ -301,6 +306,13 @@ def magnitude_names(factory: object) -> frozenset[str]:
     if isinstance(factory, type) and issubclass(factory, Augmentation):
         return frozenset(factory.magnitudes())
     return frozenset()
+
+
+def _refusal(error: BaseException) -> str:
+    """Return the text of what was said on purpose; of anything else its type and place too."""
+    if isinstance(error, TypeError | ValueError):
+        return str(error)
+    return f"{type(error).__name__}: {error}{place_of(error)}"
 
 
 def _who(catalogue: Catalogue, kind: str, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from medpipe_core.errors import MedpipeError
+from medpipe_core.errors import MedpipeError, OperationError
 from medpipe_core.seeding import child_seed, seeded_init
 from medpipe_core.supernet.binding import (
     BLOCK,
@@ -22,6 +22,7 @@ from medpipe_core.supernet.binding import (
     variant_key,
 )
 from medpipe_core.supernet.decision import Decision
+from medpipe_core.supernet.failing import block_of, in_words, is_the_operations
 from medpipe_core.supernet.gate import gated
 from medpipe_core.supernet.head import PooledLinear
 from medpipe_core.supernet.policy import policy_from_steps
@@ -138,6 +139,7 @@ class Supernet(nn.Module):
 
         Raises:
             BindingError: The decision names a fixed network that is not there.
+            OperationError: A block failed; the text has its place, its plugin and the line.
             VolumesError: The volumes are no batch.
         """
         self._check(volumes)
@@ -148,8 +150,17 @@ class Supernet(nn.Module):
         for step in self.space.resolve(decision.genotype):
             if step.kind != BLOCK:
                 continue
-            operation = self.operations[variant_key(step, decision.genotype)]
-            features = gated(operation(features), decision.gate(step.choices))
+            key = variant_key(step, decision.genotype)
+            operation = self.operations[key]
+            try:
+                features = gated(operation(features), decision.gate(step.choices))
+            except (Exception, SystemExit) as error:
+                if not is_the_operations(error):
+                    raise
+                raise OperationError(
+                    f"{key}: {block_of(self.catalogue, step.name)} failed: "
+                    f"{in_words(error, type(operation).__module__)}"
+                ) from error
         logits: Tensor = self.head(features)
         return logits
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from medpipe_core.errors import MedpipeError
 from medpipe_core.supernet.applying import (
     apply_to_rows,
     check_kept,
@@ -24,6 +25,7 @@ from medpipe_core.supernet.binding import (
     catalogue_of,
     check_plugins,
 )
+from medpipe_core.supernet.failing import in_words, is_the_operations
 from medpipe_core.supernet.gate import gated
 
 if TYPE_CHECKING:
@@ -75,12 +77,15 @@ class _Stage:
                         layer.operation, volumes, rows, source, layer.magnitudes, kept=kept
                     )
             return volumes
-        fusion = self.fusion(volumes)
+        all_acting, author = [layer for layer, _ in acting], self.fusion.__module__
+        with _named(*all_acting, author=author):
+            fusion = self.fusion(volumes)
         for layer, rows in acting:
             with _named(layer):
                 join_with_rows(layer.operation, fusion, rows, source, layer.magnitudes)
-        fused = fusion.result()
-        check_kept(f"{self.fusion.__name__}.result", volumes, fused)
+        with _named(*all_acting, author=author):
+            fused = fusion.result()
+            check_kept(f"{self.fusion.__name__}.result", volumes, fused)
         return fused
 
     def parts(self, decision: Decision | None) -> Iterable[_Stage]:
@@ -98,13 +103,16 @@ class _Stage:
 
 
 @contextmanager
-def _named(layer: PolicyLayer) -> Iterator[None]:
-    """Tell which layer failed, and where it comes from."""
+def _named(*layers: PolicyLayer, author: str = "") -> Iterator[None]:
+    """Tell which layers failed, and where they come from."""
     try:
         yield
-    except AugmentationError as error:
-        who = f"{layer.path}: {layer.origin}" if layer.origin else layer.path
-        raise AugmentationError(f"{who}: {error}") from error
+    except (Exception, SystemExit) as error:
+        if not (isinstance(error, AugmentationError) or is_the_operations(error)):
+            raise
+        who = ", ".join(f"{one.path}: {one.origin}" if one.origin else one.path for one in layers)
+        said = str(error) if isinstance(error, MedpipeError) else in_words(error, author)
+        raise AugmentationError(f"{who}: {said}") from error
 
 
 class Policy(nn.Module):
@@ -151,6 +159,21 @@ class Policy(nn.Module):
         for layer, rows in zip(self.layers, touched, strict=True):
             volumes = _Stage((layer,)).run(volumes, [rows], generator, kept=given)
             yield layer, volumes
+
+    @torch.no_grad()
+    def not_finite_from(self, volumes: Tensor, drawn: Tensor) -> str:
+        """Say which layer made the first values that are not finite, or nothing if none did.
+
+        Args:
+            volumes: A batch that was augmented.
+            drawn: State of the generator before that; all is drawn again from it.
+        """
+        generator = torch.Generator(device=volumes.device)
+        generator.set_state(drawn)
+        for layer, augmented in self.outputs(volumes, generator):
+            if not augmented.isfinite().all():
+                return f"{layer.origin} ({layer.path}) made values that are not finite"
+        return ""
 
     def _run(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from medpipe_core.errors import MedpipeError, place_of
 from medpipe_core.supernet.binding import BLOCK, BindingError, build_block, catalogue_of
 from medpipe_core.supernet.head import PooledLinear
 
@@ -155,6 +156,13 @@ def _measure(module: nn.Module, shape: tuple[int, ...], who: str) -> _Measured:
             output = module.eval()(torch.empty((1, *shape), device="meta"))
     except (RuntimeError, ValueError, TypeError) as error:
         raise BindingError(f"{who} cannot take volumes of shape {shape}: {error}") from error
+    except (Exception, SystemExit) as error:
+        if isinstance(error, MedpipeError):
+            raise
+        raise BindingError(
+            f"{who} cannot take volumes of shape {shape}: {type(error).__name__}: {error}"
+            f"{place_of(error)}"
+        ) from error
     parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
     # A multiply-add is two floating-point operations.
     return _Measured(Resources(parameters, counter.get_total_flops() // 2), tuple(output.shape[1:]))

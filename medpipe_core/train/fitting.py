@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.events import Emit, silent
+from medpipe_core.train.blame import layer_not_finite, not_finite_from
 from medpipe_core.train.prediction import predict
 from medpipe_core.train.state import Best, FitState
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class TrainingDivergedError(MedpipeError):
-    """A loss, or weights, that are not finite numbers."""
+    """A loss, or weights, that are not finite numbers; the text says where they came from."""
 
 
 class NothingToSelectError(MedpipeError):
@@ -29,7 +30,11 @@ class NothingToSelectError(MedpipeError):
 
 
 class Augment(Protocol):
-    """Augments a batch: `(volumes, generator)` to volumes."""
+    """Augments a batch: `(volumes, generator)` to volumes.
+
+    One with a method `not_finite_from`, as `Policy` has, is asked which part of it made values that
+    are not finite.
+    """
 
     def __call__(self, volumes: Tensor, generator: torch.Generator, /) -> Tensor:
         """Return augmented volumes of the same shape."""
@@ -64,7 +69,8 @@ def fit(
         name: What is trained, such as a genotype's digest, for messages.
 
     Raises:
-        TrainingDivergedError: The loss or a weight was not finite; the text names epoch and step.
+        TrainingDivergedError: The loss or a weight was not finite; the text names epoch and step,
+            and the augmentation that made it so, if one did.
         NothingToSelectError: The best epoch is asked for, without validation volumes.
     """
     if settings.select == "best" and validation is None:
@@ -101,6 +107,7 @@ def _one_step(
     name: str,
 ) -> None:
     state.network.train()
+    drawn = state.generator.get_state()
     volumes = augment(batch.volumes, state.generator) if augment else batch.volumes
     state.optimiser.zero_grad(set_to_none=True)
     number = 0.0
@@ -110,7 +117,16 @@ def _one_step(
         loss = share * task.loss(logits.float(), labels)
         number += float(loss.detach())
         if not math.isfinite(number):
-            raise _diverged(state, settings, state.step, f"the loss became {number}", name)
+            found = not_finite_from(batch.volumes, volumes, augment, drawn)
+            if found:
+                raise _diverged(state, state.step, found, "", name)
+            with state.computing.autocast():
+                layer = layer_not_finite(state.network, part)
+            first = f", first in what {layer} gives," if layer else ""
+            what = f"the loss became {number}{first}"
+            # Before the first step no learning rate can have spoilt anything.
+            cure = _lower(settings) if state.step or not layer else ""
+            raise _diverged(state, state.step, what, cure, name)
         state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     if settings.grad_clip is not None:
         state.scaler.unscale_(state.optimiser)
@@ -133,7 +149,8 @@ def _end_epoch(
     """Close the epoch's row; its last step may have spoilt weights that no loss has shown yet."""
     network = state.result
     if not _all_finite(network):
-        raise _diverged(state, settings, state.step - 1, "a weight is no longer finite", name)
+        what, cure = "a weight is no longer finite", _lower(settings)
+        raise _diverged(state, state.step - 1, what, cure, name)
     epoch = state.step // len(state.batches)
     row = {
         "epoch": float(epoch),
@@ -163,14 +180,15 @@ def _keep_if_best(
     state.best = Best(epoch, rank, weights)
 
 
-def _diverged(
-    state: FitState, settings: FitSettings, step: int, what: str, name: str
-) -> TrainingDivergedError:
+def _diverged(state: FitState, step: int, what: str, cure: str, name: str) -> TrainingDivergedError:
     epoch, within = divmod(step, len(state.batches))
     return TrainingDivergedError(
-        f"{f'{name}: ' if name else ''}{what} in epoch {epoch + 1}, step {within + 1}; lower the "
-        f"learning rate (now {settings.lr})"
+        f"{f'{name}: ' if name else ''}{what} in epoch {epoch + 1}, step {within + 1}{cure}"
     )
+
+
+def _lower(settings: FitSettings) -> str:
+    return f"; lower the learning rate (now {settings.lr})"
 
 
 def _anneal(state: FitState, settings: FitSettings, total: int) -> None:

@@ -48,8 +48,7 @@ class BatchNormReLU6(nn.BatchNorm3d):
 
     def _has_own_way(self, volumes: Tensor) -> bool:
         return (
-            has_numba()
-            and not torch.compiler.is_compiling()
+            not torch.compiler.is_compiling()
             and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
             and type(volumes) in (Tensor, nn.Parameter)  # not one that records or pretends
             and volumes.device.type == "cpu"
@@ -62,6 +61,7 @@ class BatchNormReLU6(nn.BatchNorm3d):
             and volumes.numel() > self.num_features  # torch refuses a single value in training
             and volumes.is_contiguous(memory_format=torch.channels_last_3d)
             and (self.training or not torch.is_grad_enabled())
+            and has_numba()  # last: it takes half a second where it is asked first
         )
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ import weakref
 import pytest
 import torch
 
+from medpipe_core.errors import OperationError
 from medpipe_core.events import silent
 from medpipe_core.execution import trial as module
 from medpipe_core.execution.fidelity import Fidelity
@@ -86,6 +87,7 @@ def test_weights_are_kept_only_where_asked_for(runner, trial_of):
         (torch.OutOfMemoryError("CUDA out of memory"), "out of memory"),
         (RuntimeError("can't allocate memory"), "out of memory"),
         (MemoryError(), "out of memory"),
+        (OperationError("block 'mine' of acme 1.0 failed"), "block 'mine' of acme 1.0 failed"),
     ],
 )
 def test_a_training_that_fails_is_a_record_with_a_reason(
@@ -117,6 +119,25 @@ def test_a_fault_of_the_code_is_no_record(runner, trial_of, monkeypatch):
     monkeypatch.setattr(module, "fit", fail)
     with pytest.raises(RuntimeError, match="shape mismatch"):
         runner.run(trial_of(), silent)
+
+
+def test_a_block_that_raises_fails_its_trial_with_its_name(runner, trial_of, monkeypatch):
+    def broken(self, volumes):
+        raise KeyError("missing")
+
+    real = type(runner._context).network
+
+    def network(self, genotype, *, seed):
+        made = real(self, genotype, seed=seed)
+        first = next(iter(made.children()))
+        first.__class__ = type("Broken", (type(first),), {"forward": broken})
+        return made
+
+    monkeypatch.setattr(type(runner._context), "network", network)
+    record = runner.run(trial_of(), silent)
+    assert "network/stem" in record.failed
+    assert "block 'toy_conv' of file:toy_plugin.py" in record.failed
+    assert "KeyError: 'missing'" in record.failed
 
 
 def test_what_failed_gives_its_memory_back(runner, trial_of, monkeypatch):

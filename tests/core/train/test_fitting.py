@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -264,14 +265,71 @@ def test_a_clipped_gradient_is_no_larger_than_asked(start, task):
     assert float(squares) ** 0.5 <= 1e-3 * 1.001
 
 
-def test_a_loss_that_is_not_finite_names_epoch_step_and_what_was_trained(start, task, settings):
-    state = start(settings)
+class Spoils(nn.Module):
+    """Gives what is not finite from a step on."""
 
+    def __init__(self, step):
+        super().__init__()
+        self.steps, self.step = 0, step
+
+    def forward(self, features):
+        self.steps += 1
+        return features * (math.nan if self.steps > self.step else 1)
+
+
+def test_a_loss_that_is_not_finite_names_epoch_step_and_what_was_trained(start, settings):
+    class Undone(ClassificationTask):
+        def loss(self, logits, labels):
+            return super().loss(logits, labels) * (math.nan if state.step == STEPS + 2 else 1)
+
+    state = start(settings)
+    with pytest.raises(
+        TrainingDivergedError, match=r"^abc123: the loss became nan in epoch 2, step 3; lower the"
+    ):
+        fit(state, settings=settings, task=Undone(("a", "b")), name="abc123")
+
+
+def test_an_augmentation_that_makes_what_is_not_finite_is_blamed_and_no_learning_rate(
+    start, task, settings
+):
     def poison(volumes, generator):
         return volumes * (math.nan if state.step == STEPS + 2 else 1)
 
-    with pytest.raises(TrainingDivergedError, match=r"^abc123: .* nan in epoch 2, step 3; lower"):
-        fit(state, settings=settings, task=task, augment=poison, name="abc123")
+    class Named:
+        def __call__(self, volumes, generator):
+            self.drawn = generator.get_state()
+            return poison(volumes, generator)
+
+        def not_finite_from(self, volumes, drawn):
+            assert volumes.isfinite().all()
+            assert torch.equal(drawn, self.drawn)
+            return "augmentation 'poison' of acme 1.0 (augment/poison) made values"
+
+    for augment, said in ((poison, "the augmentation made values"), (Named(), "'poison' of acme")):
+        state = start(settings, network=fresh())
+        with pytest.raises(TrainingDivergedError, match=said) as caught:
+            fit(state, settings=settings, task=task, augment=augment, name="abc123")
+        assert caught.match(r"^abc123: .* in epoch 2, step 3$")
+
+
+def test_a_batch_that_is_not_finite_is_told_apart_from_its_augmentation(start, task, settings):
+    volumes = np.full((24, 1, 4, 4, 4), np.nan, np.float32)
+    state = start(settings, data=LabelledVolumes(volumes, np.arange(24) % 2))
+    with pytest.raises(TrainingDivergedError, match="the batch itself has values that are not"):
+        fit(state, settings=settings, task=task, augment=noise)
+
+
+@pytest.mark.parametrize(
+    ("step", "place", "cure"), [(0, "epoch 1, step 1", ""), (5, "epoch 2, step 2", "; lower the")]
+)
+def test_the_layer_that_gives_what_is_not_finite_first_is_named(
+    start, task, settings, step, place, cure
+):
+    network = fresh()
+    network.insert(1, Spoils(step))
+    with pytest.raises(TrainingDivergedError) as caught:
+        fit(start(settings, network=network), settings=settings, task=task)
+    assert caught.match(rf"nan, first in what 1 \(.*\.Spoils\) gives, in {place}{cure or '$'}")
 
 
 def test_weights_spoilt_by_the_last_step_do_not_pass_for_trained(start, data, settings):

@@ -1,0 +1,109 @@
+"""What somebody's operation raises while it runs, told with its name, its plugin and the line."""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from medpipe_core.errors import OperationError, place_of
+from medpipe_core.memory import out_of_memory
+from medpipe_core.supernet.binding import BLOCK, catalogue_of, variant_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import nn
+
+    from medpipe_core.space import Catalogue, Genotype, SearchSpace
+
+
+def is_the_operations(error: BaseException) -> bool:
+    """Say whether an error that came out of an operation is its own and not yet told by its name.
+
+    `sys.exit` is no way for an operation to end a run. What a person or the system asks for
+    (`KeyboardInterrupt`) is not its fault, and out of memory is told by other means.
+    """
+    known = isinstance(error, OperationError) or out_of_memory(error)
+    return isinstance(error, Exception | SystemExit) and not known
+
+
+def in_words(error: BaseException, author: str = "") -> str:
+    """Return an error's type and text, and where it came up in its author's package.
+
+    Args:
+        error: The error.
+        author: A module of the package that the operation is of.
+    """
+    text = f": {error}" if str(error) else ""
+    return f"{type(error).__name__}{text}{place_of(error, author)}"
+
+
+@contextmanager
+def blocks_named(
+    network: nn.Module,
+    space: SearchSpace,
+    genotype: Genotype,
+    *,
+    catalogue: Catalogue | None = None,
+) -> Iterator[None]:
+    """Turn what a block of a network raises inside of this into an error that names it.
+
+    It holds for the forward pass and for a backward pass that the block has written itself. Errors
+    that do not come out of a block go on as they are.
+
+    Args:
+        network: The genotype's network: what `Supernet.freeze` or `build_network` gave.
+        space: The space.
+        genotype: What the network was built from.
+        catalogue: Who made the blocks; the space's own by default.
+
+    Raises:
+        OperationError: A block failed.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if not is_the_operations(error):
+            raise
+        owners = _owners(space, genotype, catalogue_of(space, catalogue))
+        found = _failed(error, dict(network.named_children()), owners)
+        if not found:
+            raise
+        raise OperationError(found) from error
+
+
+def _owners(space: SearchSpace, genotype: Genotype, catalogue: Catalogue) -> dict[str, str]:
+    """Return who made each block of a genotype, by the name of its module."""
+    return {
+        variant_key(step, genotype): block_of(catalogue, step.name)
+        for step in space.resolve(genotype)
+        if step.kind == BLOCK
+    }
+
+
+def block_of(catalogue: Catalogue, name: str) -> str:
+    """Return how messages name a block: with the distribution that registered it."""
+    return f"block {name!r} of {' '.join(catalogue.origin(BLOCK, name))}"
+
+
+def _failed(
+    error: BaseException, children: Mapping[str, nn.Module], owners: Mapping[str, str]
+) -> str:
+    """Return what failed in words; nothing if the error came from elsewhere."""
+    names = {id(child): name for name, child in children.items()}
+    backward = False
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        name = names.get(id(frame.f_locals.get("self")), "")
+        if name in owners:
+            author = type(children[name]).__module__
+            return f"{name}: {owners[name]} failed: {in_words(error, author)}"
+        # In its forward pass there is no object yet, only the class.
+        backward = backward or (
+            frame.f_globals.get("__name__", "") == "torch.autograd.function"
+            and frame.f_code.co_name == "apply"
+            and "self" in frame.f_locals
+        )
+    if not backward:
+        return ""
+    return f"the backward pass of an operation failed: {in_words(error)}"
