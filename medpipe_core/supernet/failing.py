@@ -6,14 +6,14 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from torch import nn
+
 from medpipe_core.errors import OperationError, place_of
 from medpipe_core.memory import out_of_memory
 from medpipe_core.supernet.binding import BLOCK, catalogue_of, variant_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from torch import nn
 
     from medpipe_core.space import Catalogue, Genotype, SearchSpace
 
@@ -94,7 +94,13 @@ def _failed(
     names = {id(child): name for name, child in children.items()}
     backward = False
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        name = names.get(id(frame.f_locals.get("self")), "")
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, nn.Module) and [n for n, _ in owner.named_children()] == list(
+            children
+        ):
+            # The network, or a copy of it.
+            names |= {id(child): name for name, child in owner.named_children()}
+        name = names.get(id(owner), "")
         if name in owners:
             author = type(children[name]).__module__
             return f"{name}: {owners[name]} failed: {in_words(error, author)}"
