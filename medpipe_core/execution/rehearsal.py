@@ -18,6 +18,7 @@ from medpipe_core.search import Searcher
 from medpipe_core.seeding import child_seed
 from medpipe_core.space.description import operations
 from medpipe_core.supernet import BindingError, Supernet, build_policy
+from medpipe_core.supernet.building import NETWORK_KINDS
 
 if TYPE_CHECKING:
     from medpipe_core.execution.context import RunContext
@@ -63,7 +64,7 @@ def rehearse(context: RunContext) -> None:
 def _find_operations(space: SearchSpace, registry: Registry, who: str) -> None:
     catalogue = space.catalogue or registry
     found = sorted(set(operations(space.root)))
-    if not any(kind == "block" for kind, _ in found):
+    if not any(kind in NETWORK_KINDS for kind, _ in found):
         raise ConfigurationError(
             [
                 f"{who}: it has no block, so that its network would be one linear layer on the "

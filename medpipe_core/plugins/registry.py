@@ -175,7 +175,13 @@ class Registry:
         self, kind: str, name: str, settings: Mapping[str, Sequence[Any]]
     ) -> list[str]:
         """Return what is wrong with settings of an entry: name → each value it may be given."""
-        return settings_problems(self.entry(kind, name), settings, {REGISTRY: self})
+        entry = self.entry(kind, name)
+        if (
+            kind == "model"
+        ):  # one read from its signature has among its parameters what it is handed
+            fields = entry.parameters().model_fields
+            settings = {**settings, **{what: (1,) for what in MODEL_GIVEN if what in fields}}
+        return settings_problems(entry, settings, {REGISTRY: self})
 
     def create(self, kind: str, name: str, /, *args: Any, **parameters: Any) -> Any:
         """Check parameters and call the factory: `factory(*args, **checked parameters)`.

@@ -9,7 +9,7 @@ import torch
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.search.gumbel import GumbelSearcher
-from medpipe_core.supernet.binding import BLOCK
+from medpipe_core.supernet.building import NETWORK_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,7 +144,7 @@ def _choices_of(space: SearchSpace, part: str) -> frozenset[str]:
             "for the second stage; search it with searcher=gumbel, or compose it with another part"
         )
     steps = space.resolve(space.sample(seed=0))
-    if any(step.kind == BLOCK and not found.isdisjoint(step.choices) for step in steps):
+    if any(step.kind in NETWORK_KINDS and not found.isdisjoint(step.choices) for step in steps):
         raise StagesError(
             f"the part {part!r} of space {space.name!r} decides about blocks, which no fixed "
             "network runs, so a first stage would learn nothing; name a part of augmentations with "

@@ -19,7 +19,7 @@ from medpipe_core.search.protocol import (
     Outcome,
 )
 from medpipe_core.search.statistics import statistics_kept
-from medpipe_core.supernet.binding import AUGMENTATION, BLOCK
+from medpipe_core.supernet.building import AUGMENTATION, NETWORK_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -221,7 +221,7 @@ class _Validation:
     def _validated(self) -> frozenset[str]:
         steps = self._supernet.space.resolve(self._decision.genotype)
         idle = {AUGMENTATION} if self._generator is None else set()
-        idle |= {BLOCK} if self._decision.network is not None else set()
+        idle |= set(NETWORK_KINDS) if self._decision.network is not None else set()
         ran = (step for step in steps if step.kind not in idle)
         return frozenset(choice for step in ran for choice in step.choices)
 

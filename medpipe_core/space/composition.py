@@ -69,7 +69,7 @@ def compose(
     )
 
 
-_BLOCK = "block"
+_NETWORK = ("block", "model")
 
 
 def _budget_of(
@@ -86,7 +86,7 @@ def _budget_of(
     beside = [
         key
         for key, node in nodes.items()
-        if key not in own and any(kind == _BLOCK for kind, _ in operations(node))
+        if key not in own and any(kind in _NETWORK for kind, _ in operations(node))
     ]
     if len(own) == 1 and not beside:
         return next(iter(own.values()))

@@ -2,7 +2,7 @@
 
 from medpipe_core.supernet.applying import augment_batch
 from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
-from medpipe_core.supernet.binding import BindingError
+from medpipe_core.supernet.building import BindingError
 from medpipe_core.supernet.decision import Decision
 from medpipe_core.supernet.failing import blocks_named
 from medpipe_core.supernet.gate import gated

@@ -10,12 +10,12 @@ from torch import nn
 
 from medpipe_core.errors import OperationError, place_of
 from medpipe_core.memory import out_of_memory
-from medpipe_core.supernet.binding import BLOCK, catalogue_of, variant_key
+from medpipe_core.supernet.building import NETWORK_KINDS, catalogue_of, variant_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from medpipe_core.space import Catalogue, Genotype, SearchSpace
+    from medpipe_core.space import Catalogue, Genotype, SearchSpace, Step
 
 
 def is_the_operations(error: BaseException) -> bool:
@@ -76,15 +76,15 @@ def blocks_named(
 def _owners(space: SearchSpace, genotype: Genotype, catalogue: Catalogue) -> dict[str, str]:
     """Return who made each block of a genotype, by the name of its module."""
     return {
-        variant_key(step, genotype): block_of(catalogue, step.name)
+        variant_key(step, genotype): operation_of(catalogue, step)
         for step in space.resolve(genotype)
-        if step.kind == BLOCK
+        if step.kind in NETWORK_KINDS
     }
 
 
-def block_of(catalogue: Catalogue, name: str) -> str:
-    """Return how messages name a block: with the distribution that registered it."""
-    return f"block {name!r} of {' '.join(catalogue.origin(BLOCK, name))}"
+def operation_of(catalogue: Catalogue, step: Step) -> str:
+    """Return how messages name a block or model: with the distribution that registered it."""
+    return f"{step.kind} {step.name!r} of {' '.join(catalogue.origin(step.kind, step.name))}"
 
 
 def _failed(

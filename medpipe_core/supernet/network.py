@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from medpipe_core.errors import MedpipeError, OperationError
 from medpipe_core.seeding import child_seed, seeded_init
-from medpipe_core.supernet.binding import (
-    BLOCK,
+from medpipe_core.supernet.binding import bind_blocks, whole_models
+from medpipe_core.supernet.building import (
+    NETWORK_KINDS,
     BindingError,
-    bind_blocks,
     build_block,
     catalogue_of,
     check_plugins,
@@ -22,7 +22,7 @@ from medpipe_core.supernet.binding import (
     variant_key,
 )
 from medpipe_core.supernet.decision import Decision
-from medpipe_core.supernet.failing import block_of, in_words, is_the_operations
+from medpipe_core.supernet.failing import in_words, is_the_operations, operation_of
 from medpipe_core.supernet.gate import gated
 from medpipe_core.supernet.head import PooledLinear
 from medpipe_core.supernet.policy import policy_from_steps
@@ -55,7 +55,8 @@ class Supernet(nn.Module):
 
     Args:
         space: What is searched. Its operations of kind `augmentation` act on the input, its
-            operations of kind `block` make the network, both in the order of the space.
+            operations of kind `block` make the network, both in the order of the space. In place
+            of blocks it may have one operation of kind `model`, a whole network without a head.
         in_channels: Channels of a volume.
         num_classes: Logits of a volume.
         seed: Seed of the first weights and of the augmentations' default generator.
@@ -83,8 +84,11 @@ class Supernet(nn.Module):
         self.space = space
         self._in_channels = in_channels
         self.catalogue = catalogue_of(space, catalogue)
-        bound = bind_blocks(space, self.catalogue, in_channels=in_channels, seed=seed)
+        bound = bind_blocks(
+            space, self.catalogue, in_channels=in_channels, num_classes=num_classes, seed=seed
+        )
         self.operations = nn.ModuleDict(bound.modules)
+        head = _no_head if bound.whole else head
         self.head = _build_head(head, bound.out_channels, num_classes, seed)
         self.fixed = nn.ModuleDict(
             {module_name(name, []): network for name, network in (fixed or {}).items()}
@@ -148,7 +152,7 @@ class Supernet(nn.Module):
             return found
         features = volumes
         for step in self.space.resolve(decision.genotype):
-            if step.kind != BLOCK:
+            if step.kind not in NETWORK_KINDS:
                 continue
             key = variant_key(step, decision.genotype)
             operation = self.operations[key]
@@ -158,7 +162,7 @@ class Supernet(nn.Module):
                 if not is_the_operations(error):
                     raise
                 raise OperationError(
-                    f"{key}: {block_of(self.catalogue, step.name)} failed: "
+                    f"{key}: {operation_of(self.catalogue, step)} failed: "
                     f"{in_words(error, type(operation).__module__)}"
                 ) from error
         logits: Tensor = self.head(features)
@@ -212,7 +216,7 @@ class Supernet(nn.Module):
 
     def _path(self, genotype: Genotype) -> Iterator[tuple[str, nn.Module]]:
         for step in self.space.resolve(genotype):
-            if step.kind == BLOCK:
+            if step.kind in NETWORK_KINDS:
                 key = variant_key(step, genotype)
                 yield key, self.operations[key]
         yield "head", self.head
@@ -247,7 +251,7 @@ def build_network(
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = in_channels
     for step in space.resolve(genotype):
-        if step.kind != BLOCK:
+        if step.kind not in NETWORK_KINDS:
             continue
         key = variant_key(step, genotype)
         layers[key] = build_block(
@@ -257,8 +261,11 @@ def build_network(
             in_channels=channels,
             parameters=dict(step.parameters),
             seed=seed,
+            kind=step.kind,
+            num_classes=num_classes,
         )
         channels = int(layers[key].out_channels)  # type: ignore[arg-type]
+    head = _no_head if whole_models(space) else head
     layers["head"] = _build_head(head, channels, num_classes, seed)
     return nn.Sequential(layers)
 
@@ -266,3 +273,8 @@ def build_network(
 def _build_head(head: HeadFactory, in_channels: int, num_classes: int, seed: int) -> nn.Module:
     with seeded_init(child_seed(seed, "weights", "head")):
         return head(in_channels, num_classes)
+
+
+def _no_head(_in_channels: int, _num_classes: int) -> nn.Module:
+    """Return nothing to add to a whole model, whose logits are what arrives."""
+    return nn.Identity()

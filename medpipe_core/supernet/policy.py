@@ -18,7 +18,7 @@ from medpipe_core.supernet.applying import (
     join_with_rows,
 )
 from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
-from medpipe_core.supernet.binding import (
+from medpipe_core.supernet.building import (
     AUGMENTATION,
     BindingError,
     build_augmentation,

@@ -9,7 +9,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from medpipe_core.errors import MedpipeError, place_of
-from medpipe_core.supernet.binding import BLOCK, BindingError, build_block, catalogue_of
+from medpipe_core.supernet.building import (
+    MODEL,
+    NETWORK_KINDS,
+    BindingError,
+    build_block,
+    catalogue_of,
+)
 from medpipe_core.supernet.head import PooledLinear
 
 if TYPE_CHECKING:
@@ -84,12 +90,14 @@ class ResourceMeter:
         parameters = multiply_adds = 0
         shape = self._input
         for step in self.space.resolve(genotype):
-            if step.kind != BLOCK:
+            if step.kind not in NETWORK_KINDS:
                 continue
             measured = self._block(step, shape)
             parameters += measured.resources.parameters
             multiply_adds += measured.resources.multiply_adds
             shape = measured.out_shape
+            if step.kind == MODEL:  # its logits are the end
+                return Resources(parameters, multiply_adds)
         head = self._measure_head(shape)
         return Resources(parameters + head.parameters, multiply_adds + head.multiply_adds)
 
@@ -117,8 +125,10 @@ class ResourceMeter:
                     in_channels=shape[0],
                     parameters=dict(step.parameters),
                     seed=None,
+                    kind=step.kind,
+                    num_classes=self._num_classes,
                 )
-            self._known[key] = _measure(block, shape, f"{step.path}: block {step.name!r}")
+            self._known[key] = _measure(block, shape, f"{step.path}: {step.kind} {step.name!r}")
         return self._known[key]
 
     def _measure_head(self, shape: tuple[int, ...]) -> Resources:

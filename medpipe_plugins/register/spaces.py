@@ -30,6 +30,11 @@ _SPACES = {
         "training:TrainingSettings",
         "learning rate, weight decay, label smoothing",
     ),
+    "medpipe-policy": (
+        "policy:policy_space",
+        "policy:PolicySettings",
+        "augmentation alone, with a registered model as the network",
+    ),
     "medpipe-joint": (
         "joint:joint_space",
         "joint:JointSettings",
@@ -40,7 +45,7 @@ _SPACES = {
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
-    """Register the paper's spaces."""
+    """Register the spaces."""
     room = "medpipe_plugins.spaces"
     for name, (factory, settings, summary) in _SPACES.items():
         registry.register(

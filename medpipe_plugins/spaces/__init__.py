@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         MBConv3DSettings,
         mbconv3d_space,
     )
+    from medpipe_plugins.spaces.policy import PolicySettings, policy_space
     from medpipe_plugins.spaces.training import TrainingSettings, training_space
 
 __all__ = [
@@ -20,10 +21,12 @@ __all__ = [
     "BudgetSettings",
     "JointSettings",
     "MBConv3DSettings",
+    "PolicySettings",
     "TrainingSettings",
     "augment_space",
     "joint_space",
     "mbconv3d_space",
+    "policy_space",
     "training_space",
 ]
 
@@ -32,10 +35,12 @@ _MODULE_OF = {
     "BudgetSettings": "mbconv3d",
     "JointSettings": "joint",
     "MBConv3DSettings": "mbconv3d",
+    "PolicySettings": "policy",
     "TrainingSettings": "training",
     "augment_space": "augment",
     "joint_space": "joint",
     "mbconv3d_space": "mbconv3d",
+    "policy_space": "policy",
     "training_space": "training",
 }
 

@@ -139,7 +139,7 @@ def test_an_augmentation_after_a_block_is_refused(shelf):
     root = Group(
         {"a": Operation("block", "skip"), "b": Operation("augmentation", "mirror", {"p": 1.0})}
     )
-    with pytest.raises(BindingError, match="b: an augmentation stands after the block a"):
+    with pytest.raises(BindingError, match="b: an augmentation stands after the network's a"):
         Supernet(SearchSpace("odd", root, catalogue=shelf), in_channels=1, num_classes=2)
 
 

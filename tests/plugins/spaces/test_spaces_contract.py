@@ -28,5 +28,9 @@ class TestWideNetwork(SpaceContract):
     binds = False
 
 
+class TestPolicy(SpaceContract):
+    space = staticmethod(lambda: REGISTRY.space("medpipe-policy", model_parameters={"width": 4}))
+
+
 class TestJoint(SpaceContract):
     space = staticmethod(lambda: REGISTRY.space("medpipe-joint", network=NARROW))
