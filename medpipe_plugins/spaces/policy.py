@@ -21,7 +21,9 @@ class PolicySettings(BaseModel):
     # Pydantic keeps names that begin with `model_` for itself.
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    augmented: bool = Field(True, description="whether there is any augmentation; false leaves augment.* out")
+    augmented: bool = Field(
+        True, description="whether there is any augmentation; false leaves augment.* out"
+    )
     augment: AugmentSettings = Field(AugmentSettings(), description="the augmentation space")
     model: Annotated[str, Registered("model")] = Field(
         "resnet18-3d", validate_default=True, description="the network: any registered model"
