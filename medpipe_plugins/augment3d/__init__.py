@@ -1,4 +1,4 @@
-"""Twelve augmentations of 3D volumes, for whole batches on their own device."""
+"""Augmentations of 3D volumes, for whole batches on their own device."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ if TYPE_CHECKING:
         DRotation,
         HFlip,
         HRotation,
+        Shift,
         VFlip,
         VRotation,
     )
     from medpipe_plugins.augment3d.intensity import Blur, ColorJitter, Invert, Noise
     from medpipe_plugins.augment3d.resampling import resample
+    from medpipe_plugins.augment3d.trivial import TrivialAugment
     from medpipe_plugins.augment3d.warp import Composable3D, Warp, Warp3D
 
 __all__ = [
@@ -56,7 +58,9 @@ __all__ = [
     "Linear",
     "MagnitudeError",
     "Noise",
+    "Shift",
     "Smooth",
+    "TrivialAugment",
     "VFlip",
     "VRotation",
     "VolumeShapeError",
@@ -78,11 +82,13 @@ _MODULES = {
         "DRotation",
         "HFlip",
         "HRotation",
+        "Shift",
         "VFlip",
         "VRotation",
     ),
     "intensity": ("Blur", "ColorJitter", "Invert", "Noise"),
     "resampling": ("resample",),
+    "trivial": ("TrivialAugment",),
     "warp": ("Composable3D", "Warp", "Warp3D"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

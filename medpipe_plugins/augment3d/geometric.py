@@ -152,6 +152,33 @@ class Affine(Warp3D):
         return _stacked(entries)
 
 
+class Shift(Warp3D):
+    """Moves each volume's content along all three axes.
+
+    The shift along an axis is uniform in [−share, share] of its length; zeros come in.
+
+    Attributes:
+        share: Largest shift, as a share of the axis, in [0, 1].
+    """
+
+    share = magnitudes.SHIFT_SHARE
+
+    def draw(self, count: int, generator: torch.Generator, *, share: float) -> Tensor:
+        """Draw a shift along (width, height, depth), as shares of the axes, `(count, 3)`.
+
+        Raises:
+            MagnitudeError: The share is not in [0, 1].
+        """
+        require(0 <= share <= 1, self, "a share in [0, 1]", share=share)
+        return uniform(3 * count, -share, share, generator).view(count, 3)
+
+    def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
+        """Return the shift as a matrix, `(count, 3, 4)`."""
+        lengths = amount.new_tensor(tuple(sizes(volumes))[::-1])
+        unit = torch.eye(3, dtype=amount.dtype, device=amount.device).expand(len(amount), 3, 3)
+        return torch.cat((unit, (amount * lengths)[:, :, None]), 2)
+
+
 def _centre(volumes: Tensor) -> tuple[float, float, float]:
     """Return the centre of the volumes in voxels, (x, y, z)."""
     depth, height, width = sizes(volumes)

@@ -47,3 +47,6 @@ BLUR_KERNEL = ValueChoice(2, 3, 4, ge=1, unit="voxels", description="edge length
 INVERT_MAX_VALUE = ValueChoice(0.25, 0.5, 0.75, 1.0, description="what 0 becomes")
 JITTER_BRIGHTNESS = ValueChoice(0.3, 0.5, ge=0, description="largest change of the brightness")
 JITTER_CONTRAST = ValueChoice(0.5, 0.8, ge=0, description="largest change of the contrast")
+SHIFT_SHARE = ValueChoice(
+    0.05, 0.1, 0.15, 0.2, ge=0, le=1, description="largest shift, as a share of the axis"
+)

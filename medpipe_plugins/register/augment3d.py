@@ -22,12 +22,14 @@ _AUGMENTATIONS = {
     "blur": ("Blur", "Gaussian blur"),
     "invert": ("Invert", "inverts intensities"),
     "color_jitter": ("ColorJitter", "changes brightness and contrast"),
+    "shift": ("Shift", "moves the content along all axes"),
+    "trivial_augment": ("TrivialAugment", "one random operation at a random strength"),
 }
 
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
-    """Register the twelve augmentations."""
+    """Register the paper's twelve augmentations, and two more."""
     for name, (attribute, summary) in _AUGMENTATIONS.items():
         target = f"medpipe_plugins.augment3d:{attribute}"
         registry.register("augmentation", name, target, summary=summary)

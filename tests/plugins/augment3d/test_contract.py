@@ -71,6 +71,15 @@ class TestColorJitter(Bundled):
     mixes_channels = True  # contrast is about the mean of the whole volume
 
 
+class TestShift(Bundled):
+    operation = augment3d.Shift
+
+
+class TestTrivialAugment(Bundled):
+    operation = augment3d.TrivialAugment
+    mixes_channels = True  # contrast is about the mean of the whole volume
+
+
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
