@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-KINDS = ("augmentation", "block", "space", "searcher", "dataset", "model")
+KINDS = ("augmentation", "block", "space", "searcher", "estimator", "dataset", "model")
 MODEL_GIVEN = ("in_channels", "num_classes")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -72,7 +72,7 @@ class Registrar:
         """Register a factory under a name.
 
         Args:
-            kind: augmentation, block, space, searcher, dataset or model.
+            kind: augmentation, block, space, searcher, estimator, dataset or model.
             name: Its name; each name lives once within its kind.
             factory: A callable, or an import string `"package.module:attribute"` that is imported
                 on first use.
@@ -245,7 +245,7 @@ class Registry:
         """Return a registry that knows one thing more, for this process only.
 
         Args:
-            kind: augmentation, block, space, searcher, dataset or model.
+            kind: augmentation, block, space, searcher, estimator, dataset or model.
             name: Its name, not yet taken.
             factory: A callable, or an import string.
             parameters: As `Registrar.register`.

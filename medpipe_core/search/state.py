@@ -9,9 +9,9 @@ import torch
 
 from medpipe_core.computing import Computing
 from medpipe_core.errors import MedpipeError
-from medpipe_core.search.asking import Asked
-from medpipe_core.search.moments import named_moments, restore_moments
-from medpipe_core.seeding import child_seed
+from medpipe_core.search.checked_searcher import CheckedSearcher
+from medpipe_core.search.optimiser_state import optimiser_state, restore_optimiser_state
+from medpipe_core.seeding import TorchStream, child_seed
 from medpipe_core.space import Genotype
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from medpipe_core.search.protocol import Searcher
+    from medpipe_core.search.searcher import Searcher
     from medpipe_core.search.settings import SearchSettings
     from medpipe_core.supernet import Supernet
 
@@ -109,6 +109,7 @@ class SearchState:
         training: Batches that train the weights.
         validation: Batches that inform the searcher.
         generator: Source of the augmentations' draws.
+        stream: Source of what the networks' own layers draw, such as dropout.
         computing: How steps are computed.
         scaler: Scales losses in float16.
         admit: Says whether a genotype keeps the budget; None to ask the searcher itself.
@@ -126,6 +127,7 @@ class SearchState:
     training: BatchSource
     validation: BatchSource
     generator: torch.Generator
+    stream: TorchStream
     computing: Computing
     scaler: torch.amp.GradScaler
     admit: Callable[[Genotype], bool] | None = None
@@ -168,6 +170,7 @@ class SearchState:
             training,
             validation,
             generator,
+            TorchStream(child_seed(seed, "search", "torch"), device),
             computing,
             computing.scaler(),
             admit,
@@ -175,9 +178,9 @@ class SearchState:
         )
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> CheckedSearcher:
         """The searcher, its answers checked."""
-        return Asked(self.searcher, self.supernet.space, admit=self.admit, who=self.who)
+        return CheckedSearcher(self.searcher, self.supernet.space, admit=self.admit, who=self.who)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain values and tensors, by names.
@@ -188,10 +191,11 @@ class SearchState:
         return {
             "supernet": self.supernet.state_dict(),
             "searcher": self.searcher.state_dict(),
-            "optimiser": named_moments(self.optimiser, self._weights()),
+            "optimiser": optimiser_state(self.optimiser, self._weights()),
             "training": self.training.state_dict(),
             "validation": self.validation.state_dict(),
             "generator": self.generator.get_state(),
+            "stream": self.stream.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step,
             "epoch": self.epoch,
@@ -207,10 +211,11 @@ class SearchState:
         """Go on from a saved state."""
         self.supernet.load_state_dict(state["supernet"])
         self.searcher.load_state_dict(state["searcher"])
-        restore_moments(self.optimiser, self._weights(), state["optimiser"])
+        restore_optimiser_state(self.optimiser, self._weights(), state["optimiser"])
         self.training.load_state_dict(state["training"])
         self.validation.load_state_dict(state["validation"])
         self.generator.set_state(state["generator"])
+        self.stream.load_state_dict(state["stream"])
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.epoch = state["step"], state["epoch"]
         self.failures, self.seconds = state["failures"], state["seconds"]
