@@ -66,12 +66,13 @@ class GumbelSearcher(Searcher):
     ) -> None:
         super().__init__(space, **kwargs)
         self._temperature = (temperature, temperature_end or temperature, schedule)
-        self._estimator = make_estimator(estimator, space, estimator_parameters)
-        if not isinstance(self._estimator, Estimator):
+        made = make_estimator(estimator, space, estimator_parameters)
+        if not isinstance(made, Estimator):
             raise EstimatorError(
-                f"{estimator!r} made a {type(self._estimator).__name__}, not a "
-                "medpipe_core.search.Estimator; derive it from that"
+                f"{estimator!r} made a {type(made).__name__}, not a medpipe_core.search.Estimator; "
+                "derive it from that"
             )
+        self._estimator = made
         self.needs = self._estimator.needs
         self._generator = torch.Generator().manual_seed(self.seed)
         self._theta = {

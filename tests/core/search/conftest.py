@@ -63,6 +63,11 @@ class Hungry(Sees):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 37 GiB")
 
 
+class Dropping(Sees):
+    def forward(self, x):
+        return torch.dropout(super().forward(x), 0.5, self.training)
+
+
 class Noise(Augmentation):
     scale = ValueChoice(0.1, 0.2)
 
@@ -81,6 +86,7 @@ class Shelf:
             "blind": Blind,
             "poison": Poison,
             "hungry": Hungry,
+            "dropping": Dropping,
             "noise": Noise,
         }[name]
 

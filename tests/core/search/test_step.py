@@ -9,8 +9,8 @@ import torch
 from medpipe_core import Decision, Operation, OperationChoice
 from medpipe_core.computing import Computing
 from medpipe_core.search import GumbelSearcher, asking_for, search
-from medpipe_core.search.settings import SearchSettings
 from medpipe_core.search.batch_norm_statistics import statistics_kept
+from medpipe_core.search.settings import SearchSettings
 from medpipe_core.search.step import take_step
 from medpipe_core.search.training_gradient import OVERFLOW
 
