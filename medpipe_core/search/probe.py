@@ -37,8 +37,7 @@ class PathLoss:
 
     Attributes:
         value: The loss, a scalar.
-        choices: The choices that it depends on directly: those of the network that ran, and those
-            of the augmentations if these did.
+        choices: The choices that it depends on directly.
         gates: Choice path → derivative with respect to the choice's gate, a scalar, for the gates
             that were reached.
         weights: Derivatives with respect to `Probe.weights`, in that order; None where one was not
@@ -139,7 +138,7 @@ class Probe:
         with self._mode("batch"), torch.set_grad_enabled(bool(asked)):
             value, found = self._differentiate(decision, batch, asked, augmented=augmented)
         reached = {p: g for p, g in zip(leaves, found, strict=False) if g is not None}
-        return PathLoss(value, self._choices(augmented=augmented), reached, found[len(leaves) :])
+        return PathLoss(value, self.choices(augmented=augmented), reached, found[len(leaves) :])
 
     @torch.no_grad()
     def logits(self, volumes: Tensor, *, statistics: Statistics = "batch") -> Tensor:
@@ -189,6 +188,17 @@ class Probe:
     def augmentations(self) -> tuple[str, ...]:
         """Where the path's augmentations stand in the space, in the order they are applied."""
         return tuple(layer.path for layer in self._policy().layers)
+
+    def choices(self, *, augmented: bool = False) -> frozenset[str]:
+        """Return the choices that a loss of the path depends on directly, for `Outcome.validated`.
+
+        They are those of the network, unless a fixed one runs, and of the augmentations if volumes
+        are `augmented`.
+        """
+        idle = set() if augmented else {AUGMENTATION}
+        idle |= {BLOCK} if self.decision.network is not None else set()
+        steps = self._state.supernet.space.resolve(self.decision.genotype)
+        return frozenset(path for step in steps if step.kind not in idle for path in step.choices)
 
     def cosine(self, gradients: Sequence[Tensor | None]) -> Tensor:
         """Return the cosine between the training gradient and others of `weights`, a scalar."""
@@ -252,13 +262,6 @@ class Probe:
     def _policy(self) -> Policy:
         supernet = self._state.supernet
         return policy_from_steps(supernet.space.resolve(self.decision.genotype), supernet.catalogue)
-
-    def _choices(self, *, augmented: bool) -> frozenset[str]:
-        steps = self._state.supernet.space.resolve(self.decision.genotype)
-        idle = set() if augmented else {AUGMENTATION}
-        idle |= {BLOCK} if self.decision.network is not None else set()
-        ran = (step for step in steps if step.kind not in idle)
-        return frozenset(choice for step in ran for choice in step.choices)
 
 
 def _leaves(gates: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
