@@ -8,7 +8,7 @@ from medpipe_core.config.errors import ConfigurationError
 from medpipe_core.execution.trial import Fidelity, Trial
 from medpipe_core.search import NoBatches, ScoreError, SearchState, StagesError, search
 from medpipe_core.seeding import seeded_init
-from medpipe_core.supernet import Supernet
+from medpipe_core.supernet import Supernet, blocks_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,9 +139,10 @@ class SearchStage:
         return self._by_trial(development, emit)
 
     def _by_shared_weights(self, weights_half: LabelledVolumes, unseen: LabelledVolumes) -> Score:
-        def score(_: Genotype, network: nn.Module) -> dict[str, float]:
-            self._context.recalibrate(network, weights_half)
-            return self._context.figures(network, unseen)
+        def score(genotype: Genotype, network: nn.Module) -> dict[str, float]:
+            with blocks_named(network, self._context.space, genotype):
+                self._context.recalibrate(network, weights_half)
+                return self._context.figures(network, unseen)
 
         return score
 

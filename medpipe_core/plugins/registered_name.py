@@ -24,7 +24,7 @@ class Registered:
     A misspelt name is then refused with the nearest ones, before anything is imported.
 
     Attributes:
-        kind: augmentation, block, space, searcher, dataset or model.
+        kind: augmentation, block, space, searcher, estimator, dataset or model.
         unless: Texts that match this pattern whole are no such name, and let through.
 
     Example:

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-KINDS = ("augmentation", "block", "space", "searcher", "dataset", "model", "executor")
+KINDS = (
+    "augmentation",
+    "block",
+    "space",
+    "searcher",
+    "estimator",
+    "dataset",
+    "model",
+    "executor",
+)
 THIS_PROCESS = "this process"
 """The distribution of what `Registry.adding` added."""
 MODEL_GIVEN = ("in_channels", "num_classes")

@@ -24,7 +24,7 @@ class Entry:
     """One registered name.
 
     Attributes:
-        kind: augmentation, block, space, searcher, dataset or model.
+        kind: augmentation, block, space, searcher, estimator, dataset or model.
         name: The name, unique within its kind.
         distribution: The installed distribution that registered it.
         version: Its version.

@@ -1,4 +1,4 @@
-"""Searchers, and the loop that feeds them."""
+"""Searchers, estimators, and the loop that feeds them."""
 
 from __future__ import annotations
 
@@ -6,33 +6,43 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medpipe_core.search.asking import SearcherError
+    from medpipe_core.search.batch_source import BatchSource, NoBatches
+    from medpipe_core.search.checked_searcher import SearcherError
     from medpipe_core.search.decoupled import DecoupledSearcher, StagesError
+    from medpipe_core.search.estimator import Estimator, EstimatorError, Sample
     from medpipe_core.search.evolution import EvolutionSearcher
+    from medpipe_core.search.gate_estimator import GateEstimator
     from medpipe_core.search.gumbel import GumbelSearcher
     from medpipe_core.search.loop import SearchFailedError, advance, search
-    from medpipe_core.search.optuna_search import MissingOptunaError, OptunaSearcher
-    from medpipe_core.search.protocol import (
+    from medpipe_core.search.needs import (
         AGREEMENT,
         CLEAN_VALIDATION,
         GATE_GRADIENTS,
         LOOK_AHEAD,
         NEEDS,
+        PROBE,
         VALIDATION_LOSS,
-        BudgetError,
-        Outcome,
-        Searcher,
+        asking_for,
     )
+    from medpipe_core.search.optuna_search import MissingOptunaError, OptunaSearcher
+    from medpipe_core.search.outcome import Outcome
+    from medpipe_core.search.probe import PathLoss, Probe, ProbeError
     from medpipe_core.search.random_search import RandomSearcher
-    from medpipe_core.search.scored import ScoreSearcher
+    from medpipe_core.search.score_function import (
+        AgreementEstimator,
+        AugmentedLossEstimator,
+        LookAheadEstimator,
+        ScoreFunctionEstimator,
+    )
+    from medpipe_core.search.score_searcher import ScoreSearcher
+    from medpipe_core.search.searcher import BudgetError, Searcher
     from medpipe_core.search.state import (
-        BatchSource,
         Candidate,
-        NoBatches,
         Score,
         ScoreError,
         SearchState,
     )
+    from medpipe_core.search.step import take_step
 
 __all__ = [
     "AGREEMENT",
@@ -40,20 +50,32 @@ __all__ = [
     "GATE_GRADIENTS",
     "LOOK_AHEAD",
     "NEEDS",
+    "PROBE",
     "VALIDATION_LOSS",
+    "AgreementEstimator",
+    "AugmentedLossEstimator",
     "BatchSource",
     "BudgetError",
     "Candidate",
     "DecoupledSearcher",
+    "Estimator",
+    "EstimatorError",
     "EvolutionSearcher",
+    "GateEstimator",
     "GumbelSearcher",
+    "LookAheadEstimator",
     "MissingOptunaError",
     "NoBatches",
     "OptunaSearcher",
     "Outcome",
+    "PathLoss",
+    "Probe",
+    "ProbeError",
     "RandomSearcher",
+    "Sample",
     "Score",
     "ScoreError",
+    "ScoreFunctionEstimator",
     "ScoreSearcher",
     "SearchFailedError",
     "SearchState",
@@ -61,38 +83,54 @@ __all__ = [
     "SearcherError",
     "StagesError",
     "advance",
+    "asking_for",
     "search",
+    "take_step",
 ]
 
 # Registering a searcher and reading its settings waits for none of these.
 _MODULES = {
-    "AGREEMENT": "protocol",
-    "CLEAN_VALIDATION": "protocol",
-    "LOOK_AHEAD": "protocol",
-    "NEEDS": "protocol",
-    "BatchSource": "state",
-    "BudgetError": "protocol",
+    "AGREEMENT": "needs",
+    "AgreementEstimator": "score_function",
+    "AugmentedLossEstimator": "score_function",
+    "BatchSource": "batch_source",
+    "BudgetError": "searcher",
+    "CLEAN_VALIDATION": "needs",
     "Candidate": "state",
     "DecoupledSearcher": "decoupled",
-    "GATE_GRADIENTS": "protocol",
-    "GumbelSearcher": "gumbel",
-    "NoBatches": "state",
-    "Outcome": "protocol",
+    "Estimator": "estimator",
+    "EstimatorError": "estimator",
     "EvolutionSearcher": "evolution",
+    "GATE_GRADIENTS": "needs",
+    "GateEstimator": "gate_estimator",
+    "GumbelSearcher": "gumbel",
+    "LOOK_AHEAD": "needs",
+    "LookAheadEstimator": "score_function",
     "MissingOptunaError": "optuna_search",
+    "NEEDS": "needs",
+    "NoBatches": "batch_source",
     "OptunaSearcher": "optuna_search",
+    "Outcome": "outcome",
+    "PROBE": "needs",
+    "PathLoss": "probe",
+    "Probe": "probe",
+    "ProbeError": "probe",
     "RandomSearcher": "random_search",
+    "Sample": "estimator",
     "Score": "state",
     "ScoreError": "state",
-    "ScoreSearcher": "scored",
+    "ScoreFunctionEstimator": "score_function",
+    "ScoreSearcher": "score_searcher",
     "SearchFailedError": "loop",
     "SearchState": "state",
-    "Searcher": "protocol",
-    "SearcherError": "asking",
+    "Searcher": "searcher",
+    "SearcherError": "checked_searcher",
     "StagesError": "decoupled",
-    "VALIDATION_LOSS": "protocol",
+    "VALIDATION_LOSS": "needs",
     "advance": "loop",
+    "asking_for": "needs",
     "search": "loop",
+    "take_step": "step",
 }
 
 

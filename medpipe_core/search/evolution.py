@@ -6,14 +6,14 @@ import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
-from medpipe_core.search.scored import ScoreSearcher
+from medpipe_core.search.score_searcher import ScoreSearcher
 from medpipe_core.space import Genotype
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from medpipe_core.search.protocol import Outcome
+    from medpipe_core.search.outcome import Outcome
 
 _TRIES = 50
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError, did_you_mean
-from medpipe_core.search.protocol import BudgetError, Outcome, Searcher
+from medpipe_core.search.searcher import BudgetError, Searcher
 from medpipe_core.space import Genotype, GenotypeError
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from medpipe_core.search.outcome import Outcome
     from medpipe_core.space import Choice, SearchSpace
 
 _SHOWN = 6

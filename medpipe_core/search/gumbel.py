@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import copy
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from medpipe_core.search.climbing import climb
-from medpipe_core.search.estimators import Sample, make_estimator
-from medpipe_core.search.moments import named_moments, restore_moments
-from medpipe_core.search.protocol import GATE_GRADIENTS, Searcher
+from medpipe_core.search.estimator import Estimator, EstimatorError, Sample
+from medpipe_core.search.local_search import local_search
+from medpipe_core.search.needs import GATE_GRADIENTS
+from medpipe_core.search.optimiser_state import optimiser_state, restore_optimiser_state
+from medpipe_core.search.registered_estimator import make_estimator
+from medpipe_core.search.searcher import Searcher
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
-    from medpipe_core.search.protocol import Outcome
+    from medpipe_core.search.outcome import Outcome
+    from medpipe_core.search.probe import Probe
     from medpipe_core.space import Genotype
 
 _DRAWS = 64
@@ -43,6 +47,7 @@ class GumbelSearcher(Searcher):
         temperature_end: τ at the last step; None keeps it constant, as the paper does.
         schedule: How τ goes from one to the other.
         estimator: What θ learns from, as `make_estimator`; `"gate"` is the paper's.
+        estimator_parameters: The estimator's own parameters.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
     """
 
@@ -55,12 +60,19 @@ class GumbelSearcher(Searcher):
         temperature: float = 1.0,
         temperature_end: float | None = None,
         schedule: Literal["linear", "exponential"] = "exponential",
-        estimator: str = "look-ahead",
+        estimator: str | Callable[..., Estimator] = "look-ahead",
+        estimator_parameters: Mapping[str, Any] = MappingProxyType({}),
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
         self._temperature = (temperature, temperature_end or temperature, schedule)
-        self._estimator = make_estimator(estimator)
+        made = make_estimator(estimator, space, estimator_parameters)
+        if not isinstance(made, Estimator):
+            raise EstimatorError(
+                f"{estimator!r} made a {type(made).__name__}, not a medpipe_core.search.Estimator; "
+                "derive it from that"
+            )
+        self._estimator = made
         self.needs = self._estimator.needs
         self._generator = torch.Generator().manual_seed(self.seed)
         self._theta = {
@@ -82,15 +94,20 @@ class GumbelSearcher(Searcher):
     def decide(self, step: int) -> Decision:
         """Sample a path that is admitted; its gates are leaves that stand for equation 4's."""
         genotype, noise = self._draw()
-        log_p = {
-            path: torch.log_softmax(self._theta[path], 0)[self._index(path, key)]
-            for path, key in genotype.choices.items()
+        of_keys = {
+            path: torch.log_softmax(self._theta[path], 0)
+            for path in genotype.choices
             if self._learns(path)
         }
+        log_p = {path: every[self._index(path, genotype[path])] for path, every in of_keys.items()}
         gates = self._gates(genotype, noise, self.temperature(step))
-        self._sample = Sample(genotype, gates, log_p)
+        self._sample = Sample(genotype, gates, log_p, of_keys)
         leaves = {path: gate.detach().requires_grad_() for path, gate in gates.items()}
         return Decision(genotype, leaves)
+
+    def ask(self, probe: Probe) -> Outcome:
+        """Let the estimator ask."""
+        return self._estimator.ask(probe)
 
     def observe(self, outcome: Outcome) -> None:
         """Step θ along the estimator's gradient; scores are not used."""
@@ -100,6 +117,11 @@ class GumbelSearcher(Searcher):
         surrogate = self._estimator.surrogate(sample, outcome)
         if surrogate is None:
             return
+        if surrogate.ndim or not surrogate.isfinite():
+            raise EstimatorError(
+                f"{type(self._estimator).__qualname__} ({type(self._estimator).__module__}): "
+                f"surrogate(...) gave {surrogate.detach()}, not a finite scalar"
+            )
         self._adam.zero_grad(set_to_none=True)
         surrogate.backward()  # type: ignore[no-untyped-call]
         self._adam.step()
@@ -146,7 +168,7 @@ class GumbelSearcher(Searcher):
         """Return θ and Adam's moments by path, and the generator's state; all are copies."""
         return {
             "theta": {path: theta.detach().clone() for path, theta in self._theta.items()},
-            "moments": copy.deepcopy(named_moments(self._adam, list(self._theta))),
+            "moments": copy.deepcopy(optimiser_state(self._adam, list(self._theta))),
             "estimator": self._estimator.state_dict(),
             "generator": self._generator.get_state(),
         }
@@ -156,7 +178,7 @@ class GumbelSearcher(Searcher):
         with torch.no_grad():
             for path, theta in self._theta.items():
                 theta.copy_(state["theta"][path])
-        restore_moments(self._adam, list(self._theta), state["moments"])
+        restore_optimiser_state(self._adam, list(self._theta), state["moments"])
         self._estimator.load_state_dict(state["estimator"])
         self._generator.set_state(state["generator"])
         self._sample = None
@@ -200,7 +222,7 @@ class GumbelSearcher(Searcher):
     def _likeliest(self, scores: Mapping[str, Tensor], generator: torch.Generator) -> Genotype:
         """Return the genotype of the highest scores, as far as it is admitted.
 
-        What constraints forbid is avoided exactly; what the budget forbids, by climbing.
+        What constraints forbid is avoided exactly; what the budget forbids, by local search.
         """
         favourite = self.space.decide(lambda c: c.keys[int(scores[c.path].argmax())])
         if self.admits(favourite):
@@ -214,7 +236,7 @@ class GumbelSearcher(Searcher):
             if self.admits(favourite):
                 return favourite
         start = self.admitted(lambda: self._anything(generator))
-        return climb(self.space, start, regrets, self.admits)
+        return local_search(self.space, start, regrets, self.admits)
 
     def _anything(self, generator: torch.Generator) -> Genotype:
         """Draw a member, whatever the logits say."""

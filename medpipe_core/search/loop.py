@@ -6,13 +6,13 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.errors import MedpipeError
+from medpipe_core.errors import MedpipeError, OperationError
 from medpipe_core.events import Emit, silent
 from medpipe_core.memory import out_of_memory, release_memory
-from medpipe_core.search.asking import SearcherError
-from medpipe_core.search.protocol import Outcome
+from medpipe_core.search.batch_norm_statistics import renew_statistics
+from medpipe_core.search.checked_searcher import SearcherError
+from medpipe_core.search.outcome import Outcome
 from medpipe_core.search.state import Candidate, ScoreError
-from medpipe_core.search.statistics import renew_statistics
 from medpipe_core.search.step import OUT_OF_MEMORY, take_step
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from medpipe_core.search.settings import SearchSettings
     from medpipe_core.search.state import Score, SearchState
-    from medpipe_core.search.step import Loss
+    from medpipe_core.search.training_gradient import Loss
     from medpipe_core.space import Genotype
 
 _MOST_FAILURES = 25
@@ -40,9 +40,9 @@ def search(
 ) -> list[Candidate]:
     """Run a search from its state to the end and return every scored candidate.
 
-    A step trains the sampled path's weights on one batch, then tells the searcher what a
-    validation batch says of the same path. After each epoch the genotypes that the searcher
-    proposes are frozen and scored as they would be exported.
+    A step trains the sampled path's weights on one batch and lets the searcher ask about it, such
+    as what a validation batch says of the same path before it and after it. After each epoch the
+    genotypes that the searcher proposes are frozen and scored as they would be exported.
 
     A step whose loss or gradient is not finite, or that runs out of memory, fails alone: neither
     the weights nor the searcher step on it. So does a candidate that cannot be scored.
@@ -94,8 +94,8 @@ def _one_step(state: SearchState, settings: SearchSettings, loss: Loss, emit: Em
     began = time.perf_counter()
     decision = state.asked.decide(state.step)
     warming = state.step < settings.warmup_epochs * len(state.training)
-    needs = frozenset() if warming else state.searcher.needs
-    outcome, problem = take_step(state, decision, settings, loss, needs)
+    ask = None if warming else state.asked.ask
+    outcome, problem = take_step(state, decision, settings, loss, ask)
     if problem:
         _clear_away(state, problem)
     elif not warming:
@@ -172,9 +172,9 @@ def _try_score(
     """Score a genotype as it would be exported; return what is wrong, or nothing."""
     try:
         figures = dict(score(genotype, state.supernet.freeze(genotype)))
-    except ScoreError as error:
+    except (ScoreError, OperationError) as error:
         return {}, str(error)
-    except RuntimeError as error:
+    except Exception as error:
         if not out_of_memory(error):
             raise
         return {}, OUT_OF_MEMORY

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from medpipe_core.errors import MissingExtraError
-from medpipe_core.search.scored import ScoreSearcher
+from medpipe_core.search.score_searcher import ScoreSearcher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from medpipe_core.search.optuna_study import SpaceStudy
-    from medpipe_core.search.protocol import Outcome
+    from medpipe_core.search.outcome import Outcome
     from medpipe_core.space import Genotype, SearchSpace
 
 _ASKS = 10

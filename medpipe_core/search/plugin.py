@@ -1,18 +1,26 @@
-"""The core's own searchers, registered as anybody's are."""
+"""The core's own searchers and estimators, registered as anybody's are."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from medpipe_core.plugins import hookimpl
+from medpipe_core.search.registered_estimator import CORE, KIND
 
 if TYPE_CHECKING:
     from medpipe_core.plugins import Registrar
 
+_ESTIMATORS = {
+    "look-ahead": "how much a step of the weights lowers the loss of clean volumes",
+    "agreement": "cosine of the gradients of training and of clean volumes",
+    "score": "loss of validation volumes that are augmented as well",
+    "gate": "the gradient that reaches the paper's gates, equations 3 and 4",
+}
+
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
-    """Register `gumbel`, `decoupled`, `random`, `fixed`, `evolution` and `optuna`."""
+    """Register the core's searchers and estimators."""
     registry.register(
         "searcher",
         "gumbel",
@@ -55,3 +63,11 @@ def medpipe_register(registry: Registrar) -> None:
         parameters="medpipe_core.search.settings:OptunaSettings",
         summary="a sampler of Optuna, by default TPE; needs the extra medpipe[optuna]",
     )
+    for name, summary in _ESTIMATORS.items():
+        registry.register(
+            KIND,
+            name,
+            CORE[name],
+            parameters="medpipe_core.search.settings:EstimatorSettings",
+            summary=summary,
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from medpipe_core.search.scored import ScoreSearcher
+from medpipe_core.search.score_searcher import ScoreSearcher
 
 if TYPE_CHECKING:
     from medpipe_core.space import Genotype

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Ge, Lt
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -17,6 +18,7 @@ from pydantic import (
 )
 
 from medpipe_core.plugins import REGISTRY, ParameterError, Registered
+from medpipe_core.search.registered_estimator import RegisteredEstimator
 
 Decay = Annotated[float, Ge(0), Lt(1)]
 
@@ -85,10 +87,35 @@ class GumbelSettings(BaseModel):
     schedule: Literal["linear", "exponential"] = Field(
         "exponential", description="how the temperature goes from first to last"
     )
-    estimator: Literal["agreement", "gate", "look-ahead", "score"] = Field(
+    # A default is checked too: it has to know the registry that makes it.
+    estimator: Annotated[
+        str, Registered("estimator"), AfterValidator(RegisteredEstimator.found)
+    ] = Field(
         "look-ahead",
-        description="what the logits learn from; gate is the paper's equations 3 and 4",
+        validate_default=True,
+        description="what the logits learn from, as `medpipe list estimator`; gate is the paper's",
     )
+    estimator_parameters: dict[str, Any] = Field(
+        {}, validate_default=True, description="parameters of that estimator"
+    )
+
+    @field_validator("estimator_parameters")
+    @classmethod
+    def _fitting_the_estimator(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        registry = (info.context or {}).get(REGISTRY)
+        if registry is not None and "estimator" in info.data:
+            entry = registry.entry("estimator", info.data["estimator"])
+            try:
+                entry.arguments(given, {REGISTRY: registry})
+            except ParameterError as error:
+                raise ValueError(str(error)) from None
+        return given
+
+
+class EstimatorSettings(BaseModel):
+    """Settings of each of the core's estimators: none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DecoupledSettings(GumbelSettings):

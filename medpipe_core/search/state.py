@@ -9,9 +9,10 @@ import torch
 
 from medpipe_core.computing import Computing
 from medpipe_core.errors import MedpipeError
-from medpipe_core.search.asking import Asked
-from medpipe_core.search.moments import named_moments, restore_moments
-from medpipe_core.seeding import child_seed
+from medpipe_core.search.checked_searcher import CheckedSearcher
+from medpipe_core.search.optimiser_state import optimiser_state, restore_optimiser_state
+from medpipe_core.search.step_state import StepState
+from medpipe_core.seeding import TorchStream, child_seed
 from medpipe_core.space import Genotype
 
 if TYPE_CHECKING:
@@ -19,48 +20,10 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from medpipe_core.search.protocol import Searcher
+    from medpipe_core.search.batch_source import BatchSource
+    from medpipe_core.search.searcher import Searcher
     from medpipe_core.search.settings import SearchSettings
     from medpipe_core.supernet import Supernet
-
-
-class BatchSource(Protocol):
-    """An endless source of batches that can be stopped and continued."""
-
-    def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
-
-    def next(self) -> Any:
-        """Return the next batch, with `volumes` and `labels`."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where it is."""
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
-
-
-class NoBatches:
-    """A source without batches, for a search whose epochs only score what is proposed."""
-
-    def __len__(self) -> int:
-        """Return 0: an epoch has no step."""
-        return 0
-
-    def next(self) -> Any:
-        """Fail: there is no batch, and nobody asks for one.
-
-        Raises:
-            StopIteration: Always.
-        """
-        raise StopIteration("this search has no steps")
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take nothing."""
 
 
 class ScoreError(MedpipeError):
@@ -98,39 +61,23 @@ class Candidate:
         return self.figures["score"]
 
 
-@dataclass
-class SearchState:
-    """Everything a search is, between two steps.
+@dataclass(kw_only=True)
+class SearchState(StepState):
+    """Everything a search is, between two steps: what a step works with, and the rest.
 
     Attributes:
-        supernet: The shared weights.
         searcher: The searcher.
-        optimiser: Adam on the weights.
-        training: Batches that train the weights.
-        validation: Batches that inform the searcher.
-        generator: Source of the augmentations' draws.
-        computing: How steps are computed.
-        scaler: Scales losses in float16.
         admit: Says whether a genotype keeps the budget; None to ask the searcher itself.
         who: The searcher's name for messages, or the empty text.
-        step: Steps done.
         epoch: Epochs done, the scoring of their candidates included.
         failures: Steps that failed in a row.
         seconds: What steps and scoring took so far.
         candidates: What was scored so far.
     """
 
-    supernet: Supernet
     searcher: Searcher
-    optimiser: torch.optim.Optimizer
-    training: BatchSource
-    validation: BatchSource
-    generator: torch.Generator
-    computing: Computing
-    scaler: torch.amp.GradScaler
     admit: Callable[[Genotype], bool] | None = None
     who: str = ""
-    step: int = 0
     epoch: int = 0
     failures: int = 0
     seconds: float = 0.0
@@ -162,22 +109,23 @@ class SearchState:
         generator.manual_seed(child_seed(seed, "search", "augmentation"))
         computing = computing or Computing(device)
         return cls(
-            supernet,
-            searcher,
-            optimiser,
-            training,
-            validation,
-            generator,
-            computing,
-            computing.scaler(),
-            admit,
-            who,
+            supernet=supernet,
+            searcher=searcher,
+            optimiser=optimiser,
+            training=training,
+            validation=validation,
+            generator=generator,
+            stream=TorchStream(child_seed(seed, "search", "torch"), device),
+            computing=computing,
+            scaler=computing.scaler(),
+            admit=admit,
+            who=who,
         )
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> CheckedSearcher:
         """The searcher, its answers checked."""
-        return Asked(self.searcher, self.supernet.space, admit=self.admit, who=self.who)
+        return CheckedSearcher(self.searcher, self.supernet.space, admit=self.admit, who=self.who)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain values and tensors, by names.
@@ -188,10 +136,11 @@ class SearchState:
         return {
             "supernet": self.supernet.state_dict(),
             "searcher": self.searcher.state_dict(),
-            "optimiser": named_moments(self.optimiser, self._weights()),
+            "optimiser": optimiser_state(self.optimiser, self._weights()),
             "training": self.training.state_dict(),
             "validation": self.validation.state_dict(),
             "generator": self.generator.get_state(),
+            "stream": self.stream.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step,
             "epoch": self.epoch,
@@ -207,10 +156,11 @@ class SearchState:
         """Go on from a saved state."""
         self.supernet.load_state_dict(state["supernet"])
         self.searcher.load_state_dict(state["searcher"])
-        restore_moments(self.optimiser, self._weights(), state["optimiser"])
+        restore_optimiser_state(self.optimiser, self._weights(), state["optimiser"])
         self.training.load_state_dict(state["training"])
         self.validation.load_state_dict(state["validation"])
         self.generator.set_state(state["generator"])
+        self.stream.load_state_dict(state["stream"])
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.epoch = state["step"], state["epoch"]
         self.failures, self.seconds = state["failures"], state["seconds"]

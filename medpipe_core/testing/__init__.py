@@ -13,6 +13,7 @@ from medpipe_core.testing.augmentation import AugmentationContract
 from medpipe_core.testing.block import BlockContract
 from medpipe_core.testing.checking import ContractError
 from medpipe_core.testing.dataset import DatasetContract
+from medpipe_core.testing.estimator import EstimatorContract
 from medpipe_core.testing.fixtures import only_these_plugins
 from medpipe_core.testing.model import ModelContract
 from medpipe_core.testing.plugin import PluginContract
@@ -26,6 +27,7 @@ __all__ = [
     "BlockContract",
     "ContractError",
     "DatasetContract",
+    "EstimatorContract",
     "ModelContract",
     "PluginContract",
     "SearcherContract",

@@ -39,10 +39,12 @@ from medpipe_core.search import (
     LOOK_AHEAD,
     VALIDATION_LOSS,
     Outcome,
+    Sample,
     SearchState,
+    asking_for,
 )
-from medpipe_core.search.estimators import Sample, make_estimator
 from medpipe_core.search.gumbel import GumbelSearcher, gumbel_noise, straight_through
+from medpipe_core.search.registered_estimator import make_estimator
 from medpipe_core.search.settings import SearchSettings
 from medpipe_core.search.step import take_step
 
@@ -110,7 +112,7 @@ class Held:
             supernet, searcher, training, validation, settings=SETTINGS, seed=seed
         )
         for step in range(warm):
-            take_step(self.state, searcher.decide(step), SETTINGS, loss, frozenset())
+            take_step(self.state, searcher.decide(step), SETTINGS, loss)
         self._saved = copy.deepcopy(self.state.state_dict())
 
     def outcome(self, genotype: mp.Genotype, needs: frozenset[str]) -> tuple[Outcome, float]:
@@ -120,7 +122,9 @@ class Held:
         self.state.generator.set_state(generator)
         gates = {path: torch.ones((), requires_grad=True) for path in genotype}
         began = time.perf_counter()
-        found, problem = take_step(self.state, Decision(genotype, gates), SETTINGS, loss, needs)
+        found, problem = take_step(
+            self.state, Decision(genotype, gates), SETTINGS, loss, asking_for(needs)
+        )
         assert not problem, problem
         return found, time.perf_counter() - began
 
@@ -170,7 +174,7 @@ def gradients(
     """Return an estimator's gradient for every outcome; the gate's with fresh Gumbel noise each."""
     generator = torch.Generator().manual_seed(seed)
     every = [outcome for row in outcomes.values() for outcome in row]
-    estimator = make_estimator(name)
+    estimator = make_estimator(name, space)
     if name != "gate":
         field = {"agreement": "agreement", "look-ahead": "improvement"}.get(name)
         rewards = {"validation": [-outcome.validation_loss for outcome in every]}

@@ -147,9 +147,7 @@ class Ranking:
 
         for _ in range(times * epochs * len(training)):
             decision = mp.Decision(nobody.admitted(member))
-            _, problem = take_step(
-                state, decision, settings, nn.functional.cross_entropy, frozenset()
-            )
+            _, problem = take_step(state, decision, settings, nn.functional.cross_entropy)
             assert not problem, problem
             state.step += 1
         return supernet

@@ -117,7 +117,7 @@ def one_step(candidates: int, batch: int, size: int) -> dict[str, object]:
 
     def step() -> None:
         decision = mp.Decision(genotype)
-        take_step(state, decision, SETTINGS, nn.functional.cross_entropy, searcher.needs)
+        take_step(state, decision, SETTINGS, nn.functional.cross_entropy, searcher.ask)
 
     step()
     before = _status("VmRSS")

@@ -84,7 +84,7 @@ class Searching:
             mp.Decision(genotype),
             SETTINGS,
             nn.functional.cross_entropy,
-            self.searcher.needs,
+            self.searcher.ask,
         )
         assert not problem, problem
         self.searcher.observe(outcome)

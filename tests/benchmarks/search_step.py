@@ -63,7 +63,7 @@ class Searching:
     def step(self, genotype: mp.Genotype) -> None:
         gates = {path: torch.ones((), requires_grad=True) for path in genotype}
         outcome, problem = take_step(
-            self.state, Decision(genotype, gates), SETTINGS, loss, self.searcher.needs
+            self.state, Decision(genotype, gates), SETTINGS, loss, self.searcher.ask
         )
         assert not problem, problem
         self.searcher.observe(outcome)

@@ -152,3 +152,16 @@ def test_rooms_have_a_page_that_says_what_they_are(name):
 def test_all_pairs_of_rooms_are_ordered():
     for one, other in itertools.combinations(ROOMS, 2):
         assert one not in ROOMS[other]
+
+
+def test_every_file_that_the_page_of_questions_names_is_there():
+    text = PAGE.with_name("where.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_0-9/]+(?:\.py|/))`", text)
+    missing = [
+        name
+        for name in named
+        if not any((root / name).exists() for root in (CORE, CORE.parent))
+        and name not in ("medpipe_core/",)
+    ]
+    assert len(named) > 40
+    assert missing == []

@@ -58,6 +58,32 @@ def test_its_plugins_are_listed_with_their_origin(environment):
     assert listed["acme-gamma"]["version"] == "1.0"
 
 
+def test_its_estimator_teaches_a_search(environment):
+    words = (
+        "dataset=acme-stripes", "dataset.size=8", "dataset.count=32", "run.root=estimated",
+        "searcher.estimator=acme-balanced", "searcher.estimator_parameters={temperature: 2}",
+        "search.epochs=4", "search.warmup_epochs=0", "evaluate.top_k=1", "evaluate.epochs=1",
+        "retrain.epochs=1",
+    )  # fmt: skip
+    code = "import sys; from medpipe_core.command.medpipe_run import main; sys.exit(main())"
+    run(environment, "-c", code, *words)
+    [config] = (environment[0] / "estimated").glob("*/config.yaml")
+    assert "searcher.estimator: acme-balanced\n" in config.read_text()
+    [events] = (environment[0] / "estimated").glob("*/events.jsonl")
+    told = [json.loads(line) for line in events.read_text().splitlines()]
+    entropies = [event["insight"]["entropy"] for event in told if event["event"] == "search-best"]
+    assert entropies[-1] < entropies[0] <= 1
+
+
+def test_a_misspelt_estimator_is_told_with_the_nearest(environment):
+    folder, python = environment
+    code = "import sys; from medpipe_core.command.medpipe_run import main; sys.exit(main())"
+    words = [python, "-c", code, "searcher.estimator=acme-balance"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "there is no estimator 'acme-balance'. Did you mean 'acme-balanced'" in done.stderr
+
+
 def test_everything_of_it_runs_in_the_papers_space(environment):
     words = (
         "dataset=acme-stripes", "dataset.size=8", "dataset.count=32", "searcher=acme-climb",

@@ -63,6 +63,21 @@ class Hungry(Sees):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 37 GiB")
 
 
+class Faulty(Sees):
+    def forward(self, x):
+        raise KeyError("missing")
+
+
+class Lacking(Sees):
+    def forward(self, x):
+        raise MemoryError("Unable to allocate 37 GiB for an array")
+
+
+class Dropping(Sees):
+    def forward(self, x):
+        return torch.dropout(super().forward(x), 0.5, self.training)
+
+
 class Noise(Augmentation):
     scale = ValueChoice(0.1, 0.2)
 
@@ -81,6 +96,9 @@ class Shelf:
             "blind": Blind,
             "poison": Poison,
             "hungry": Hungry,
+            "faulty": Faulty,
+            "lacking": Lacking,
+            "dropping": Dropping,
             "noise": Noise,
         }[name]
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medpipe_core import Group, OperationChoice, Outcome, Repeat, SearchSpace, ValueChoice
+from medpipe_core.plugins import UnknownNameError
 from medpipe_core.search import BudgetError, GumbelSearcher
 from medpipe_core.search.gumbel import gumbel_noise, straight_through
 
@@ -261,5 +262,5 @@ def test_probabilities_begin_uniform_and_entropy_falls(searcher):
 
 def test_what_it_needs_is_what_its_estimator_needs(searcher):
     assert searcher.needs == {"gate_gradients"}
-    with pytest.raises(ValueError, match=r"no estimator 'gates'; known: agreement, gate"):
+    with pytest.raises(UnknownNameError, match=r"no estimator 'gates' .* Did you mean 'gate'\?"):
         GumbelSearcher(searcher.space, seed=0, steps=1, estimator="gates")

@@ -208,14 +208,27 @@ def test_a_gate_gradient_that_is_not_finite_never_reaches_the_searcher(space, st
     assert [outcome.score is None for outcome in state.searcher.outcomes] == [False]
 
 
-def test_a_path_that_needs_too_much_memory_fails_alone(make_space, start, loss, journal):
-    space = make_space(layer=one_of("sees", "hungry"))
+@pytest.mark.parametrize("layer", ["hungry", "lacking"])
+def test_a_path_that_needs_too_much_memory_fails_alone(make_space, start, loss, journal, layer):
+    space = make_space(layer=one_of("sees", layer))
     settings = SearchSettings(epochs=1)
-    turns = [member(space, layer=key) for key in ("sees", "hungry")]
+    turns = [member(space, layer=key) for key in ("sees", layer)]
     state = start(space, Fixed, settings=settings, turns=turns)
     search(state, settings=settings, loss=loss, score=score, emit=journal)
     problems = [step.get("failed") for step in journal.of("search-step")]
     assert problems == [None, "out of memory", None, "out of memory"]
+
+
+def test_a_path_whose_block_raises_fails_alone_and_is_named(make_space, start, loss, journal):
+    space = make_space(layer=one_of("sees", "faulty"))
+    settings = SearchSettings(epochs=1)
+    turns = [member(space, layer=key) for key in ("sees", "faulty")]
+    state = start(space, Fixed, settings=settings, turns=turns)
+    search(state, settings=settings, loss=loss, score=score, emit=journal)
+    problems = [step.get("failed", "") for step in journal.of("search-step")]
+    assert [bool(problem) for problem in problems] == [False, True, False, True]
+    assert "block 'faulty'" in problems[1]
+    assert "KeyError: 'missing'" in problems[1]
 
 
 def test_other_errors_are_not_taken_for_memory(space, start):

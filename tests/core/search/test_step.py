@@ -8,10 +8,11 @@ import torch
 
 from medpipe_core import Decision, Operation, OperationChoice
 from medpipe_core.computing import Computing
-from medpipe_core.search import GumbelSearcher, search
+from medpipe_core.search import GumbelSearcher, asking_for, search
+from medpipe_core.search.batch_norm_statistics import statistics_kept
 from medpipe_core.search.settings import SearchSettings
-from medpipe_core.search.statistics import statistics_kept
-from medpipe_core.search.step import OVERFLOW, take_step
+from medpipe_core.search.step import take_step
+from medpipe_core.search.training_gradient import OVERFLOW
 
 SETTINGS = SearchSettings(epochs=1, weights_lr=0.05)
 
@@ -33,7 +34,7 @@ def state(space, start):
 
 def step(state, loss, *needs, settings=SETTINGS):
     decision = Decision(noisy(state.searcher.space))
-    outcome, problem = take_step(state, decision, settings, loss, frozenset(needs))
+    outcome, problem = take_step(state, decision, settings, loss, asking_for(frozenset(needs)))
     assert not problem
     return outcome
 
@@ -119,7 +120,7 @@ def test_a_clean_loss_that_is_not_finite_keeps_the_weights(state, loss):
         return loss(logits, labels) if len(calls) == 1 else loss(logits, labels) * math.inf
 
     decision = Decision(noisy(state.searcher.space))
-    _, problem = take_step(state, decision, SETTINGS, breaks, frozenset({"agreement"}))
+    _, problem = take_step(state, decision, SETTINGS, breaks, asking_for(frozenset({"agreement"})))
     assert "not finite" in problem
     assert all(
         torch.equal(value, before[name]) for name, value in state.supernet.named_parameters()
@@ -149,7 +150,7 @@ def test_half_precision_tells_nearly_what_float32_does(space, start, loss, estim
             genotype = noisy(space)
             gates = {path: torch.ones((), requires_grad=True) for path in genotype}
             decision = Decision(genotype, gates if estimator == "gate" else {})
-            outcome, problem = take_step(state, decision, SETTINGS, loss, state.searcher.needs)
+            outcome, problem = take_step(state, decision, SETTINGS, loss, state.searcher.ask)
             assert not problem
             outcomes.append(outcome)
         told.append(outcomes[-1])
@@ -174,7 +175,7 @@ def test_micro_batches_tell_what_whole_batches_do_without_batch_norm(
             space, GumbelSearcher, settings=SETTINGS, computing=computing, estimator=estimator
         )
         outcome, problem = take_step(
-            state, Decision(space.sample(seed=0)), SETTINGS, loss, state.searcher.needs
+            state, Decision(space.sample(seed=0)), SETTINGS, loss, state.searcher.ask
         )
         assert not problem
         told.append(outcome)
@@ -191,9 +192,7 @@ def test_an_overflow_in_float16_lowers_the_scale_and_moves_nothing(space, start,
     state = start(space, GumbelSearcher, settings=SETTINGS, computing=computing)
     state.scaler.load_state_dict({**state.scaler.state_dict(), "scale": 2.0**60})
     before = copy.deepcopy(state.supernet.state_dict())
-    outcome, problem = take_step(
-        state, Decision(noisy(space)), SETTINGS, loss, state.searcher.needs
-    )
+    outcome, problem = take_step(state, Decision(noisy(space)), SETTINGS, loss, state.searcher.ask)
     assert problem == OVERFLOW
     assert outcome.improvement is None
     assert state.scaler.get_scale() == 2.0**59

@@ -1,6 +1,10 @@
 """What medpipe asks of each kind of plugin, inherited."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
+from medpipe_acme.estimator import Balanced
 from medpipe_acme.make_scans import make_scans
 from medpipe_acme.scans import Scans
 
@@ -10,6 +14,7 @@ from medpipe_core.testing import (
     AugmentationContract,
     BlockContract,
     DatasetContract,
+    EstimatorContract,
     PluginContract,
     SearcherContract,
     SpaceContract,
@@ -50,6 +55,26 @@ def test_a_missing_file_is_told_with_where_it_was_looked_for(tmp_path):
 
 class TestHillClimb(SearcherContract):
     searcher = "medpipe_acme.searcher:HillClimb"
+
+
+class TestBalanced(EstimatorContract):
+    estimator = "medpipe_acme.estimator:Balanced"
+    parameters = {"temperature": 2.0}
+
+
+def test_a_rare_class_counts_as_much_as_a_common_one():
+    class Sure(SimpleNamespace):
+        validation = SimpleNamespace(volumes=None, labels=torch.tensor([0, 0, 0, 1]))
+
+        def logits(self, volumes):
+            return 50.0 * torch.nn.functional.one_hot(torch.full((4,), self.of), 2)
+
+        def numbers(self, *values):
+            return [float(value) for value in values]
+
+    balanced = Balanced(None)
+    assert balanced._score(Sure(of=0)) == pytest.approx(1)
+    assert balanced._score(Sure(of=1)) == pytest.approx(1)
 
 
 def small_space():

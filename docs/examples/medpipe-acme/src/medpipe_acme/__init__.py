@@ -34,6 +34,13 @@ def medpipe_register(registry):
         summary="changes the best genotype that it knows",
     )
     registry.register(
+        "estimator",
+        "acme-balanced",
+        "medpipe_acme.estimator:Balanced",
+        parameters="medpipe_acme.settings:BalancedSettings",
+        summary="look-ahead at the Brier score, every class the same",
+    )
+    registry.register(
         "space", "acme-small", "medpipe_acme.space:small_space", summary="a dozen small networks"
     )
     registry.register(

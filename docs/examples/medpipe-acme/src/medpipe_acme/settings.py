@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -12,3 +12,11 @@ class HillClimbSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     changes: Annotated[int, Ge(1)] = Field(2, description="choices changed at a time, at most")
+
+
+class BalancedSettings(BaseModel):
+    """Parameters of `acme-balanced`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    temperature: Annotated[float, Gt(0)] = Field(1.0, description="the logits are divided by it")

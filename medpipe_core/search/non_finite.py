@@ -1,4 +1,4 @@
-"""Finding the augmentation that made a step fail, after the fact."""
+"""Finding the augmentation that made values that are not finite, after the fact."""
 
 from __future__ import annotations
 

@@ -7,14 +7,14 @@ import itertools
 import random
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.search.protocol import Searcher
+from medpipe_core.search.searcher import Searcher
 from medpipe_core.space import Genotype, SpaceError
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from medpipe_core.search.protocol import Outcome
+    from medpipe_core.search.outcome import Outcome
 
 _TRIES = 50
 _ENUMERABLE = 20_000

@@ -6,7 +6,7 @@ import pytest
 
 from medpipe_core import Budget, Decision, ResourceMeter, SearchSpace
 from medpipe_core.search import BudgetError, RandomSearcher, SearcherError, search
-from medpipe_core.search.asking import Asked
+from medpipe_core.search.checked_searcher import CheckedSearcher
 from medpipe_core.search.settings import SearchSettings
 from medpipe_core.space import Limit
 
@@ -77,9 +77,9 @@ def test_a_genotype_above_the_budget_is_refused_whatever_the_searcher_thinks(
 def test_a_searcher_that_is_asked_alone_answers_for_its_own_budget(tight):
     space, meter, large = tight
     searcher = Careless(space, seed=0, steps=1, admit=meter.admits, answers={"best": lambda: large})
-    with pytest.raises(SearcherError, match=r"Careless \(.*test_asking\): best\(\) gave"):
-        Asked(searcher, space).best()
-    assert meter.admits(Asked(searcher, space, admit=meter.admits).decide(0).genotype)
+    with pytest.raises(SearcherError, match=r"Careless \(.*test_checked_searcher\): best\(\) gave"):
+        CheckedSearcher(searcher, space).best()
+    assert meter.admits(CheckedSearcher(searcher, space, admit=meter.admits).decide(0).genotype)
 
 
 def test_a_broken_constraint_is_told_with_its_reason(space, start, loss):
@@ -122,7 +122,7 @@ def test_a_searcher_that_answers_right_is_left_alone(space, start, loss):
     assert len(run(start, loss, space)) == 2
 
 
-def test_asking_for_what_was_just_admitted_measures_nothing_again(tight, monkeypatch):
+def test_checked_searcher_for_what_was_just_admitted_measures_nothing_again(tight, monkeypatch):
     space, meter, _ = tight
     searcher = RandomSearcher(space, seed=0, steps=1, admit=meter.admits)
     measured = []
@@ -130,7 +130,7 @@ def test_asking_for_what_was_just_admitted_measures_nothing_again(tight, monkeyp
     monkeypatch.setattr(
         ResourceMeter, "__call__", lambda self, g: (measured.append(g), real(self, g))[1]
     )
-    decided = Asked(searcher, space, admit=meter.admits).decide(0).genotype
+    decided = CheckedSearcher(searcher, space, admit=meter.admits).decide(0).genotype
     assert measured.count(decided) == 1
 
 
@@ -150,7 +150,7 @@ def test_an_error_in_a_searcher_names_it_the_place_and_keeps_its_cause(
     text = str(caught.value)
     assert text.startswith(f"searcher 'careless' of acme 1.0: {question}(")
     assert "failed: KeyError: 'missing' (at " in text
-    assert "test_asking.py:" in text
+    assert "test_checked_searcher.py:" in text
     assert "SearcherContract" in text
     assert isinstance(caught.value.__cause__, KeyError)
     assert caught.value.__cause__.__traceback__ is not None

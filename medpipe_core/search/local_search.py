@@ -1,4 +1,4 @@
-"""Climbing from a genotype that is admitted towards the keys that are preferred."""
+"""Local search: from a genotype that is admitted towards the keys that are preferred."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from medpipe_core.space import Genotype, SearchSpace
 
 
-def climb(
+def local_search(
     space: SearchSpace,
     start: Genotype,
     regrets: Mapping[str, Mapping[str, float]],

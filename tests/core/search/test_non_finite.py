@@ -65,9 +65,11 @@ def test_the_augmentation_that_made_values_that_are_not_finite_is_named(
 
 def test_naming_it_draws_nothing_from_the_search(breaking, start, loss, monkeypatch):
     after = []
-    for blamed in (True, False):
-        if not blamed:
-            monkeypatch.setattr("medpipe_core.search.step.not_finite_from", lambda *_: "")
+    for named in (True, False):
+        if not named:
+            monkeypatch.setattr(
+                "medpipe_core.search.training_gradient.not_finite_from", lambda *_: ""
+            )
         state = start(breaking, RandomSearcher, settings=SETTINGS)
         search(state, settings=SETTINGS, loss=loss, score=lambda *_: {"score": 0.5})
         after.append(state.generator.get_state())

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from medpipe_core import Group, Outcome, SearchSpace, ValueChoice
-from medpipe_core.search import GumbelSearcher
-from medpipe_core.search.estimators import Baseline, Sample, ScoreFunctionEstimator, make_estimator
+from medpipe_core.search import GumbelSearcher, Sample
+from medpipe_core.search.registered_estimator import make_estimator
+from medpipe_core.search.score_function import Baseline
 
 SPACE = SearchSpace(
     "small", Group({"network": ValueChoice("a", "b", "c"), "augment": ValueChoice(0, 1)})
@@ -60,7 +61,7 @@ def test_the_score_function_is_unbiased_whatever_the_baseline(baseline):
 
     theta = leaves()
     for genotype, probability in enumerated():
-        estimator = make_estimator("agreement")
+        estimator = make_estimator("agreement", SPACE)
         fixed(estimator, validation=baseline, worth=baseline)
         told = Outcome(
             genotype,
@@ -77,7 +78,7 @@ def test_the_score_function_is_unbiased_whatever_the_baseline(baseline):
 def test_each_choice_follows_its_own_reward():
     genotype = SPACE.unrank(0)
     for estimator, field in (("agreement", "agreement"), ("look-ahead", "improvement")):
-        made = make_estimator(estimator)
+        made = make_estimator(estimator, SPACE)
         fixed(made, validation=0.0, worth=0.0)
         theta = leaves()
         told = Outcome(
@@ -92,7 +93,7 @@ def test_each_choice_follows_its_own_reward():
 
 
 def test_without_a_reward_of_their_own_other_choices_stay():
-    made = ScoreFunctionEstimator({"validation_loss"})
+    made = make_estimator("score", SPACE)
     fixed(made, validation=0.0, worth=0.0)
     theta = leaves()
     told = Outcome(SPACE.unrank(0), 0, validation_loss=1.0, validated=frozenset({"network"}))
@@ -102,7 +103,7 @@ def test_without_a_reward_of_their_own_other_choices_stay():
 
 
 def test_the_first_outcomes_say_nothing_yet():
-    made = make_estimator("score")
+    made = make_estimator("score", SPACE)
     told = Outcome(SPACE.unrank(0), 0, validation_loss=1.0, validated=frozenset(THETA))
     first = [made.surrogate(sample(leaves(), SPACE.unrank(0)), told) for _ in range(3)]
     assert [surrogate is None for surrogate in first] == [True, True, False]

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError
+from medpipe_core.search.needs import asking_for
 from medpipe_core.seeding import child_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from medpipe_core.search.outcome import Outcome
+    from medpipe_core.search.probe import Probe
     from medpipe_core.space import Genotype, SearchSpace
     from medpipe_core.supernet import Decision
 
-GATE_GRADIENTS = "gate_gradients"
-VALIDATION_LOSS = "validation_loss"
-CLEAN_VALIDATION = "clean_validation"
-AGREEMENT = "agreement"
-LOOK_AHEAD = "look_ahead"
-NEEDS = frozenset({GATE_GRADIENTS, VALIDATION_LOSS, CLEAN_VALIDATION, AGREEMENT, LOOK_AHEAD})
 _MOST_TRIES = 2000
 
 
@@ -29,45 +25,13 @@ class BudgetError(MedpipeError):
     """A budget that (almost) no genotype keeps."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a decision, or of scoring a genotype.
-
-    Attributes:
-        genotype: What was run or scored.
-        step: The step of the search, from 0.
-        train_loss: Loss of the training batch.
-        validation_loss: Loss of the validation batch, if the searcher needs it.
-        gate_gradients: Choice path → derivative of the validation loss with respect to the
-            choice's gate, if the searcher needs them.
-        validated: The choices that the validation loss depends on directly: those of the network
-            and, unless validation is clean, those of the augmentations.
-        agreement: Cosine between the gradient of the training loss, on augmented volumes, and that
-            of the validation loss, on clean ones, with respect to the path's weights, both before
-            the step; in [−1, 1]; if the searcher needs it.
-        improvement: By how much the step on the weights lowered the loss of the clean validation
-            batch, if the searcher needs it.
-        score: Figure of merit of the genotype as exported, larger is better; only at the end of
-            an epoch, for what `propose` named.
-    """
-
-    genotype: Genotype
-    step: int
-    train_loss: float | None = None
-    validation_loss: float | None = None
-    gate_gradients: Mapping[str, float] = field(default_factory=dict)
-    score: float | None = None
-    validated: frozenset[str] = frozenset()
-    agreement: float | None = None
-    improvement: float | None = None
-
-
 class Searcher(ABC):
     """Searches one space, whatever the space describes.
 
-    The loop calls, in this order: `decide` at the start of every step; `observe` after it, unless
-    the step failed; at the end of every epoch `propose`, and `observe` with the score of each
-    proposed genotype that could be scored, then `best`. `state_dict` is called between steps,
+    The loop calls, in this order: `decide` at the start of every step; `ask` once the gradient of
+    the training batch is known, unless the step only warms the weights up; `observe` after it,
+    unless the step failed; at the end of every epoch `propose`, and `observe` with the score of
+    each proposed genotype that could be scored, then `best`. `state_dict` is called between steps,
     never between a `decide` and its `observe`. A searcher that needs nothing of a step may get
     none: then `steps` is 0, and epochs only score what it proposes.
 
@@ -80,11 +44,12 @@ class Searcher(ABC):
     """
 
     needs: frozenset[str] = frozenset()
-    """What `observe` wants to be told of each step, of `NEEDS`.
+    """What `observe` wants to be told of each step, of `NEEDS`; none, if it learns from no step.
 
     `"gate_gradients"` and `"validation_loss"` are of a validation batch after the step on the
     weights, augmented as the training batch was. With `"clean_validation"` it is not augmented.
     `"agreement"` and `"look_ahead"` are of a clean batch before the step, the latter also after it.
+    `"probe"` says that the searcher has an `ask` of its own, which finds out what it needs.
     """
 
     answer: Genotype | None = None
@@ -109,6 +74,14 @@ class Searcher(ABC):
     @abstractmethod
     def decide(self, step: int) -> Decision:
         """Decide what this step runs."""
+
+    def ask(self, probe: Probe) -> Outcome:
+        """Ask about a step before it is over; by default what is in `needs`.
+
+        Returns:
+            `probe.outcome` with what was found; `observe` is told it, unless the step failed.
+        """
+        return asking_for(self.needs)(probe)
 
     @abstractmethod
     def observe(self, outcome: Outcome) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def named_moments(
+def optimiser_state(
     optimiser: torch.optim.Optimizer, names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Return what an optimiser remembers: name → quantity → value, the tensors in use.
@@ -24,17 +24,17 @@ def named_moments(
     return {names[index]: dict(quantities) for index, quantities in memory.items()}
 
 
-def restore_moments(
+def restore_optimiser_state(
     optimiser: torch.optim.Optimizer,
     names: Sequence[str],
-    moments: Mapping[str, Mapping[str, Any]],
+    named: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Give an optimiser a copy of what `named_moments` returned, and nothing else."""
+    """Give an optimiser a copy of what `optimiser_state` returned, and nothing else."""
     state = optimiser.state_dict()
     state["state"] = {
-        index: {what: _copied(value) for what, value in moments[name].items()}
+        index: {what: _copied(value) for what, value in named[name].items()}
         for index, name in enumerate(names)
-        if name in moments
+        if name in named
     }
     optimiser.load_state_dict(state)
 

@@ -1,17 +1,20 @@
-"""Asking a searcher: what it answers is checked, and what goes wrong names who it was."""
+"""A searcher whose answers are checked, and whose errors name it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from medpipe_core.errors import MedpipeError, place_of
+from medpipe_core.memory import out_of_memory
+from medpipe_core.search.outcome import Outcome
 from medpipe_core.space import Genotype, InvalidGenotypeError
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from medpipe_core.search.protocol import Outcome, Searcher
+    from medpipe_core.search.probe import Probe
+    from medpipe_core.search.searcher import Searcher
     from medpipe_core.space import SearchSpace
 
 _ADMITTED = (
@@ -24,7 +27,7 @@ class SearcherError(MedpipeError):
     """A searcher that fails, or answers what it must not; the text names it and the remedy."""
 
 
-class Asked:
+class CheckedSearcher:
     """A searcher whose answers are members of the space that keep its budget, or an error.
 
     Whatever it raises that is no `MedpipeError` becomes a `SearcherError`, with the error as cause.
@@ -62,6 +65,22 @@ class Asked:
             self._refuse(what, decision, "a Decision", "Return Decision(genotype)")
         self._check(decision.genotype, what)
         return decision
+
+    def ask(self, probe: Probe) -> Outcome:
+        """Return what came of a step, as far as the searcher asks about it.
+
+        Raises:
+            SearcherError: It is no `Outcome` of this step.
+        """
+        what = "ask(probe)"
+        with _Named(self, what):
+            outcome = self._searcher.ask(probe)
+        remedy = "Return dataclasses.replace(probe.outcome, ...), or probe.outcome"
+        if not isinstance(outcome, Outcome):
+            self._refuse(what, outcome, "an Outcome", remedy)
+        if outcome.genotype != probe.outcome.genotype:
+            self._refuse(what, outcome, "that of the step's genotype", remedy)
+        return outcome
 
     def observe(self, outcome: Outcome) -> None:
         """Tell what came of a step or of a scoring."""
@@ -137,7 +156,7 @@ class _Named:
 
     __slots__ = ("_asked", "_what")
 
-    def __init__(self, asked: Asked, what: str) -> None:
+    def __init__(self, asked: CheckedSearcher, what: str) -> None:
         self._asked = asked
         self._what = what
 
@@ -145,8 +164,15 @@ class _Named:
         """Begin."""
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Give an error its name; what medpipe raises on purpose is told as it is."""
-        if isinstance(error, Exception) and not isinstance(error, MedpipeError):
+        """Give an error its name; what medpipe raises on purpose is told as it is.
+
+        Running out of memory is nobody's fault, and fails a step alone.
+        """
+        if (
+            isinstance(error, Exception)
+            and not isinstance(error, MedpipeError)
+            and not out_of_memory(error)
+        ):
             raise SearcherError(
                 f"{self._asked.who}: {self._what} failed: {type(error).__name__}: {error}"
                 f"{place_of(error)}. {_HELD}"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medpipe_core import Group, Limit, OperationChoice, SearchSpace, ValueChoice
-from medpipe_core.search.climbing import climb
+from medpipe_core.search.local_search import local_search
 
 SIZES = SearchSpace(
     "sizes",
@@ -44,7 +44,7 @@ def test_it_keeps_the_budget_and_no_single_change_does_better(regrets, limit):
     def admits(genotype):
         return cost(genotype) <= limit
 
-    found = climb(SIZES, CHEAPEST, regrets, admits)
+    found = local_search(SIZES, CHEAPEST, regrets, admits)
     assert admits(found)
     assert regrets["free"][found["free"]] == 0
     for key, value in regrets["first"].items():
@@ -54,13 +54,13 @@ def test_it_keeps_the_budget_and_no_single_change_does_better(regrets, limit):
 
 @given(regrets(), st.integers(0, SIZES.size() - 1))
 def test_without_a_budget_it_reaches_the_preferred_keys_from_anywhere(regrets, rank):
-    found = climb(SIZES, SIZES.unrank(rank), regrets, lambda genotype: True)
+    found = local_search(SIZES, SIZES.unrank(rank), regrets, lambda genotype: True)
     assert regret(regrets, found) == pytest.approx(0)
 
 
 @given(regrets())
 def test_where_nothing_else_is_admitted_it_stays(regrets):
-    assert climb(SIZES, CHEAPEST, regrets, lambda genotype: genotype == CHEAPEST) == CHEAPEST
+    assert local_search(SIZES, CHEAPEST, regrets, lambda genotype: genotype == CHEAPEST) == CHEAPEST
 
 
 SWITCHES = Group({name: ValueChoice("on", "off") for name in "abcde"})
@@ -70,6 +70,6 @@ PAIRS = SearchSpace("pairs", SWITCHES, constraints=[Limit({"*": ["on"]}, at_leas
 @given(st.lists(st.floats(0.1, 5), min_size=5, max_size=5, unique=True), st.integers(0, 9))
 def test_where_a_constraint_ties_choices_together_they_change_together(gains, rank):
     found = {name: {"on": 0.0, "off": gain} for name, gain in zip("abcde", gains, strict=True)}
-    climbed = climb(PAIRS, PAIRS.unrank(rank), found, PAIRS.admits)
-    on = {name for name, key in climbed.choices.items() if key == "on"}
+    found_on = local_search(PAIRS, PAIRS.unrank(rank), found, PAIRS.admits)
+    on = {name for name, key in found_on.choices.items() if key == "on"}
     assert on == set(sorted("abcde", key=lambda name: -found[name]["off"])[:2])
