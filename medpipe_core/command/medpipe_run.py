@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from medpipe_core.config.command_line import CommandLine, read_command_line
 from medpipe_core.config.configuration import Configuration, read_file, resolve
 from medpipe_core.config.errors import DONE, WRONG_WORDS, ConfigurationError, Interrupted
 from medpipe_core.config.help_text import help_text
+from medpipe_core.config.yaml_values import LONGEST
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.registry import registry_for
 from medpipe_core.record.run_folder import RunFolder
@@ -91,10 +93,12 @@ def _base(words: CommandLine, problems: list[str]) -> dict[str, Any]:
     if words.file is None:
         return {}
     path = Path(words.file)
-    path = path / RunFolder.CONFIG if path.is_dir() else path
+    path = path / RunFolder.CONFIG if os.path.isdir(path) else path
     try:
-        return read_file(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:  # it may be a pipe, or have no end
+            text = file.read(4 * LONGEST + 1).decode()
+        return read_file(text, str(path))
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         problems.append(f"configuration file {path} cannot be read: {reason}")
     except ConfigurationError as error:

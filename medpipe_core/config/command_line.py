@@ -44,7 +44,7 @@ class CommandLine:
         """Iterate over the values of each run: one, or the product of a sweep."""
         for texts in itertools.product(*self.values.values()):
             yield {
-                key: text if key in DEFAULTS else yaml_values.read(text)
+                key: text if key in DEFAULTS else yaml_values.read_value(text)
                 for key, text in zip(self.values, texts, strict=True)
             }
 
@@ -135,7 +135,7 @@ def _check_texts(words: CommandLine, key: str, texts: list[str]) -> None:
                 words.problems.append(f"{key}: say which")
             continue
         try:
-            yaml_values.read(text)
+            yaml_values.read_value(text)
         except ValueError as error:
             words.problems.append(f"{key}: {text!r} cannot be read: {error}")
             words.values.pop(key, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import stat
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK = 65536
+_LARGEST = 256 * 2**20
 
 
 class Journal:
@@ -57,11 +59,34 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunFolderError: It cannot be read, or a line is no event.
     """
+    check_readable(path, _LARGEST)
     try:
-        *lines, _torn = path.read_bytes().split(b"\n")
+        with path.open("rb") as file:
+            return [
+                _event(line, f"{path}, line {number}")
+                for number, line in enumerate(file, start=1)
+                if line.endswith(b"\n")
+            ]
     except OSError as error:
         raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
-    return [_event(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def check_readable(path: Path, largest: int) -> None:
+    """Refuse what is no file, such as a pipe that nobody writes to, or is too large to be read.
+
+    Raises:
+        RunFolderError: It is.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise RunFolderError(f"cannot read {path}: it is no file")
+    if found.st_size > largest:
+        raise RunFolderError(
+            f"{path} has {found.st_size} bytes, more than a run writes ({largest})"
+        )
 
 
 def plain_fields(value: Any) -> Any:

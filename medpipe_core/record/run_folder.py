@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.config import yaml_values
+from medpipe_core.config.configuration import read_file
 from medpipe_core.config.errors import ConfigurationError, RunFolderError
+from medpipe_core.config.plain_values import user_path
 from medpipe_core.record.atomic_files import sync_folder, write_atomically, write_json, writing
-from medpipe_core.record.journal import Journal, read_journal
+from medpipe_core.record.journal import Journal, check_readable, read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from medpipe_core.config.configuration import Configuration
 
-_LARGEST = 256 * 2**20
+_LARGEST = 64 * 2**20
 
 
 class RunFolder:
@@ -100,12 +101,9 @@ class RunFolder:
         """
         text = self._read(self.CONFIG)
         try:
-            content = yaml_values.read(text)
-        except ValueError as error:
-            raise RunFolderError(f"{self.path / self.CONFIG}: {error}") from None
-        if not isinstance(content, dict):
-            raise RunFolderError(f"{self.path / self.CONFIG} is not the configuration of a run")
-        return content
+            return read_file(text, str(self.path / self.CONFIG))
+        except ConfigurationError as error:
+            raise RunFolderError(str(error)) from None
 
     def _read_json(self, name: str) -> Any:
         try:
@@ -115,9 +113,8 @@ class RunFolder:
 
     def _read(self, name: str) -> str:
         path = self.path / name
+        check_readable(path, _LARGEST)
         try:
-            if path.stat().st_size > _LARGEST:
-                raise RunFolderError(f"{path} is larger than a run writes it")
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -162,7 +159,10 @@ def usable_root(root: str) -> Path:
     Raises:
         ConfigurationError: It is a file, or may not be made or written to.
     """
-    path = Path(root).expanduser().absolute()
+    try:
+        path = user_path(root).absolute()
+    except ValueError as error:
+        raise ConfigurationError([f"run.root: {error}"]) from None
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -180,9 +180,10 @@ def open_folder(path: str | Path) -> RunFolder:
         RunFolderError: It is no run folder.
     """
     folder = Path(path)
-    if not folder.is_dir():
+    # Unlike Path.is_dir, these say no to a path that cannot be, such as one that is too long.
+    if not os.path.isdir(folder):
         raise RunFolderError(f"there is no folder {folder}")
-    if not (folder / RunFolder.CONFIG).is_file():
+    if not os.path.isfile(folder / RunFolder.CONFIG):
         raise RunFolderError(f"{folder} is not a run's folder: it has no {RunFolder.CONFIG}")
     return RunFolder(folder)
 

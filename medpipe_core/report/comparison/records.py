@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -132,20 +133,23 @@ def read_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[LeftOut]]:
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise RunFolderError(f"there is no folder {path}")
-    inside = [path] if _is_run(path) else sorted(filter(_is_run, path.iterdir()))
+    try:
+        inside = [path] if _is_run(path) else sorted(filter(_is_run, path.iterdir()))
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
     if not inside:
         raise RunFolderError(f"{path} is no run's folder, and holds none")
     yield from (found.resolve() for found in inside)
 
 
 def _is_run(path: Path) -> bool:
-    return any((path / name).is_file() for name in _TRACES)
+    return any(os.path.isfile(path / name) for name in _TRACES)
 
 
 def _read(folder: RunFolder) -> Run:
-    if not (folder.path / folder.RESULT).is_file():
+    if not os.path.isfile(folder.path / folder.RESULT):
         raise RunFolderError(_ending(folder))
     result = _checked(Result, folder.result(), folder.RESULT)
     bests, steps = _costs(folder.events())
