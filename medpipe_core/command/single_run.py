@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from medpipe_core.api import execute
+from medpipe_core.command.output import write_line
 from medpipe_core.config.errors import ConfigurationError, Interrupted
 from medpipe_core.execution.execute import configured_space
 from medpipe_core.execution.signals import stopping
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from medpipe_core.execution.results import RunResult
     from medpipe_core.plugins import Registry
 
+# More of a text that somebody gave nobody reads; what was wrong with it stands before.
+_LONGEST = 4000
+
 
 def tell(error: BaseException) -> None:
     """Write what went wrong to the standard error, one line for each problem."""
     problems = error.problems if isinstance(error, ConfigurationError) else (str(error),)
     for problem in problems:
-        write_line(sys.stderr, f"medpipe-run: {problem}")
+        text = problem if len(problem) <= _LONGEST else f"{problem[:_LONGEST]}…"
+        write_line(sys.stderr, f"medpipe-run: {text}")
 
 
 def run_one(configuration: Configuration, registry: Registry) -> RunResult:
@@ -67,9 +72,3 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
             if place:
                 write_line(sys.stderr, f"{how}; what there is of the run is in {place[0].path}")
             raise
-
-
-def write_line(stream: TextIO, text: str) -> None:
-    """Write a line at once."""
-    stream.write(f"{text}\n")
-    stream.flush()

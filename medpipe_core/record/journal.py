@@ -7,7 +7,7 @@ import math
 import stat
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.atomic_files import writing
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 65536
 _LARGEST = 256 * 2**20
+_MOST_DIGITS = 300  # so that it can become a float
 
 
 class Journal:
@@ -71,6 +72,16 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
         raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
 
 
+def read_json(text: str | bytes) -> Any:
+    """Return what a text of JSON holds; NaN and infinity, which JSON has not, as None.
+
+    Raises:
+        ValueError: It is no JSON, or has a number that no computation could take.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_none)
+
+
 def check_readable(path: Path, largest: int) -> None:
     """Refuse what is no file, such as a pipe that nobody writes to, or is too large to be read.
 
@@ -107,12 +118,29 @@ def plain_fields(value: Any) -> Any:
 
 def _event(line: bytes, where: str) -> dict[str, Any]:
     try:
-        event = json.loads(line)
+        event = read_json(line)
     except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
         raise RunFolderError(f"{where}: not an event of a run's journal")
     return event
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
+
+
+def _whole(text: str) -> int:
+    return int(text) if len(text) <= _MOST_DIGITS else _refuse(text)
+
+
+def _none(_: str) -> None:
+    """Read what is no number as the journal writes it."""
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"no number may be like {text[:20]}")
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import re
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from medpipe_core.config.configuration import read_file
 from medpipe_core.config.errors import ConfigurationError, RunFolderError
 from medpipe_core.config.plain_values import user_path
 from medpipe_core.record.atomic_files import sync_folder, write_atomically, write_json, writing
-from medpipe_core.record.journal import Journal, check_readable, read_journal
+from medpipe_core.record.journal import Journal, check_readable, read_journal, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +106,7 @@ class RunFolder:
 
     def _read_json(self, name: str) -> Any:
         try:
-            return json.loads(self._read(name))
+            return read_json(self._read(name))
         except (ValueError, RecursionError) as error:
             raise RunFolderError(f"{self.path / name} is not usable JSON ({error})") from None
 

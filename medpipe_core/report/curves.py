@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
+
+from medpipe_core.report.html import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 24, 34
 _COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce", "#a16207", "#be123c")
 _DASHES = ("", ' stroke-dasharray="6 3"', ' stroke-dasharray="2 3"')
 _MOST_POINTS = 400
+# Numbers that are drawn lie below the one, and differ by more than the other or not at all.
+_MOST, _LEAST = 1e100, 1e-100
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,9 @@ class _Axis:
     """Where values lie between 0 and 1, and which round values get a line."""
 
     def __init__(self, low: float, high: float) -> None:
-        spread = high - low or abs(high) or 1.0
+        spread, size = high - low, max(abs(low), abs(high))
+        if spread < max(_LEAST, 1e-6 * size):  # steps so small would be lost beside the values
+            spread = size if size > _LEAST else 1.0
         step = 10.0 ** math.floor(math.log10(spread / 4))
         step *= next(n for n in (1, 2, 5, 10) if spread / (step * n) <= 5)
         self.low = math.floor(low / step) * step
@@ -181,7 +186,7 @@ def _numbers(event: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
 
 
 def _thinned(points: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

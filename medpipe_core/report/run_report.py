@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config import yaml_values
+from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.genotype_text import Table, count
 from medpipe_core.record.run_folder import open_folder
+from medpipe_core.report.checking import Reported, checked
 from medpipe_core.report.curves import stage_curves, svg
-from medpipe_core.report.html import html_page, html_table
+from medpipe_core.report.html import escape, html_page, html_table
 from medpipe_core.report.progress import duration
 from medpipe_core.report.summary import (
     CAUTION,
@@ -37,7 +38,15 @@ def write_report(path: str | Path) -> Path:
         StorageError: The report cannot be written.
     """
     folder = open_folder(path)
-    text = report_html(folder.result(), folder.events(), folder.configuration())
+    result, events, configuration = folder.result(), folder.events(), folder.configuration()
+    checked(Reported, result, str(folder.path / folder.RESULT))
+    try:
+        text = report_html(result, events, configuration)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise RunFolderError(
+            f"{folder.path}: what stands in it is not as a run writes it "
+            f"({type(error).__name__}: {error}); was it written by another version, or changed?"
+        ) from error
     return folder.write_text(folder.REPORT, text)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import StorageError
@@ -18,7 +17,7 @@ from medpipe_core.report.comparison.tables import (
     tables_of,
 )
 from medpipe_core.report.curves import Curve, staircase, svg
-from medpipe_core.report.html import html_page, html_table
+from medpipe_core.report.html import escape, html_page, html_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

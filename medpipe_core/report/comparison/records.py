@@ -6,12 +6,13 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BeforeValidator
 
 from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.run_folder import RunFolder
+from medpipe_core.report.checking import Content, checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,14 +32,7 @@ def _value(figure: Any) -> float | None:
 Figures = dict[str, Annotated[float | None, BeforeValidator(_value)]]
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-Model = TypeVar("Model", bound=_Content)
-
-
-class Tried(_Content):
+class Tried(Content):
     """A row of the table of candidates in `result.json`."""
 
     search: Figures
@@ -46,11 +40,11 @@ class Tried(_Content):
     failed: str
 
 
-class _Genotype(_Content):
+class _Genotype(Content):
     choices: dict[str, str]
 
 
-class Result(_Content):
+class Result(Content):
     """What a comparison needs of `result.json`."""
 
     seed: int
@@ -65,7 +59,7 @@ class Result(_Content):
     candidates: list[Tried]
 
 
-class Best(_Content):
+class Best(Content):
     """An event `search-best`: what the searcher would have answered after so much cost."""
 
     steps: int
@@ -73,7 +67,7 @@ class Best(_Content):
     regret: float | None = None
 
 
-class _Trained(_Content):
+class _Trained(Content):
     steps: int
 
 
@@ -151,7 +145,7 @@ def _is_run(path: Path) -> bool:
 def _read(folder: RunFolder) -> Run:
     if not os.path.isfile(folder.path / folder.RESULT):
         raise RunFolderError(_ending(folder))
-    result = _checked(Result, folder.result(), folder.RESULT)
+    result = checked(Result, folder.result(), folder.RESULT)
     bests, steps = _costs(folder.events())
     return Run(folder.path, folder.configuration(), result, bests, steps, _device(folder))
 
@@ -168,25 +162,14 @@ def _costs(events: Sequence[Mapping[str, Any]]) -> tuple[list[Best], dict[str, i
             case "search-step":
                 steps["search"] += 1
             case "search-trial" as name:
-                trials += _checked(_Trained, event, name).steps
+                trials += checked(_Trained, event, name).steps
             case "search-best" as name:
-                best = _checked(Best, event, name)
+                best = checked(Best, event, name)
                 bests.append(best.model_copy(update={"steps": best.steps + trials}))
             case "evaluate-epoch" | "retrain-epoch" as name:
-                steps[name.removesuffix("-epoch")] += _checked(_Trained, event, name).steps
+                steps[name.removesuffix("-epoch")] += checked(_Trained, event, name).steps
     steps["search"] += trials
     return bests, steps
-
-
-def _checked(model: type[Model], content: Any, where: str) -> Model:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RunFolderError(
-            f"{where}: {place}: {first['msg']}; was it written by another version?"
-        ) from error
 
 
 def _ending(folder: RunFolder) -> str:
