@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.command.exit_codes import exit_code_of
 from medpipe_core.command.output import write_line
 from medpipe_core.command.single_run import run_one, tell
+from medpipe_core.command.trust import LOAD, OPTION, foreign_plugins
 from medpipe_core.config.command_line import CommandLine, read_command_line
 from medpipe_core.config.configuration import Configuration, read_file, resolve
 from medpipe_core.config.errors import DONE, FAILED, WRONG_WORDS, ConfigurationError, Interrupted
@@ -39,8 +40,7 @@ def obey(argv: Sequence[str], out: CommandOutput) -> int:
     """
     words = read_command_line(argv)
     try:
-        _obey(words)
-        code = DONE
+        code = _obey(words)
     except Interrupted as stop:
         code = stop.exit_code
     except MedpipeError as error:
@@ -55,7 +55,7 @@ def obey(argv: Sequence[str], out: CommandOutput) -> int:
 
 def _obey(words: CommandLine) -> int:
     problems = list(words.problems)
-    base = _base(words, problems)
+    base = _trusted(words, _base(words, problems), problems)
     if "--help" in words.options and not problems:
         write_line(sys.stdout, help_text(_registry(words, base), next(words.runs())))
         return DONE
@@ -96,6 +96,18 @@ def _resolve_all(
 
 def _registry(words: CommandLine, base: dict[str, Any]) -> Registry:
     return registry_for({**base, **next(words.runs())})
+
+
+def _trusted(words: CommandLine, base: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Return the keys of a file, without the code that it names unless the user trusts it."""
+    files, refusal = foreign_plugins(words.file or "", base, words.values)
+    if not files:
+        return base
+    if OPTION in words.options:
+        write_line(sys.stderr, f"note: loading {files}, as {words.file} asks")
+        return base
+    problems.extend(refusal)
+    return {key: value for key, value in base.items() if key != LOAD}
 
 
 def _base(words: CommandLine, problems: list[str]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ OPTIONS = {
     "--help": "this text; with space=, searcher= or dataset= the keys of that one",
     "--cfg": "print the resolved configuration as YAML and stop",
     "--config": "start from a file such as a run folder's config.yaml: --config FILE",
+    "--trust-plugins": "load the files that a configuration file names in plugins.load: code, "
+    "which then runs as you",
     "-m": "a sweep: seed=0,1,2 searcher=gumbel,random runs the product, one after another",
 }
 _SHORT = {"-h": "--help", "--multirun": "-m"}
