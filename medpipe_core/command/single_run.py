@@ -12,12 +12,12 @@ from medpipe_core.command.output import write_line
 from medpipe_core.config.errors import ConfigurationError, Interrupted
 from medpipe_core.execution.execute import configured_space
 from medpipe_core.execution.signals import stopping
-from medpipe_core.record.run_folder import RunFolder, usable_root
 
 if TYPE_CHECKING:
     from medpipe_core.config.configuration import Configuration
     from medpipe_core.execution.results import RunResult
     from medpipe_core.plugins import Registry
+    from medpipe_core.record.run_folder import RunFolder
 
 # More of a text that somebody gave nobody reads; what was wrong with it stands before.
 _LONGEST = 4000
@@ -54,7 +54,6 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
                 2, b"stopping at the next step; press again, or signal again, to stop at once\n"
             )
 
-    usable_root(configuration.keys.run.root)
     # Torch's threads wait for each other by spinning, which on a machine shared with other work
     # costs several times the run. It has to be said before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -135,6 +135,7 @@ def create_folder(configuration: Configuration, *, now: datetime | None = None) 
     for number in itertools.count(1):
         path = root / (name if number == 1 else f"{name}-{number}")
         with writing(path):
+            root.mkdir(parents=True, exist_ok=True)
             try:
                 path.mkdir()
             except FileExistsError:
@@ -153,7 +154,7 @@ def folder_name(configuration: Configuration, now: datetime) -> str:
 
 
 def usable_root(root: str) -> Path:
-    """Return the folder for runs as an absolute path, made where it is missing.
+    """Return the folder for runs as an absolute path; it is not made yet where it is missing.
 
     Raises:
         ConfigurationError: It is a file, or may not be made or written to.
@@ -162,13 +163,11 @@ def usable_root(root: str) -> Path:
         path = user_path(root).absolute()
     except ValueError as error:
         raise ConfigurationError([f"run.root: {error}"]) from None
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigurationError([f"run.root: {path} cannot be made: {reason}"]) from error
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise ConfigurationError([f"run.root: you may not write to {path}"])
+    there = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if not os.path.isdir(there):
+        raise ConfigurationError([f"run.root: {path} cannot be made: {there} is no folder"])
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigurationError([f"run.root: you may not write to {there}"])
     return path
 
 

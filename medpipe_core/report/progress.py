@@ -147,6 +147,10 @@ def line_of(event: str, fields: Mapping[str, Any]) -> str:
     """Return the line that an event is worth, or an empty text."""
     title = _TITLES.get(fields.get("stage", ""), str(fields.get("stage", "")))
     match event:
+        case "data-reading":
+            return _TITLES["data"]
+        case "stage-started" | "stage-finished" if fields["stage"] == "data":
+            return ""  # they were read before there was a folder
         case "stage-started":
             return title
         case "stage-finished":
