@@ -19,6 +19,7 @@ from medpipe_core.report.summary import (
     figures_table,
     front_tables,
     known_answer,
+    measure,
     notes_on,
     verdict,
 )
@@ -72,7 +73,7 @@ def report_html(
         *_confusion(result),
         *_data(result),
         *_found(events),
-        html_table(_candidates(result)),
+        html_table(_candidates(result, str(configuration.get("evaluate.rank_by", "accuracy")))),
         *(f"{html_table(table)}\n<p>{FRONT}</p>" for table in front_tables(result)),
         *_stages(events),
         html_table(_times(result)),
@@ -127,26 +128,29 @@ def _data(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"<p>{escape(str(card.get('source', '')))} {escape(str(card.get('licence', '')))}</p>"
 
 
-def _candidates(result: Mapping[str, Any]) -> Table:
+def _candidates(result: Mapping[str, Any], rank_by: str) -> Table:
     chosen = result["genotype_digest"]
     rows = [
         (
             f"{row['genotype_digest']}{' (chosen)' if row['genotype_digest'] == chosen else ''}",
+            figure(row["validation"].get(rank_by)),
+            row.get("failed") or ", ".join(_others(row, rank_by)),
             str(row["epoch"]),
             count(row["parameters"]),
             count(row["multiply_adds"]),
-            row.get("failed")
-            or ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in _shown(row)),
         )
         for row in result["candidates"]
     ]
-    headings = ("genotype", "epoch", "parameters", "multiply-adds", "on the validation set")
-    return Table("Candidates that were compared", headings, tuple(rows))
+    ranking = f"{measure(rank_by, result.get('classes', ()))}, which ranks"
+    headings = ("genotype", ranking, "other figures", "epoch", "parameters", "multiply-adds")
+    title = "Candidates that were compared, on volumes that they were not trained on"
+    return Table(title, headings, tuple(rows))
 
 
-def _shown(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _others(row: Mapping[str, Any], rank_by: str) -> list[str]:
     figures = row["validation"].items()
-    return [(name, figure(v)) for name, v in figures if figure(v) != "–"][:4]
+    named = [(name, figure(v)) for name, v in figures if name not in (rank_by, "score")]
+    return [f"{name.replace('_', ' ')} {text}" for name, text in named if text != "–"][:4]
 
 
 def _stages(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -71,6 +71,14 @@ class _Trained(Content):
     steps: int
 
 
+class _Told(Content):
+    choices: tuple[str, ...] = ()
+
+
+class _Chosen(Content):
+    tables: tuple[_Told, ...] = ()
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run.
@@ -82,6 +90,7 @@ class Run:
         bests: The best genotype known at the end of each epoch of the search.
         steps: Stage → steps of weights, failed ones included.
         device: What it ran on.
+        choices: What was chosen: path → key, of the choices that have an effect.
     """
 
     folder: Path
@@ -90,6 +99,7 @@ class Run:
     bests: Sequence[Best] = ()
     steps: Mapping[str, int] = field(default_factory=dict)
     device: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -146,8 +156,20 @@ def _read(folder: RunFolder) -> Run:
     if not os.path.isfile(folder.path / folder.RESULT):
         raise RunFolderError(_ending(folder))
     result = checked(Result, folder.result(), folder.RESULT)
-    bests, steps = _costs(folder.events())
-    return Run(folder.path, folder.configuration(), result, bests, steps, _device(folder))
+    events = folder.events()
+    bests, steps = _costs(events)
+    choices = _with_effect(result.genotype.choices, events)
+    device = _device(folder)
+    return Run(folder.path, folder.configuration(), result, bests, steps, device, choices)
+
+
+def _with_effect(
+    choices: Mapping[str, str], events: Sequence[Mapping[str, Any]]
+) -> Mapping[str, str]:
+    """Return the choices that the run's own tables tell of; all where they do not say."""
+    chosen = [checked(_Chosen, event, "chosen") for event in events if event["event"] == "chosen"]
+    told = {path for one in chosen[-1:] for table in one.tables for path in table.choices}
+    return {path: key for path, key in choices.items() if not told or path in told}
 
 
 def _costs(events: Sequence[Mapping[str, Any]]) -> tuple[list[Best], dict[str, int]]:

@@ -114,6 +114,33 @@ def test_a_report_says_how_far_the_known_answer_is(result, events, regret, words
     assert "regret" not in report_html(result, events, {})
 
 
+def test_the_figure_that_ranks_candidates_has_a_column(result, events):
+    row = result["candidates"][0]
+    row["validation"] = {"accuracy": 0.9, "f1": 0.1, "f2": 0.2, "f3": 0.3, "auc": 0.777}
+    table = report_html(result, events, {"evaluate.rank_by": "auc"}).split("Candidates that")[1]
+    heading, cells = table.split("<tbody>")[:2]
+    assert "<th>area under the ROC curve, which ranks</th><th>other figures</th>" in heading
+    assert "<td>abc (chosen)</td><td>0.777</td><td>accuracy 0.900, f1" in cells
+
+
+def test_curves_on_top_of_each_other_are_all_to_be_seen():
+    points = ((0.0, 1.0), (50.0, 0.0), (100.0, 0.0))
+    text = svg([Curve(name, points) for name in "abc"], along="step", title="t")
+    check(text)
+    lines = re.findall(r"<polyline [^>]*>", text)[3:]
+    turns = [re.search(r'stroke="(#\w+)".*dasharray="(\d+) (\d+)" stroke-dashoffset="(-?\d+)"', one)
+             for one in lines]  # fmt: skip
+    assert len({turn[1] for turn in turns}) == 3
+    on, off = int(turns[0][2]), int(turns[0][3])
+    assert sorted(int(turn[4]) % (on + off) for turn in turns) == [0, on, 2 * on]
+    assert off == 2 * on
+
+
+def test_points_on_top_of_each_other_are_all_to_be_seen():
+    text = svg([Curve(name, ((1.0, 2.0),)) for name in "abc"], along="step", title="t")
+    assert len(set(re.findall(r' r="([\d.]+)" fill="none"', text))) == 3
+
+
 def test_a_candidate_that_failed_says_why(result, events):
     assert "alert" in report_html(result, events, {}).split("Candidates")[1]
 
