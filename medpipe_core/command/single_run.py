@@ -5,25 +5,30 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from medpipe_core.api import execute
+from medpipe_core.command.output import write_line
 from medpipe_core.config.errors import ConfigurationError, Interrupted
 from medpipe_core.execution.execute import configured_space
 from medpipe_core.execution.signals import stopping
-from medpipe_core.record.run_folder import RunFolder, usable_root
 
 if TYPE_CHECKING:
     from medpipe_core.config.configuration import Configuration
     from medpipe_core.execution.results import RunResult
     from medpipe_core.plugins import Registry
+    from medpipe_core.record.run_folder import RunFolder
+
+# More of a text that somebody gave nobody reads; what was wrong with it stands before.
+_LONGEST = 4000
 
 
 def tell(error: BaseException) -> None:
     """Write what went wrong to the standard error, one line for each problem."""
     problems = error.problems if isinstance(error, ConfigurationError) else (str(error),)
     for problem in problems:
-        write_line(sys.stderr, f"medpipe-run: {problem}")
+        text = problem if len(problem) <= _LONGEST else f"{problem[:_LONGEST]}…"
+        write_line(sys.stderr, f"medpipe-run: {text}")
 
 
 def run_one(configuration: Configuration, registry: Registry) -> RunResult:
@@ -49,7 +54,6 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
                 2, b"stopping at the next step; press again, or signal again, to stop at once\n"
             )
 
-    usable_root(configuration.keys.run.root)
     # Torch's threads wait for each other by spinning, which on a machine shared with other work
     # costs several times the run. It has to be said before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -67,9 +71,3 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
             if place:
                 write_line(sys.stderr, f"{how}; what there is of the run is in {place[0].path}")
             raise
-
-
-def write_line(stream: TextIO, text: str) -> None:
-    """Write a line at once."""
-    stream.write(f"{text}\n")
-    stream.flush()

@@ -6,6 +6,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from medpipe_core.command.output import write_line
 from medpipe_core.command.single_run import run_one, tell
 from medpipe_core.config import yaml_values
 from medpipe_core.config.errors import DONE, FAILED
@@ -46,7 +47,8 @@ def sweep(
         for number, configuration in enumerate(configurations, start=1):
             flat = configuration.flat()
             labels = tuple(yaml_values.write(flat[key]) for key in swept)
-            sys.stdout.write(f"run {number} of {len(configurations)}: {_named(swept, labels)}\n")
+            named = _named(swept, labels)
+            write_line(sys.stdout, f"run {number} of {len(configurations)}: {named}")
             try:
                 result = one(configuration, registry)
             except Exception as error:  # the others go on whatever one of them dies of
@@ -60,10 +62,10 @@ def sweep(
     finally:  # an interrupted sweep still tells of the runs that are done
         headings = (*swept, *(name.replace("_", " ") for name in _MEASURES), "folder")
         table = Table("Sweep, on the test set", headings, tuple(rows))
-        sys.stdout.write(f"\n{as_text(table)}\n")
+        write_line(sys.stdout, f"\n{as_text(table)}")
         if len(folders) > 1:
-            sys.stdout.write(f"\nTo compare them: {shlex.join(['medpipe', 'compare', *folders])}\n")
-        sys.stdout.flush()
+            together = shlex.join(["medpipe", "compare", *folders])
+            write_line(sys.stdout, f"\nTo compare them: {together}")
     return code
 
 

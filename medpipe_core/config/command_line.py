@@ -17,6 +17,8 @@ OPTIONS = {
     "--help": "this text; with space=, searcher= or dataset= the keys of that one",
     "--cfg": "print the resolved configuration as YAML and stop",
     "--config": "start from a file such as a run folder's config.yaml: --config FILE",
+    "--trust-plugins": "load the files that a configuration file names in plugins.load: code, "
+    "which then runs as you",
     "-m": "a sweep: seed=0,1,2 searcher=gumbel,random runs the product, one after another",
 }
 _SHORT = {"-h": "--help", "--multirun": "-m"}
@@ -44,7 +46,7 @@ class CommandLine:
         """Iterate over the values of each run: one, or the product of a sweep."""
         for texts in itertools.product(*self.values.values()):
             yield {
-                key: text if key in DEFAULTS else yaml_values.read(text)
+                key: text if key in DEFAULTS else yaml_values.read_value(text)
                 for key, text in zip(self.values, texts, strict=True)
             }
 
@@ -135,7 +137,7 @@ def _check_texts(words: CommandLine, key: str, texts: list[str]) -> None:
                 words.problems.append(f"{key}: say which")
             continue
         try:
-            yaml_values.read(text)
+            yaml_values.read_value(text)
         except ValueError as error:
             words.problems.append(f"{key}: {text!r} cannot be read: {error}")
             words.values.pop(key, None)

@@ -17,6 +17,7 @@ from medpipe_core.config import dotted_keys as dotted
 from medpipe_core.config import yaml_values
 from medpipe_core.config.dataset_keys import not_taken
 from medpipe_core.config.errors import BROKEN_PLUGIN, WRONG_WORDS, ConfigurationError
+from medpipe_core.config.plain_values import impossible, misread
 from medpipe_core.config.presets import PRESETS
 from medpipe_core.config.settings import Keys
 from medpipe_core.config.validation_messages import validation_messages
@@ -128,10 +129,10 @@ class _Resolver:
         self.registry = registry
         self.problems: list[str] = []
         self.plugin_problems: list[str] = []
-        self.given = given
-        self.base = self._fitting(base)
+        self.given = self._possible(given)
+        self.base = self._fitting(self._possible(base))
         self.names = {
-            group: str(given.get(group, self.base.get(group, default)))
+            group: self._name(group, self.given.get(group, self.base.get(group, default)))
             for group, default in DEFAULTS.items()
         }
 
@@ -162,6 +163,21 @@ class _Resolver:
                 g: dotted.flatten(_own(g, m.model_dump(mode="json"))) for g, m in parameters.items()
             },
         )
+
+    def _possible(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell of values that no key takes, and go on without them."""
+        problems = {key: impossible(key, value) for key, value in values.items()}
+        self.problems.extend(filter(None, problems.values()))
+        return {key: value for key, value in values.items() if not problems[key]}
+
+    def _name(self, group: str, given: Any) -> str:
+        """Return the name of a group's member, or the default where what is given is none."""
+        if isinstance(given, str):
+            distribution, colon, name = given.rpartition(":")
+            if name and bool(distribution) == bool(colon):
+                return given
+        self.problems.append(f"{group}: give a name, or distribution:name (given {given!r})")
+        return DEFAULTS[group]
 
     def _fitting(self, base: Mapping[str, Any]) -> dict[str, Any]:
         """Drop the file's parameters of a member that the command line replaces."""
@@ -230,7 +246,9 @@ class _Resolver:
         laid = {k: v for k, v in preset.items() if not dotted.shadowed(k, values)}
         try:
             nested = dotted.nest({**laid, **values})
-            return model.model_validate(nested, context={REGISTRY: self.registry})
+            checked = model.model_validate(nested, context={REGISTRY: self.registry})
+            self.problems.extend(f"{prefix}{text}" for text in misread(nested, checked))
+            return checked
         except MissingPluginError as error:
             self.plugin_problems.append(f"{prefix.removesuffix('.')}: {error}")
         except ValidationError as error:

@@ -1,22 +1,26 @@
 """The keys of a run that are not parameters of a space, searcher or dataset, with their types.
 
-The defaults are the paper's (section IV-B); presets change them. Nothing here waits for torch.
+The defaults are the paper's (section IV-B); presets change them. Every number has an upper bound: a
+slip of a digit is told at once, not by a machine out of memory. Nothing here waits for torch.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from medpipe_core.config.plain_values import LARGEST, PathText
 from medpipe_core.search.settings import SearchSettings
 from medpipe_core.train.settings import FitSettings
 
-Count = Annotated[int, Ge(1)]
-Seed = Annotated[int, Ge(0), Le(2**63 - 1)]
+Seed = Annotated[int, Ge(0), Le(LARGEST)]
 
-_DEVICES = ("auto", "cpu", "cuda", "mps")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
+# Above every epoch, batch, candidate, rate and penalty that anyone means.
+_LARGEST = 10**9
 
 
 class Section(BaseModel):
@@ -28,13 +32,17 @@ class Section(BaseModel):
 class FolderKeys(Section):
     """Keys `run.*`."""
 
-    root: str = Field("runs", min_length=1, description="folder that the run's folder goes into")
+    root: PathText = Field(
+        "runs", min_length=1, description="folder that the run's folder goes into"
+    )
 
 
 class DataKeys(Section):
     """Keys `data.*`."""
 
-    root: str | None = Field(None, description="folder with the data files; null for the default")
+    root: PathText | None = Field(
+        None, description="folder with the data files; null for the default"
+    )
     download: bool = Field(False, description="fetch missing data files of a dataset that can")
     strict: bool = Field(False, description="refuse a dataset with unusable scans, not skip them")
 
@@ -43,20 +51,25 @@ class PluginKeys(Section):
     """Keys `plugins.*`."""
 
     disable: tuple[str, ...] = Field((), description="entry points or distributions to leave out")
-    load: tuple[str, ...] = Field((), description="Python files to load as plugins besides")
+    load: tuple[PathText, ...] = Field((), description="Python files to load as plugins besides")
     strict: bool = Field(False, description="refuse to run if any plugin failed, needed or not")
 
 
 class EvaluateKeys(FitSettings):
     """Keys `evaluate.*`."""
 
-    epochs: int = Field(10, ge=0, description="epochs that each candidate is trained")
-    top_k: Count = Field(5, description="candidates of the search that are trained for comparison")
-    rungs: Annotated[int, Ge(1), Le(30)] = Field(
-        1, description="rounds of the race; after each the better go on with more epochs"
+    epochs: int = Field(10, ge=0, le=1_000_000, description="epochs that each candidate is trained")
+    top_k: int = Field(
+        5, ge=1, le=10_000, description="candidates of the search that are trained for comparison"
     )
-    reduction: Annotated[int, Ge(2), Le(1000)] = Field(
-        2, description="of so many candidates one goes on, with so many times the epochs"
+    rungs: int = Field(
+        1, ge=1, le=30, description="rounds of the race; after each the better train for longer"
+    )
+    reduction: int = Field(
+        2,
+        ge=2,
+        le=1000,
+        description="of so many candidates one goes on, with so many times the epochs",
     )
     inherit: bool = Field(False, description="start from the weights of the search")
 
@@ -78,7 +91,7 @@ class TestKeys(Section):
 
     __test__ = False  # not a test, whatever pytest makes of the name
 
-    resamples: Annotated[int, Ge(10)] = Field(1000, description="resamples of the intervals")
+    resamples: int = Field(1000, ge=10, le=100_000, description="resamples of the intervals")
 
 
 class Keys(Section):
@@ -86,7 +99,9 @@ class Keys(Section):
 
     seed: Seed = Field(0, description="the one seed that all randomness of the run follows from")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:<number> or mps")
-    threads: Count | None = Field(None, description="threads on the CPU; null leaves them as is")
+    threads: Annotated[int, Ge(1), Le(4096)] | None = Field(
+        None, description="threads on the CPU; null leaves them as is"
+    )
     hold: Literal["auto", "device", "host"] = Field(
         "auto",
         description="where volumes are held: auto, device, or host (read ahead)",
@@ -94,7 +109,7 @@ class Keys(Section):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="of convolutions in training; auto is bfloat16 on GPUs made for it"
     )
-    micro_batch: Annotated[int, Ge(2)] | None = Field(
+    micro_batch: Annotated[int, Ge(2), Le(1_000_000)] | None = Field(
         None, description="volumes through a network at once; null for as many as memory allows"
     )
     run: FolderKeys = Field(FolderKeys(), description="the run folder")
@@ -108,7 +123,16 @@ class Keys(Section):
     @field_validator("device")
     @classmethod
     def _known_device(cls, device: str) -> str:
-        kind, colon, number = device.partition(":")
-        if kind not in _DEVICES or (colon and not number.isdecimal()):
+        if not _DEVICE.fullmatch(device):
             raise ValueError("give auto, cpu, cuda, cuda:<number> or mps")
         return device
+
+    @field_validator("search", "evaluate", "retrain")
+    @classmethod
+    def _numbers_that_are_meant(cls, part: BaseModel) -> BaseModel:
+        for name, value in part:
+            if isinstance(value, int | float) and value > _LARGEST:
+                raise ValueError(
+                    f"{name}={value:.6g} is above {_LARGEST:,}, more than can be meant"
+                )
+        return part

@@ -45,17 +45,19 @@ class CheckedDataset:
     def __init__(self, dataset: Dataset, who: str) -> None:
         self.dataset = dataset
         self._who = who
+        self._development: Development | None = None
         with self._told("card"):
             self.card: DatasetCard = dataset.card
             check_card(self.card)
 
     def development(self) -> Development:
-        """Read training and validation data; what is odd about them is added to their notes."""
-        with self._told("development()"):
-            development = self.dataset.development()
-            odd = check_development(development, self.card)
-            check_sealed(self.dataset.sealed_test())
-        return dataclasses.replace(development, notes=(*development.notes, *odd))
+        """Return training and validation data; what is odd about them is added to their notes.
+
+        They are read once and held.
+        """
+        if self._development is None:
+            self._development = self._read()
+        return self._development
 
     def sealed_test(self) -> SealedTest:
         """Return the test set, which is checked when it is opened."""
@@ -76,6 +78,13 @@ class CheckedDataset:
         if not isinstance(self.dataset, KnownAnswer):
             return None
         return self.dataset.regret(genotype)
+
+    def _read(self) -> Development:
+        with self._told("development()"):
+            development = self.dataset.development()
+            odd = check_development(development, self.card)
+            check_sealed(self.dataset.sealed_test())
+        return dataclasses.replace(development, notes=(*development.notes, *odd))
 
     @contextlib.contextmanager
     def _told(self, what: str) -> Iterator[None]:

@@ -9,7 +9,7 @@ from medpipe_core.config.errors import ConfigurationError, Interrupted
 from medpipe_core.execution.checked_dataset import make_dataset
 from medpipe_core.execution.pipeline import Pipeline
 from medpipe_core.record.environment import environment, plugin_table
-from medpipe_core.record.run_folder import RunFolder, create_folder
+from medpipe_core.record.run_folder import RunFolder, create_folder, usable_root
 from medpipe_core.space import SearchSpace, SpaceError
 
 if TYPE_CHECKING:
@@ -30,23 +30,32 @@ def execute_run(
 ) -> RunResult:
     """Execute a checked configuration.
 
+    The data are read before there is a folder, so that a run that is refused leaves none.
+
     Args:
         configuration: What to run.
         registry: Loaded plugins.
-        listeners: Told of every event, after the journal.
+        listeners: Told of every event, after the journal; of `data-reading` before there is one.
         on_folder: Called with the folder as soon as there is one.
     """
+    usable_root(configuration.keys.run.root)
     configured_space(configuration, registry)
     dataset = make_dataset(configuration, registry)
+    listening = tuple(listeners)
+    for listener in listening:
+        listener("data-reading")
+    development = dataset.development()
     # Only now, after everything that can be checked without it was checked, does torch load.
     import torch
 
     from medpipe_core.execution.context import RunContext
     from medpipe_core.execution.final_test import TorchFinalTest
+    from medpipe_core.execution.ranking import check_ranking
     from medpipe_core.execution.rehearsal import rehearse
     from medpipe_core.execution.stages import RunStages
 
     context = RunContext.of(configuration, registry, dataset.card)
+    check_ranking(context, development)
     rehearse(context)
     context.check_memory()
     executor = registry.factory("executor", configuration.executor)(
@@ -59,10 +68,9 @@ def execute_run(
         folder.write_text(folder.CONFIG, configuration.to_yaml())
         folder.write_json(folder.PLUGINS, plugin_table(registry))
         journal = folder.journal()
-        listening = (journal, *listeners)
 
         def emit(event: str, /, **fields: Any) -> None:
-            for listener in listening:
+            for listener in (journal, *listening):
                 listener(event, **fields)
 
         with contextlib.closing(journal), ending_noted(journal):

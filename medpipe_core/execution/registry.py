@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.config.plain_values import user_path
 from medpipe_core.plugins import load_plugins
 
 if TYPE_CHECKING:
@@ -26,4 +27,14 @@ def registry_for(given: Mapping[str, Any]) -> Registry:
 
 
 def _texts(value: Any) -> list[str]:
-    return [str(v) for v in value] if isinstance(value, list | tuple) else []
+    """Return the texts of a list; what else is in it is told when the configuration is checked."""
+    held = value if isinstance(value, list | tuple) else ()
+    return [text for text in held if isinstance(text, str) and _is_path(text)]
+
+
+def _is_path(text: str) -> bool:
+    try:
+        user_path(text)
+    except ValueError:
+        return False
+    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,30 +15,46 @@ _LOW, _HIGH = "left", "right"
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts under headings."""
+    """Rows of texts under headings.
+
+    Attributes:
+        title: What stands above it.
+        headings: One for each column.
+        rows: Their texts.
+        choices: Of a genotype, the paths of the choices that the table tells of; those without an
+            effect, such as the kernel of a blur that is never used, are in none.
+    """
 
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    choices: tuple[str, ...] = ()
 
 
 def tables(space: SearchSpace, genotype: Genotype) -> tuple[Table, ...]:
     """Return the genotype as tables, one for each kind of operation, one for values by themselves.
 
     Augmentations are triplets of operation, magnitude and probability (as in the paper's fig. 5);
-    blocks are told layer by layer with their strides.
+    blocks are told layer by layer with their strides. A choice that has no effect is not told.
     """
     steps = space.resolve(genotype)
-    kinds = dict.fromkeys(step.kind for step in steps)
+    effective = space.effective(genotype)
+    told: set[str] = set()
+    found = []
     makers = {"augmentation": _policy, "block": _network}
-    found = [
-        makers.get(kind, _others)([step for step in steps if step.kind == kind]) for kind in kinds
-    ]
-    within = {path for step in steps for path in step.choices}
-    alone = [p for p in genotype if p not in within and space.choices[p].kind == "value"]
-    if alone:
-        rows = tuple((path, number(space.value(genotype, path))) for path in alone)
+    for kind in dict.fromkeys(step.kind for step in steps):
+        own = [step for step in steps if step.kind == kind]
+        choices = {path for step in own for path in step.choices if path in effective} - told
+        told |= choices
+        found.append(replace(makers.get(kind, _others)(own), choices=tuple(sorted(choices))))
+    alone = [path for path in genotype if path in effective - told]
+    values = [path for path in alone if space.choices[path].kind == "value"]
+    if values:
+        rows = tuple((path, number(space.value(genotype, path))) for path in values)
         found.append(Table("Values", ("what", "value"), rows))
+    if found:
+        last = found.pop()
+        found.append(replace(last, choices=(*last.choices, *alone)))
     return tuple(found)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import stat
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.atomic_files import writing
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK = 65536
+_LARGEST = 256 * 2**20
+_MOST_DIGITS = 300  # so that it can become a float
 
 
 class Journal:
@@ -57,11 +60,44 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunFolderError: It cannot be read, or a line is no event.
     """
+    check_readable(path, _LARGEST)
     try:
-        *lines, _torn = path.read_bytes().split(b"\n")
+        with path.open("rb") as file:
+            return [
+                _event(line, f"{path}, line {number}")
+                for number, line in enumerate(file, start=1)
+                if line.endswith(b"\n")
+            ]
     except OSError as error:
         raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
-    return [_event(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def read_json(text: str | bytes) -> Any:
+    """Return what a text of JSON holds; NaN and infinity, which JSON has not, as None.
+
+    Raises:
+        ValueError: It is no JSON, or has a number that no computation could take.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_none)
+
+
+def check_readable(path: Path, largest: int) -> None:
+    """Refuse what is no file, such as a pipe that nobody writes to, or is too large to be read.
+
+    Raises:
+        RunFolderError: It is.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise RunFolderError(f"cannot read {path}: it is no file")
+    if found.st_size > largest:
+        raise RunFolderError(
+            f"{path} has {found.st_size} bytes, more than a run writes ({largest})"
+        )
 
 
 def plain_fields(value: Any) -> Any:
@@ -82,12 +118,29 @@ def plain_fields(value: Any) -> Any:
 
 def _event(line: bytes, where: str) -> dict[str, Any]:
     try:
-        event = json.loads(line)
+        event = read_json(line)
     except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
         raise RunFolderError(f"{where}: not an event of a run's journal")
     return event
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
+
+
+def _whole(text: str) -> int:
+    return int(text) if len(text) <= _MOST_DIGITS else _refuse(text)
+
+
+def _none(_: str) -> None:
+    """Read what is no number as the journal writes it."""
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"no number may be like {text[:20]}")
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.config import yaml_values
+from medpipe_core.config.configuration import read_file
 from medpipe_core.config.errors import ConfigurationError, RunFolderError
+from medpipe_core.config.plain_values import user_path
 from medpipe_core.record.atomic_files import sync_folder, write_atomically, write_json, writing
-from medpipe_core.record.journal import Journal, read_journal
+from medpipe_core.record.journal import Journal, check_readable, read_journal, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from medpipe_core.config.configuration import Configuration
 
-_LARGEST = 256 * 2**20
+_LARGEST = 64 * 2**20
 
 
 class RunFolder:
@@ -56,11 +57,14 @@ class RunFolder:
         return self.path / name
 
     def write_weights(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
-        """Put the weights of a network in place whole, with plain texts about them."""
+        """Put the weights of a network in place whole, with plain texts about them.
+
+        The same weights and texts are the same bytes.
+        """
         from safetensors.torch import save
 
         separate = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        write_atomically(self.path / self.WEIGHTS, save(separate, dict(metadata)))
+        write_atomically(self.path / self.WEIGHTS, _in_order(save(separate, dict(metadata))))
         return self.path / self.WEIGHTS
 
     def events(self) -> list[dict[str, Any]]:
@@ -101,24 +105,20 @@ class RunFolder:
         """
         text = self._read(self.CONFIG)
         try:
-            content = yaml_values.read(text)
-        except ValueError as error:
-            raise RunFolderError(f"{self.path / self.CONFIG}: {error}") from None
-        if not isinstance(content, dict):
-            raise RunFolderError(f"{self.path / self.CONFIG} is not the configuration of a run")
-        return content
+            return read_file(text, str(self.path / self.CONFIG))
+        except ConfigurationError as error:
+            raise RunFolderError(str(error)) from None
 
     def _read_json(self, name: str) -> Any:
         try:
-            return json.loads(self._read(name))
+            return read_json(self._read(name))
         except (ValueError, RecursionError) as error:
             raise RunFolderError(f"{self.path / name} is not usable JSON ({error})") from None
 
     def _read(self, name: str) -> str:
         path = self.path / name
+        check_readable(path, _LARGEST)
         try:
-            if path.stat().st_size > _LARGEST:
-                raise RunFolderError(f"{path} is larger than a run writes it")
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -140,6 +140,7 @@ def create_folder(configuration: Configuration, *, now: datetime | None = None) 
     for number in itertools.count(1):
         path = root / (name if number == 1 else f"{name}-{number}")
         with writing(path):
+            root.mkdir(parents=True, exist_ok=True)
             try:
                 path.mkdir()
             except FileExistsError:
@@ -158,19 +159,20 @@ def folder_name(configuration: Configuration, now: datetime) -> str:
 
 
 def usable_root(root: str) -> Path:
-    """Return the folder for runs as an absolute path, made where it is missing.
+    """Return the folder for runs as an absolute path; it is not made yet where it is missing.
 
     Raises:
         ConfigurationError: It is a file, or may not be made or written to.
     """
-    path = Path(root).expanduser().absolute()
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigurationError([f"run.root: {path} cannot be made: {reason}"]) from error
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise ConfigurationError([f"run.root: you may not write to {path}"])
+        path = user_path(root).absolute()
+    except ValueError as error:
+        raise ConfigurationError([f"run.root: {error}"]) from None
+    there = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if not os.path.isdir(there):
+        raise ConfigurationError([f"run.root: {path} cannot be made: {there} is no folder"])
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigurationError([f"run.root: you may not write to {there}"])
     return path
 
 
@@ -181,11 +183,23 @@ def open_folder(path: str | Path) -> RunFolder:
         RunFolderError: It is no run folder.
     """
     folder = Path(path)
-    if not folder.is_dir():
+    # Unlike Path.is_dir, these say no to a path that cannot be, such as one that is too long.
+    if not os.path.isdir(folder):
         raise RunFolderError(f"there is no folder {folder}")
-    if not (folder / RunFolder.CONFIG).is_file():
+    if not os.path.isfile(folder / RunFolder.CONFIG):
         raise RunFolderError(f"{folder} is not a run's folder: it has no {RunFolder.CONFIG}")
     return RunFolder(folder)
+
+
+def _in_order(file: bytes) -> bytes:
+    """Sort the texts in the header of a safetensors file, which come in any order."""
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:start])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin where eight bytes do
+    return len(text).to_bytes(8, "little") + text + file[start:]
 
 
 def _slug(name: str) -> str:

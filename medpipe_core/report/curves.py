@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
+
+from medpipe_core.report.html import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 24, 34
 _COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce", "#a16207", "#be123c")
 _DASHES = ("", ' stroke-dasharray="6 3"', ' stroke-dasharray="2 3"')
 _MOST_POINTS = 400
+_TURN = 7  # how far a curve has its turn where others lie on it
+# Numbers that are drawn lie below the one, and differ by more than the other or not at all.
+_MOST, _LEAST = 1e100, 1e-100
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ def svg(curves: Sequence[Curve], *, along: str, title: str, up: str = "") -> str
     """Draw curves with axes and a legend; the text is safe to put into HTML.
 
     Args:
-        curves: What to draw; seven and more are told apart by dashes.
+        curves: What to draw; seven and more are told apart by dashes. Where they lie on each
+            other, their colours take turns.
         along: What the horizontal axis is, with its unit.
         title: What is drawn, for who cannot see it.
         up: What the vertical axis is, with its unit.
@@ -89,6 +94,9 @@ def svg(curves: Sequence[Curve], *, along: str, title: str, up: str = "") -> str
         *_grid(x_axis, y_axis, along, up),
         *(_area(c, _colour(i), x_axis, y_axis) for i, c in enumerate(curves) if c.band),
         *(_line(c, _colour(i), _dashes(i), x_axis, y_axis) for i, c in enumerate(curves)),
+        "<g>",
+        *_over(curves, x_axis, y_axis),
+        "</g>",
         "</svg>",
         _legend(curves),
     ]
@@ -99,7 +107,9 @@ class _Axis:
     """Where values lie between 0 and 1, and which round values get a line."""
 
     def __init__(self, low: float, high: float) -> None:
-        spread = high - low or abs(high) or 1.0
+        spread, size = high - low, max(abs(low), abs(high))
+        if spread < max(_LEAST, 1e-6 * size):  # steps so small would be lost beside the values
+            spread = size if size > _LEAST else 1.0
         step = 10.0 ** math.floor(math.log10(spread / 4))
         step *= next(n for n in (1, 2, 5, 10) if spread / (step * n) <= 5)
         self.low = math.floor(low / step) * step
@@ -146,9 +156,32 @@ def _area(curve: Curve, colour: str, x_axis: _Axis, y_axis: _Axis) -> str:
 
 
 def _line(curve: Curve, colour: str, dashes: str, x_axis: _Axis, y_axis: _Axis) -> str:
-    places = [(_x(x_axis, x), _y(y_axis, y)) for x, y in curve.points]
+    places = _places(curve, x_axis, y_axis)
     if len(places) == 1:
         return f'<circle cx="{places[0][0]}" cy="{places[0][1]}" r="3" fill="{colour}"/>'
+    return _polyline(places, colour, dashes)
+
+
+def _over(curves: Sequence[Curve], x_axis: _Axis, y_axis: _Axis) -> Iterable[str]:
+    """Draw every curve once more in turns, so that none of those on top of each other is hidden."""
+    if len(curves) < 2:
+        return
+    for number, curve in enumerate(curves):
+        places, colour = _places(curve, x_axis, y_axis), _colour(number)
+        if len(places) == 1:
+            radius = 3 + 1.5 * (number + 1)
+            centre = f'cx="{places[0][0]}" cy="{places[0][1]}"'
+            yield f'<circle {centre} r="{radius}" fill="none" stroke="{colour}"/>'
+            continue
+        turn = f'stroke-dasharray="{_TURN} {_TURN * (len(curves) - 1)}"'
+        yield _polyline(places, colour, f' {turn} stroke-dashoffset="{-_TURN * number}"')
+
+
+def _places(curve: Curve, x_axis: _Axis, y_axis: _Axis) -> list[tuple[float, float]]:
+    return [(_x(x_axis, x), _y(y_axis, y)) for x, y in curve.points]
+
+
+def _polyline(places: Sequence[tuple[float, float]], colour: str, dashes: str) -> str:
     text = " ".join(f"{x},{y}" for x, y in places)
     style = f'stroke="{colour}" stroke-width="1.6"{dashes}'
     return f'<polyline points="{text}" fill="none" {style}/>'
@@ -181,7 +214,7 @@ def _numbers(event: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
 
 
 def _thinned(points: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
 from typing import TYPE_CHECKING
+
+from medpipe_core.report.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +24,11 @@ svg .grid { stroke: #8884 } .legend span { margin-right: 1.2rem }
 .verdict { font-size: 1.1rem } .caution { border-left: 4px solid #c2410c; padding-left: .8rem }
 .scroll { overflow-x: auto }
 """
+
+
+def escape(text: str) -> str:
+    """Return a text for a page: nothing in it is markup, and nothing a control."""
+    return html.escape(printable(text))
 
 
 def html_page(title: str, body: Iterable[str]) -> str:

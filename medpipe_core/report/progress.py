@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from medpipe_core.report.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -94,7 +96,7 @@ class PlainProgress:
         if text:
             left = self._remaining.seconds
             tail = "" if left is None or event == "stage-finished" else f", {duration(left)} left"
-            self._out.write(f"{text}{tail}\n")
+            self._out.write(f"{printable(text)}{tail}\n")
             self._out.flush()
 
     def close(self) -> None:
@@ -109,9 +111,9 @@ class BarProgress:
     ) -> None:
         self._remaining = Remaining(clock)
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %  {task.fields[left]}"),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[left]}", markup=False),
             console=console,
             transient=True,
         )
@@ -126,7 +128,7 @@ class BarProgress:
         self._bar.update(self._task, completed=self._remaining.share, left=shown)
         text = line_of(event, fields)
         if text:
-            self._bar.update(self._task, description=text)
+            self._bar.update(self._task, description=printable(text))
 
     def close(self) -> None:
         """Take the bar off the screen."""
@@ -136,7 +138,8 @@ class BarProgress:
 def progress_for(out: TextIO) -> PlainProgress | BarProgress:
     """Return the progress that suits where it is written to."""
     if out.isatty():
-        return BarProgress(Console(file=out))
+        # Somewhere that makes control codes visible, there is a way for those that are meant.
+        return BarProgress(Console(file=getattr(out, "terminal", out)))
     return PlainProgress(out)
 
 
@@ -144,6 +147,10 @@ def line_of(event: str, fields: Mapping[str, Any]) -> str:
     """Return the line that an event is worth, or an empty text."""
     title = _TITLES.get(fields.get("stage", ""), str(fields.get("stage", "")))
     match event:
+        case "data-reading":
+            return _TITLES["data"]
+        case "stage-started" | "stage-finished" if fields["stage"] == "data":
+            return ""  # they were read before there was a folder
         case "stage-started":
             return title
         case "stage-finished":

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config import yaml_values
+from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.genotype_text import Table, count
 from medpipe_core.record.run_folder import open_folder
+from medpipe_core.report.checking import Reported, checked
 from medpipe_core.report.curves import stage_curves, svg
-from medpipe_core.report.html import html_page, html_table
+from medpipe_core.report.html import escape, html_page, html_table
 from medpipe_core.report.progress import duration
 from medpipe_core.report.summary import (
     CAUTION,
@@ -18,6 +19,7 @@ from medpipe_core.report.summary import (
     figures_table,
     front_tables,
     known_answer,
+    measure,
     notes_on,
     verdict,
 )
@@ -37,7 +39,15 @@ def write_report(path: str | Path) -> Path:
         StorageError: The report cannot be written.
     """
     folder = open_folder(path)
-    text = report_html(folder.result(), folder.events(), folder.configuration())
+    result, events, configuration = folder.result(), folder.events(), folder.configuration()
+    checked(Reported, result, str(folder.path / folder.RESULT))
+    try:
+        text = report_html(result, events, configuration)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise RunFolderError(
+            f"{folder.path}: what stands in it is not as a run writes it "
+            f"({type(error).__name__}: {error}); was it written by another version, or changed?"
+        ) from error
     return folder.write_text(folder.REPORT, text)
 
 
@@ -63,7 +73,7 @@ def report_html(
         *_confusion(result),
         *_data(result),
         *_found(events),
-        html_table(_candidates(result)),
+        html_table(_candidates(result, str(configuration.get("evaluate.rank_by", "accuracy")))),
         *(f"{html_table(table)}\n<p>{FRONT}</p>" for table in front_tables(result)),
         *_stages(events),
         html_table(_times(result)),
@@ -118,26 +128,29 @@ def _data(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"<p>{escape(str(card.get('source', '')))} {escape(str(card.get('licence', '')))}</p>"
 
 
-def _candidates(result: Mapping[str, Any]) -> Table:
+def _candidates(result: Mapping[str, Any], rank_by: str) -> Table:
     chosen = result["genotype_digest"]
     rows = [
         (
             f"{row['genotype_digest']}{' (chosen)' if row['genotype_digest'] == chosen else ''}",
+            figure(row["validation"].get(rank_by)),
+            row.get("failed") or ", ".join(_others(row, rank_by)),
             str(row["epoch"]),
             count(row["parameters"]),
             count(row["multiply_adds"]),
-            row.get("failed")
-            or ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in _shown(row)),
         )
         for row in result["candidates"]
     ]
-    headings = ("genotype", "epoch", "parameters", "multiply-adds", "on the validation set")
-    return Table("Candidates that were compared", headings, tuple(rows))
+    ranking = f"{measure(rank_by, result.get('classes', ()))}, which ranks"
+    headings = ("genotype", ranking, "other figures", "epoch", "parameters", "multiply-adds")
+    title = "Candidates that were compared, on volumes that they were not trained on"
+    return Table(title, headings, tuple(rows))
 
 
-def _shown(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _others(row: Mapping[str, Any], rank_by: str) -> list[str]:
     figures = row["validation"].items()
-    return [(name, figure(v)) for name, v in figures if figure(v) != "–"][:4]
+    named = [(name, figure(v)) for name, v in figures if name not in (rank_by, "score")]
+    return [f"{name.replace('_', ' ')} {text}" for name, text in named if text != "–"][:4]
 
 
 def _stages(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from medpipe_core.execution.failures import failure_notes
 from medpipe_core.record.genotype_text import Table, as_text, count, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from medpipe_core.execution.results import RunResult
     from medpipe_core.space import SearchSpace
@@ -22,10 +22,12 @@ MEASURES = {
     "balanced_accuracy": "balanced accuracy",
     "auc": "area under the ROC curve",
     "sensitivity": "sensitivity",
+    "specificity": "specificity",
     "precision": "precision",
     "f1_weighted": "F1, weighted",
     "f1_macro": "F1, macro",
 }
+_OF_A_CLASS = ("sensitivity", "specificity", "precision")
 
 
 def summary_text(result: RunResult, space: SearchSpace) -> str:
@@ -47,17 +49,34 @@ def summary_text(result: RunResult, space: SearchSpace) -> str:
 
 def figures_table(content: Mapping[str, Any]) -> Table:
     """Return the figures of `result.json` beside those of always giving one answer."""
-    rows = tuple(
+    rows = [
         (
-            MEASURES.get(name, name.replace("_", " ")),
+            measure(name, content.get("classes", ())),
             figure(content["test"].get(name)),
             figure(content["validation"].get(name)),
             figure(content["majority"].get(name)),
         )
         for name in _names(content)
-    )
+    ]
     headings = ("measure", "test (95 % interval)", "validation", f"always {_commonest(content)}")
-    return Table("How good it is", headings, rows)
+    return Table("How good it is", headings, (*rows, *_specificity(content)))
+
+
+def measure(name: str, classes: Sequence[str]) -> str:
+    """Return what a figure is called, and of which class it is where it is of one."""
+    known = MEASURES.get(name, name.replace("_", " "))
+    if name not in _OF_A_CLASS or len(classes) < 2:
+        return known
+    return f"{known} of {classes[1]!r}" if len(classes) == 2 else f"{known}, mean over classes"
+
+
+def _specificity(content: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """For two classes, tell which share of the other one is not taken for the one looked for."""
+    matrix, classes = content.get("test_confusion", ()), content.get("classes", ())
+    if len(classes) != 2 or "specificity" in content["test"] or not matrix or not sum(matrix[0]):
+        return
+    share = matrix[0][0] / sum(matrix[0])
+    yield measure("specificity", classes), figure(share), "–", "–"
 
 
 def front_tables(content: Mapping[str, Any]) -> list[Table]:

@@ -138,10 +138,10 @@ def _costs(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _choices(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
-    paths = dict.fromkeys(path for run in runs for path in run.result.genotype.choices)
-    chosen = [run.result.genotype.choices for run in runs]
+    """Count what was chosen; a choice without effect in a run says nothing and is not counted."""
+    paths = dict.fromkeys(path for run in runs for path in run.choices)
     return {
-        path: dict(Counter(keys[path] for keys in chosen if path in keys).most_common())
+        path: dict(Counter(r.choices[path] for r in runs if path in r.choices).most_common())
         for path in paths
     }
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.config.errors import StorageError
+from medpipe_core.config.plain_values import user_path
 from medpipe_core.record.atomic_files import write_atomically, write_json, writing
 from medpipe_core.report.comparison.regret import COSTS
 from medpipe_core.report.comparison.tables import (
@@ -17,10 +17,11 @@ from medpipe_core.report.comparison.tables import (
     tables_of,
 )
 from medpipe_core.report.curves import Curve, staircase, svg
-from medpipe_core.report.html import html_page, html_table
+from medpipe_core.report.html import escape, html_page, html_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 JSON, PAGE, REGRET = "comparison.json", "comparison.html", "regret.csv"
 _ALONG = {
@@ -36,7 +37,10 @@ def write_comparison(content: Mapping[str, Any], folder: str | Path) -> Path:
     Raises:
         StorageError: It cannot be written.
     """
-    path = Path(folder).expanduser()
+    try:
+        path = user_path(folder)
+    except ValueError as error:
+        raise StorageError(f"--out: {error}") from None
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
     write_json(path / JSON, content)

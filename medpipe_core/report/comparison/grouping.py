@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config import yaml_values
+from medpipe_core.record.journal import plain_fields
 from medpipe_core.report.comparison.records import LeftOut
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # The preset is only where values came from: each of them is a setting of its own.
 _NOT_SETTINGS = frozenset({"seed", "run.root", "preset"})
+# Who ran the trials: their records are the same, whoever it was.
+_EXECUTOR = "executor"
 _DATASET = "dataset"
 # Groups of keys that are compared only where the member they belong to is the same.
 _OWNERS = ("searcher", "space")
@@ -78,8 +81,12 @@ def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    own = {key: value for key, value in run.settings.items() if key not in _NOT_SETTINGS}
+    own = {key: value for key, value in run.settings.items() if _is_setting(key)}
     return {**own, "space_digest": run.result.space_digest}
+
+
+def _is_setting(key: str) -> bool:
+    return key not in _NOT_SETTINGS and key.partition(".")[0] != _EXECUTOR
 
 
 def _grouped(held: Iterable[tuple[dict[str, Any], Run]]) -> tuple[tuple[Group, ...], list[LeftOut]]:
@@ -139,4 +146,4 @@ def _told(settings: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
 
 
 def _key(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(plain_fields(value), sort_keys=True)

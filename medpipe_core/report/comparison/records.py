@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BeforeValidator
 
 from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.run_folder import RunFolder
+from medpipe_core.report.checking import Content, checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,14 +32,7 @@ def _value(figure: Any) -> float | None:
 Figures = dict[str, Annotated[float | None, BeforeValidator(_value)]]
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-Model = TypeVar("Model", bound=_Content)
-
-
-class Tried(_Content):
+class Tried(Content):
     """A row of the table of candidates in `result.json`."""
 
     search: Figures
@@ -45,11 +40,11 @@ class Tried(_Content):
     failed: str
 
 
-class _Genotype(_Content):
+class _Genotype(Content):
     choices: dict[str, str]
 
 
-class Result(_Content):
+class Result(Content):
     """What a comparison needs of `result.json`."""
 
     seed: int
@@ -64,7 +59,7 @@ class Result(_Content):
     candidates: list[Tried]
 
 
-class Best(_Content):
+class Best(Content):
     """An event `search-best`: what the searcher would have answered after so much cost."""
 
     steps: int
@@ -72,8 +67,16 @@ class Best(_Content):
     regret: float | None = None
 
 
-class _Trained(_Content):
+class _Trained(Content):
     steps: int
+
+
+class _Told(Content):
+    choices: tuple[str, ...] = ()
+
+
+class _Chosen(Content):
+    tables: tuple[_Told, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Run:
         bests: The best genotype known at the end of each epoch of the search.
         steps: Stage → steps of weights, failed ones included.
         device: What it ran on.
+        choices: What was chosen: path → key, of the choices that have an effect.
     """
 
     folder: Path
@@ -95,6 +99,7 @@ class Run:
     bests: Sequence[Best] = ()
     steps: Mapping[str, int] = field(default_factory=dict)
     device: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -132,24 +137,39 @@ def read_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[LeftOut]]:
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise RunFolderError(f"there is no folder {path}")
-    inside = [path] if _is_run(path) else sorted(filter(_is_run, path.iterdir()))
+    try:
+        inside = [path] if _is_run(path) else sorted(filter(_is_run, path.iterdir()))
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
     if not inside:
         raise RunFolderError(f"{path} is no run's folder, and holds none")
     yield from (found.resolve() for found in inside)
 
 
 def _is_run(path: Path) -> bool:
-    return any((path / name).is_file() for name in _TRACES)
+    return any(os.path.isfile(path / name) for name in _TRACES)
 
 
 def _read(folder: RunFolder) -> Run:
-    if not (folder.path / folder.RESULT).is_file():
+    if not os.path.isfile(folder.path / folder.RESULT):
         raise RunFolderError(_ending(folder))
-    result = _checked(Result, folder.result(), folder.RESULT)
-    bests, steps = _costs(folder.events())
-    return Run(folder.path, folder.configuration(), result, bests, steps, _device(folder))
+    result = checked(Result, folder.result(), folder.RESULT)
+    events = folder.events()
+    bests, steps = _costs(events)
+    choices = _with_effect(result.genotype.choices, events)
+    device = _device(folder)
+    return Run(folder.path, folder.configuration(), result, bests, steps, device, choices)
+
+
+def _with_effect(
+    choices: Mapping[str, str], events: Sequence[Mapping[str, Any]]
+) -> Mapping[str, str]:
+    """Return the choices that the run's own tables tell of; all where they do not say."""
+    chosen = [checked(_Chosen, event, "chosen") for event in events if event["event"] == "chosen"]
+    told = {path for one in chosen[-1:] for table in one.tables for path in table.choices}
+    return {path: key for path, key in choices.items() if not told or path in told}
 
 
 def _costs(events: Sequence[Mapping[str, Any]]) -> tuple[list[Best], dict[str, int]]:
@@ -164,25 +184,14 @@ def _costs(events: Sequence[Mapping[str, Any]]) -> tuple[list[Best], dict[str, i
             case "search-step":
                 steps["search"] += 1
             case "search-trial" as name:
-                trials += _checked(_Trained, event, name).steps
+                trials += checked(_Trained, event, name).steps
             case "search-best" as name:
-                best = _checked(Best, event, name)
+                best = checked(Best, event, name)
                 bests.append(best.model_copy(update={"steps": best.steps + trials}))
             case "evaluate-epoch" | "retrain-epoch" as name:
-                steps[name.removesuffix("-epoch")] += _checked(_Trained, event, name).steps
+                steps[name.removesuffix("-epoch")] += checked(_Trained, event, name).steps
     steps["search"] += trials
     return bests, steps
-
-
-def _checked(model: type[Model], content: Any, where: str) -> Model:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RunFolderError(
-            f"{where}: {place}: {first['msg']}; was it written by another version?"
-        ) from error
 
 
 def _ending(folder: RunFolder) -> str:

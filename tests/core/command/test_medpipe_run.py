@@ -69,9 +69,9 @@ def test_a_printed_configuration_gives_itself_back(capsys, toy_words, tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(first)
     for words in (["--config", str(path)], [f"--config={path}"], [str(path)]):
-        assert main(["--cfg", *words]) == 0
+        assert main(["--cfg", "--trust-plugins", *words]) == 0
         assert capsys.readouterr().out == first
-    assert main(["--cfg", "--config", str(path), "seed=5"]) == 0
+    assert main(["--cfg", "--trust-plugins", "--config", str(path), "seed=5"]) == 0
     assert capsys.readouterr().out == first.replace("seed: 4", "seed: 5")
 
 
@@ -169,7 +169,7 @@ def test_a_run_from_words_to_report(command, toy_words, tmp_path):
     assert str(folder) in out
     plugins = json.loads((folder / "plugins.json").read_text())
     assert any(p["name"] == "toy_plugin" and p["status"] == "loaded" for p in plugins)
-    again = main(["--cfg", "--config", str(folder)])
+    again = main(["--cfg", "--trust-plugins", "--config", str(folder)])
     assert again == 0
 
 

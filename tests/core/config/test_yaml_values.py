@@ -32,6 +32,7 @@ def test_a_written_value_is_read_back_and_stands_on_one_line(value):
     text = yaml_values.write(value)
     assert "\n" not in text
     assert yaml_values.read(text) == value
+    assert yaml_values.read_value(text) == value
 
 
 @given(scalars)
@@ -57,6 +58,17 @@ def test_a_value_is_read_without_the_traps_of_yaml_1_1(text, value):
     read = yaml_values.read(text)
     assert read == value
     assert type(read) is type(value)
+
+
+@pytest.mark.parametrize("text", ["scans #2", "a: b", "&a [*a]", "*.nii", "- a", "%x", "| y", "#3"])
+def test_on_a_command_line_the_signs_of_yaml_are_signs_like_any_other(text):
+    assert yaml_values.read_value(text) == text
+
+
+@pytest.mark.parametrize("text", ["[a] # b", "[a #b]", "'a' b", "[&a 1, *a]", "{a: !x 1}", '"'])
+def test_a_bracket_or_quote_on_a_command_line_holds_plain_values_to_its_end(text):
+    with pytest.raises(ValueError, match=r"\w"):
+        yaml_values.read_value(text)
 
 
 @pytest.mark.parametrize("text", ["[a", "{a: 1, a: 2}", "!!python/object:os.system x", "a: b: c"])

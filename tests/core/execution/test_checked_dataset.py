@@ -120,11 +120,12 @@ def test_a_wrong_dataset_is_told_by_name_before_anything_is_trained(
     events = []
     with pytest.raises(DataError, match=f"dataset 'mine' of this process -: .*{reason}"):
         mp.run(
-            **{**BASE, "dataset": "mine", "run.root": str(tmp_path)},
+            **{**BASE, "dataset": "mine", "run.root": str(tmp_path / "runs")},
             registry=registry.adding("dataset", "mine", toy_like(**changes)),
             listeners=[lambda event, **_: events.append(event)],
         )
-    assert "search-step" not in events
+    assert events == ["data-reading"]
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_card_that_cannot_be_had_is_told_before_there_is_a_folder(registry, toy_like, tmp_path):
@@ -174,3 +175,16 @@ def test_a_known_answer_is_asked_of_the_dataset_itself(toy, toy_like):
     assert CheckedDataset(toy(), "dataset 'toy'").regret("a genotype") is None
     known = toy_like(regret=lambda self, genotype: len(genotype))()
     assert CheckedDataset(known, "dataset 'mine'").regret("four") == 4
+
+
+def test_development_data_are_read_once(toy):
+    reads = []
+
+    class Counted(toy):
+        def development(self):
+            reads.append(1)
+            return super().development()
+
+    dataset = CheckedDataset(Counted(), "dataset 'mine'")
+    assert dataset.development() is dataset.development()
+    assert reads == [1]

@@ -16,7 +16,13 @@ from medpipe_core import (
 )
 from medpipe_core.execution.results import RunResult
 from medpipe_core.record.genotype_text import count, label, number, policy_text, tables
-from medpipe_core.report.summary import CAUTION, data_notes, summary_text, verdict
+from medpipe_core.report.summary import (
+    CAUTION,
+    data_notes,
+    figures_table,
+    summary_text,
+    verdict,
+)
 
 
 def interval(value, low, high):
@@ -163,3 +169,49 @@ def test_items_of_a_repetition_and_shared_candidates_are_told_by_their_places():
     space = SearchSpace("shared", root)
     [table] = tables(space, space.sample(seed=0))
     assert [row[0] for row in table.rows] == ["first", "rest/item1", "rest/item2"]
+
+
+def test_a_choice_without_effect_is_told_nowhere():
+    blur = Operation(
+        "augmentation", "blur", {"p": ValueChoice(0.0, 0.5), "kernel": ValueChoice(3, 5)},
+        neutral={"p": 0.0},
+    )  # fmt: skip
+    layer = OperationChoice(
+        {
+            "conv": Operation("block", "conv3d", {"kernel": Ref("kernel")}),
+            "skip": Operation("block", "skip"),
+        }
+    )
+    body = Group({"augment": Group({"blur": blur}), "layer": layer, "lr": ValueChoice(0.1, 0.2)})
+    space = SearchSpace("idle", Shared({"kernel": ValueChoice(7, 9)}, body))
+    idle = space.genotype(
+        {"augment/blur/p": "0", "augment/blur/kernel": "5", "layer": "skip", "lr": "0.2",
+         "kernel": "9"}
+    )  # fmt: skip
+    text = policy_text(space, idle)
+    assert not set("579") & set(text.split("\n", 1)[1])
+    told = [path for table in tables(space, idle) for path in table.choices]
+    assert sorted(told) == ["augment/blur/p", "layer", "lr"]
+    used = space.genotype({**idle.choices, "augment/blur/p": "0.5", "layer": "conv"})
+    told = [path for table in tables(space, used) for path in table.choices]
+    assert sorted(told) == sorted(used.choices)
+    assert "kernel 9" in policy_text(space, used)
+
+
+@pytest.mark.parametrize(
+    ("classes", "names"),
+    [
+        (["normal", "ill"], ["sensitivity of 'ill'", "precision of 'ill'", "specificity of 'ill'"]),
+        (["a", "b", "c"], ["sensitivity, mean over classes", "precision, mean over classes"]),
+    ],
+)
+def test_figures_of_a_class_say_of_which(classes, names):
+    figures = {"accuracy": 0.8, "sensitivity": 0.5, "precision": 0.4}
+    told = {
+        **content(0.7, 0.9), "classes": classes, "test": figures, "validation": figures,
+        "test_confusion": [[3, 1, 0][: len(classes)]] * len(classes),
+    }  # fmt: skip
+    rows = {row[0]: row[1:] for row in figures_table(told).rows}
+    assert list(rows) == ["accuracy", *names]
+    if len(classes) == 2:
+        assert rows["specificity of 'ill'"] == ("0.750", "–", "–")

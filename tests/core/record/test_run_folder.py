@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from medpipe_core.config import ConfigurationError, RunFolderError, resolve
 from medpipe_core.record import open_folder
-from medpipe_core.record.run_folder import create_folder
+from medpipe_core.record.run_folder import RunFolder, create_folder
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -102,3 +102,14 @@ def test_an_unfinished_run_has_no_result(tmp_path):
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     with pytest.raises(RunFolderError, match=r"cannot read .*result\.json"):
         open_folder(tmp_path).result()
+
+
+def test_equal_weights_and_texts_are_equal_bytes(tmp_path):
+    tensors = {"b": torch.arange(3.0), "a": torch.ones(2, 2, dtype=torch.float16)}
+    texts = {f"ä{number}": "x" * number for number in range(20)}
+    written = {RunFolder(tmp_path).write_weights(tensors, texts).read_bytes() for _ in range(8)}
+    assert len(written) == 1
+    assert int.from_bytes(written.pop()[:8], "little") % 8 == 0
+    with safe_open(tmp_path / "weights.safetensors", "pt") as file:
+        assert file.metadata() == texts
+        assert all(torch.equal(file.get_tensor(name), tensors[name]) for name in tensors)

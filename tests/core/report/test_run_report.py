@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from html.parser import HTMLParser
 
@@ -13,7 +15,7 @@ from medpipe_core.report import write_report
 from medpipe_core.report.curves import Curve, stage_curves, svg
 from medpipe_core.report.run_report import report_html
 
-EVIL = "<script>alert('x')</script>&\""
+EVIL = "<script>alert('x')</script>&\"\x1b[2J"
 INTERVAL = {"value": 0.9, "low": 0.8, "high": 0.95}
 
 
@@ -91,6 +93,7 @@ def test_everything_in_a_report_is_escaped(result, events):
     text = report_html(result, events, {EVIL: EVIL})
     assert "<script" not in text
     assert "&lt;script&gt;" in text
+    assert "\x1b" not in text
 
 
 def test_a_report_has_figures_curves_confusion_and_configuration(result, events):
@@ -109,6 +112,33 @@ def test_a_report_has_figures_curves_confusion_and_configuration(result, events)
 def test_a_report_says_how_far_the_known_answer_is(result, events, regret, words):
     assert words in report_html({**result, "regret": regret}, events, {})
     assert "regret" not in report_html(result, events, {})
+
+
+def test_the_figure_that_ranks_candidates_has_a_column(result, events):
+    row = result["candidates"][0]
+    row["validation"] = {"accuracy": 0.9, "f1": 0.1, "f2": 0.2, "f3": 0.3, "auc": 0.777}
+    table = report_html(result, events, {"evaluate.rank_by": "auc"}).split("Candidates that")[1]
+    heading, cells = table.split("<tbody>")[:2]
+    assert "<th>area under the ROC curve, which ranks</th><th>other figures</th>" in heading
+    assert "<td>abc (chosen)</td><td>0.777</td><td>accuracy 0.900, f1" in cells
+
+
+def test_curves_on_top_of_each_other_are_all_to_be_seen():
+    points = ((0.0, 1.0), (50.0, 0.0), (100.0, 0.0))
+    text = svg([Curve(name, points) for name in "abc"], along="step", title="t")
+    check(text)
+    lines = re.findall(r"<polyline [^>]*>", text)[3:]
+    turns = [re.search(r'stroke="(#\w+)".*dasharray="(\d+) (\d+)" stroke-dashoffset="(-?\d+)"', one)
+             for one in lines]  # fmt: skip
+    assert len({turn[1] for turn in turns}) == 3
+    on, off = int(turns[0][2]), int(turns[0][3])
+    assert sorted(int(turn[4]) % (on + off) for turn in turns) == [0, on, 2 * on]
+    assert off == 2 * on
+
+
+def test_points_on_top_of_each_other_are_all_to_be_seen():
+    text = svg([Curve(name, ((1.0, 2.0),)) for name in "abc"], along="step", title="t")
+    assert len(set(re.findall(r' r="([\d.]+)" fill="none"', text))) == 3
 
 
 def test_a_candidate_that_failed_says_why(result, events):
@@ -136,7 +166,14 @@ def test_long_curves_are_thinned(events):
 
 
 @pytest.mark.parametrize(
-    "points", [((1.0, 2.0),), ((0.0, 0.0), (1.0, 0.0)), ((1.0, 1e-9), (2.0, 1e9))]
+    "points",
+    [
+        ((1.0, 2.0),),
+        ((0.0, 0.0), (1.0, 0.0)),
+        ((1.0, 1e-9), (2.0, 1e9)),
+        ((1.0, 1e16), (2.0, 1e16 + 2)),
+        ((5e-324, -1e99), (1e-320, 1e99)),
+    ],
 )
 def test_any_points_can_be_drawn(points):
     text = svg([Curve(EVIL, points)], along="epoch", title=EVIL)
@@ -165,3 +202,38 @@ def test_a_report_of_an_unfinished_run_is_refused(tmp_path):
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     with pytest.raises(RunFolderError, match=r"result\.json"):
         write_report(tmp_path)
+
+
+WRONG = (None, 3, -0.5, "text", [], {}, [None], {"": None}, [[[]]], {"value": "x", "low": "y"})
+
+
+def test_a_folder_that_is_damaged_anywhere_is_refused_with_words(tmp_path, result, events, capsys):
+    """Each part of the result is left out, or is something else; so are a journal's events."""
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    (tmp_path / "events.jsonl").write_text("".join(f"{json.dumps(e)}\n" for e in events[-3:]))
+    codes = []
+    for key in result:
+        for wrong in ("left out", *WRONG):
+            damaged = {k: v for k, v in result.items() if k != key or wrong != "left out"}
+            damaged |= {} if wrong == "left out" else {key: wrong}
+            (tmp_path / "result.json").write_text(json.dumps(damaged))
+            codes.append(main(["report", str(tmp_path)]))
+            assert (codes[-1] == 4) == bool(capsys.readouterr().err)
+    assert set(codes) == {0, 4}
+    assert codes.count(4) > 100
+
+
+@pytest.mark.parametrize("number", ["1e999", "9" * 400])
+def test_a_number_that_none_can_be_is_damage(tmp_path, number, capsys):
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    (tmp_path / "events.jsonl").write_text("")
+    (tmp_path / "result.json").write_text(f'{{"seconds": {{"search": {number}}}}}')
+    assert main(["report", str(tmp_path)]) == 4
+    assert "is not usable JSON (no number may be like" in capsys.readouterr().err
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    os.mkfifo(tmp_path / "result.json")
+    assert main(["report", str(tmp_path)]) == 4
+    assert "it is no file" in capsys.readouterr().err

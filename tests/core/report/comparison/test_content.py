@@ -282,3 +282,21 @@ def test_a_comparison_repeats_itself(make_run, root, tmp_path):
     shutil.copytree(root, tmp_path / "elsewhere")
     moved = compare([tmp_path / "elsewhere"])
     assert groups_of(moved)["random"]["figures"] == groups_of(first)["random"]["figures"]
+
+
+def test_a_choice_without_effect_is_not_counted(make_run, root):
+    choices = {"blur/p": "0", "blur/kernel": "5"}
+    folder = make_run(choices=choices)
+    make_run(seed=1, choices={"blur/p": "0.5", "blur/kernel": "3"})
+    told = {"event": "chosen", "tables": [{"title": "Augmentation", "choices": ["blur/p"]}]}
+    with (folder / "events.jsonl").open("a") as file:
+        file.write(f"{json.dumps(told)}\n")
+    found = groups_of(compare([root]))["random"]["choices"]
+    assert found == {"blur/p": {"0": 1, "0.5": 1}, "blur/kernel": {"3": 1}}
+
+
+def test_who_ran_the_trials_is_no_setting(make_run, root):
+    make_run(settings={"executor": "local", "executor.workers": 1})
+    make_run(seed=1, settings={"executor": "local", "executor.workers": 2})
+    make_run(seed=2)
+    assert groups_of(compare([root]))["random"]["seeds"] == [0, 1, 2]
