@@ -48,18 +48,34 @@ def summary_text(result: RunResult, space: SearchSpace) -> str:
 
 
 def figures_table(content: Mapping[str, Any]) -> Table:
-    """Return the figures of `result.json` beside those of always giving one answer."""
+    """Return the figures of `result.json` beside those of always giving one answer.
+
+    Where a threshold was fitted, the figures of the answers at it have a column of their own.
+    """
+    columns = {
+        "test (95 % interval)": content["test"],
+        **_at_threshold(content),
+        "validation": content["validation"],
+        f"always {_commonest(content)}": content["majority"],
+    }
     rows = [
         (
             measure(name, content.get("classes", ())),
-            figure(content["test"].get(name)),
-            figure(content["validation"].get(name)),
-            figure(content["majority"].get(name)),
+            *(figure(c.get(name)) for c in columns.values()),
         )
         for name in _names(content)
     ]
-    headings = ("measure", "test (95 % interval)", "validation", f"always {_commonest(content)}")
-    return Table("How good it is", headings, (*rows, *_specificity(content)))
+    lacking = ("–",) * (len(columns) - 1)
+    rows += [(*cells, *lacking) for cells in _specificity(content)]
+    return Table("How good it is", ("measure", *columns), tuple(rows))
+
+
+def _at_threshold(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the figures at the fitted threshold under their heading; none where none was."""
+    threshold = content.get("decision", {}).get("threshold")
+    if not _is_number(threshold) or "test_decided" not in content:
+        return {}
+    return {f"test, threshold {threshold:.2f}": content["test_decided"]}
 
 
 def measure(name: str, classes: Sequence[str]) -> str:
@@ -70,13 +86,13 @@ def measure(name: str, classes: Sequence[str]) -> str:
     return f"{known} of {classes[1]!r}" if len(classes) == 2 else f"{known}, mean over classes"
 
 
-def _specificity(content: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+def _specificity(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """For two classes, tell which share of the other one is not taken for the one looked for."""
     matrix, classes = content.get("test_confusion", ()), content.get("classes", ())
     if len(classes) != 2 or "specificity" in content["test"] or not matrix or not sum(matrix[0]):
         return
     share = matrix[0][0] / sum(matrix[0])
-    yield measure("specificity", classes), figure(share), "–", "–"
+    yield measure("specificity", classes), figure(share)
 
 
 def front_tables(content: Mapping[str, Any]) -> list[Table]:
