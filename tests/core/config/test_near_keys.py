@@ -30,4 +30,7 @@ def test_a_space_without_keys_says_so(registry):
         "space", "bare", lambda: SearchSpace("bare", Group({"x": ValueChoice(1, 2)}))
     )
     with pytest.raises(ConfigurationError, match=r"'space\.budget\.parameters'. space=bare takes"):
-        resolve({"space": "bare", "dataset": "toy", "space.budget.parameters": 3}, bare)
+        resolve(
+            {"space": "bare", "searcher": "random", "dataset": "toy", "space.budget.parameters": 3},
+            bare,
+        )

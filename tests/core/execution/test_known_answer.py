@@ -76,7 +76,7 @@ def test_a_run_from_a_file_says_the_same_as_the_words(toy_words, tmp_path):
     choices = json.dumps(FIXED["searcher.choices"])
     assert main([*words, "searcher=fixed", f"searcher.choices={choices}"]) == 0
     (folder,) = (tmp_path / "runs").iterdir()
-    assert main([f"--config={folder}", f"run.root={tmp_path / 'again'}"]) == 0
+    assert main([f"--config={folder}", "--trust-plugins", f"run.root={tmp_path / 'again'}"]) == 0
     (again,) = (tmp_path / "again").iterdir()
     one, two = (json.loads((f / "genotype.json").read_text()) for f in (folder, again))
     assert one == two

@@ -116,4 +116,4 @@ def test_a_missing_extra_ends_a_run_with_code_3_and_no_folder(
     words = [word for word in toy_words if not word.startswith("searcher=")]
     assert main([*words, "searcher=optuna"]) == 3
     assert 'pip install "medpipe[optuna]"' in capsys.readouterr().err
-    assert not list((tmp_path / "runs").iterdir())
+    assert not list(tmp_path.glob("runs/*"))
