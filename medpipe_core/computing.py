@@ -20,6 +20,17 @@ PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 _BFLOAT16_CAPABILITY = (8, 0)
 
 
+def without_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Return a context in which nothing on a device is lowered, whoever has switched autocast on.
+
+    Coordinates do not survive it: bfloat16 tells voxels apart up to the 256th.
+    """
+    kind = device.type
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return contextlib.nullcontext()
+    return torch.autocast(kind, enabled=False)
+
+
 @dataclass(frozen=True)
 class Computing:
     """How a step on weights is computed.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from medpipe_core.computing import without_autocast
 from medpipe_core.errors import MedpipeError, counted
 from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
 from medpipe_core.supernet.failing import in_words, is_the_operations
@@ -46,7 +47,8 @@ def augment_batch(
     (rows,) = draw_touched((p,), len(volumes), generator)
     if len(rows) == 0:
         return volumes
-    return apply_to_rows(operation, volumes, rows, generator, magnitudes, kept=volumes)
+    with without_autocast(volumes.device):
+        return apply_to_rows(operation, volumes, rows, generator, magnitudes, kept=volumes)
 
 
 def draw_touched(
@@ -58,8 +60,9 @@ def draw_touched(
         For each probability the touched rows, int64, rising, on the CPU.
     """
     shape = (len(probabilities), count)
-    drawn = torch.rand(shape, generator=generator, device=generator.device).cpu()
-    touched = drawn < torch.tensor(probabilities)[:, None]
+    single = torch.float32  # a draw does not depend on torch's default type
+    drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=single).cpu()
+    touched = drawn < torch.tensor(probabilities, dtype=single)[:, None]
     rows = touched.nonzero()[:, 1].contiguous()
     return list(torch.split(rows, touched.sum(1).tolist()))
 

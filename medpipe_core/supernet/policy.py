@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from medpipe_core.computing import without_autocast
 from medpipe_core.errors import MedpipeError
 from medpipe_core.supernet.applying import (
     apply_to_rows,
@@ -67,6 +68,12 @@ class _Stage:
         self, volumes: Tensor, touched: Sequence[Tensor], source: torch.Generator, *, kept: Tensor
     ) -> Tensor:
         """Augment the volumes that each layer touches; `kept` is not written into."""
+        with without_autocast(volumes.device):
+            return self._run(volumes, touched, source, kept)
+
+    def _run(
+        self, volumes: Tensor, touched: Sequence[Tensor], source: torch.Generator, kept: Tensor
+    ) -> Tensor:
         acting = [
             (layer, rows) for layer, rows in zip(self.layers, touched, strict=True) if len(rows)
         ]
@@ -120,7 +127,8 @@ class Policy(nn.Module):
 
     It has no weights and no state: `policy(volumes, generator)` returns augmented volumes,
     `(batch, channel, *space)` as they came, each volume with its own draws. Neighbouring layers
-    with the same `fusion` are one pass over the batch.
+    with the same `fusion` are one pass over the batch. It computes in the volumes' own precision,
+    inside of `torch.autocast` too.
     """
 
     def __init__(self, layers: Iterable[PolicyLayer] = ()) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from medpipe_core.train.fitting import NothingToSelectError, TrainingDivergedError, fit
     from medpipe_core.train.footprint import Footprint, step_footprint
     from medpipe_core.train.prediction import predict, recalibrate
+    from medpipe_core.train.ranking import RankingError, check_ranking, missing_classes
     from medpipe_core.train.state import FitState
     from medpipe_core.train.task import ClassificationTask, Task, balanced_weights
 
@@ -33,12 +34,14 @@ __all__ = [
     "FitState",
     "Footprint",
     "NothingToSelectError",
+    "RankingError",
     "Task",
     "TestReport",
     "TrainingDivergedError",
     "auc",
     "balanced_weights",
     "bootstrap",
+    "check_ranking",
     "confusion",
     "fit",
     "fit_rule",
@@ -46,6 +49,7 @@ __all__ = [
     "majority_probabilities",
     "medmnist_figures",
     "metrics",
+    "missing_classes",
     "per_class",
     "predict",
     "recalibrate",
@@ -69,6 +73,7 @@ _LATER = {
     "decision": ("DecisionRule", "fit_rule"),
     "fitting": ("NothingToSelectError", "TrainingDivergedError", "fit"),
     "footprint": ("Footprint", "step_footprint"),
+    "ranking": ("RankingError", "check_ranking", "missing_classes"),
     "prediction": ("predict", "recalibrate"),
     "state": ("FitState",),
     "task": ("ClassificationTask", "Task", "balanced_weights"),

@@ -13,6 +13,7 @@ from medpipe_core.errors import MedpipeError
 from medpipe_core.events import Emit, silent
 from medpipe_core.train.blame import layer_not_finite, not_finite_from
 from medpipe_core.train.prediction import predict
+from medpipe_core.train.ranking import check_ranking
 from medpipe_core.train.state import Best, FitState
 
 if TYPE_CHECKING:
@@ -72,12 +73,16 @@ def fit(
         TrainingDivergedError: The loss or a weight was not finite; the text names epoch and step,
             and the augmentation that made it so, if one did.
         NothingToSelectError: The best epoch is asked for, without validation volumes.
+        RankingError: The best epoch is asked for, but no figure of the validation volumes can tell.
     """
     if settings.select == "best" and validation is None:
         raise NothingToSelectError(
             "select=best picks the epoch by validation figures, but there are no validation "
             "volumes; hand some in, or use select=last"
         )
+    if settings.select == "best" and validation is not None:
+        among = "the validation volumes, which pick the epoch"
+        check_ranking(settings.rank_by, validation.labels, task.classes, among=among)
     per_epoch = len(state.batches)
     total = settings.epochs * per_epoch
     began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from medpipe_core import Augmentation, MedpipeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     Draw = Tensor | tuple[Tensor, ...]
 
@@ -62,8 +64,25 @@ class Augmentation3D(Augmentation):
 def uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
     """Draw `count` numbers uniformly between two bounds, whichever is the smaller."""
     low, high = min(low, high), max(low, high)
-    unit = torch.rand(count, generator=generator, device=generator.device)
-    return low + (high - low) * unit
+    return low + (high - low) * unit(count, generator=generator)
+
+
+def unit(*shape: int, generator: torch.Generator) -> Tensor:
+    """Draw numbers uniformly in [0, 1), the same whatever torch's default type is."""
+    return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32)
+
+
+def exact(dtype: torch.dtype) -> torch.dtype:
+    """Return the type to compute in: half precision cannot tell voxels of a wide axis apart."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def uncast(volumes: Tensor) -> AbstractContextManager[object]:
+    """Return a context in which `torch.autocast` does not lower coordinates or intensities."""
+    kind = volumes.device.type
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)
 
 
 def per_volume(values: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from medpipe_plugins.augment3d.filters import KINDS, filter_volumes
 from medpipe_plugins.augment3d.kernels import kernels
 from medpipe_plugins.numba_extra import has_numba
 from medpipe_plugins.threads import in_threads, shares
+from medpipe_plugins.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +27,12 @@ _WORTH_A_THREAD = 200_000
 
 def can_compile(volumes: Tensor) -> bool:
     """Say whether the compiled loops take these volumes."""
-    return volumes.device.type == "cpu" and volumes.dtype == torch.float32 and has_numba()
+    return (
+        not watched(volumes)
+        and volumes.device.type == "cpu"
+        and volumes.dtype == torch.float32
+        and has_numba()
+    )
 
 
 def resample_compiled(volumes: Tensor, rows: Tensor, back: Tensor, out: Tensor) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import require, sizes, uniform
+from medpipe_plugins.augment3d.base import require, sizes, uniform, unit
 from medpipe_plugins.augment3d.warp import Composable3D
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class Erase(Composable3D):
         edge = uniform(count, scale_left, scale_right, generator).clamp(max=1) ** (1 / 3)
         stretch = uniform(count, ratio_left, ratio_right, generator).sqrt().clamp(edge, 1 / edge)
         edges = torch.stack((edge, edge * stretch, edge / stretch), 1)
-        place = torch.rand(count, 3, generator=generator, device=generator.device)
-        return edges, place
+        return edges, unit(count, 3, generator=generator)
 
     def join(self, fusion: Warp, rows: Tensor, edges: Tensor, place: Tensor) -> None:
         """Set the boxes to 0."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from medpipe_core import Fusion
-from medpipe_plugins.augment3d.base import Augmentation3D, per_volume
+from medpipe_plugins.augment3d.base import Augmentation3D, exact, per_volume, uncast
 from medpipe_plugins.augment3d.compiled import can_compile, filter_compiled
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Clamp(Change):
 
     def numbers(self) -> Tensor:
         """Return no number."""
-        return torch.empty(self.count, 0)
+        return torch.empty(self.count, 0, dtype=torch.float32)
 
 
 @dataclass(frozen=True)
@@ -222,6 +222,9 @@ class Filter3D(Augmentation3D):
 
 
 def _all(steps: Sequence[Change], volumes: Tensor) -> Tensor:
-    for step in steps:
-        volumes = step(volumes)
-    return volumes
+    """Take all steps in single precision at least, and round once."""
+    changed = volumes.to(exact(volumes.dtype))
+    with uncast(volumes):
+        for step in steps:
+            changed = step(changed)
+    return changed.to(volumes.dtype)

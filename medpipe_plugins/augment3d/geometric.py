@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import require, sizes, uniform
+from medpipe_plugins.augment3d.base import exact, require, sizes, uniform
 from medpipe_plugins.augment3d.warp import Warp3D
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Flip3D(Warp3D):
     def matrix(self, volumes: Tensor) -> Tensor:
         """Return the mirror as a matrix, `(count, 3, 4)`."""
         row = -1 - self.axis  # axis −1 is x, −2 is y, −3 is z
-        matrix = torch.eye(3, 4, dtype=volumes.dtype, device=volumes.device)
+        matrix = torch.eye(3, 4, dtype=exact(volumes.dtype), device=volumes.device)
         matrix[row, row], matrix[row, 3] = -1.0, sizes(volumes)[self.axis] - 1.0
         return matrix.expand(len(volumes), 3, 4)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import require, uniform
+from medpipe_plugins.augment3d.base import exact, require, uniform
 from medpipe_plugins.augment3d.filtering import Add, Clamp, Contrast, Filter3D, Linear, Smooth
 
 if TYPE_CHECKING:
@@ -31,11 +31,10 @@ class Noise(Filter3D):
         self.std = std
 
     def draw_for(self, volumes: Tensor, generator: torch.Generator, **_: Any) -> Tensor:
-        """Draw the noise itself, of the volumes' shape and dtype."""
+        """Draw the noise itself, of the volumes' shape."""
         self.check(volumes)
-        unit = torch.randn(
-            volumes.shape, generator=generator, device=generator.device, dtype=volumes.dtype
-        )
+        dtype = exact(volumes.dtype)  # so that half precision draws the same
+        unit = torch.randn(volumes.shape, generator=generator, device=generator.device, dtype=dtype)
         return unit.mul_(self.std)
 
     def steps(self, noise: Tensor) -> tuple[Change, ...]:
@@ -75,7 +74,8 @@ class Blur(Filter3D):
         """
         require(kernel >= 1 and kernel % 1 == 0, self, "a whole kernel edge", kernel=kernel)
         sigma = uniform(count, *self.sigma, generator)
-        offsets = torch.arange(kernel, device=sigma.device) - (kernel - 1) / 2
+        numbers = torch.arange(kernel, device=sigma.device, dtype=sigma.dtype)
+        offsets = numbers - (kernel - 1) / 2
         return torch.softmax(-0.5 * (offsets / sigma[:, None]) ** 2, 1)
 
     def steps(self, weights: Tensor) -> tuple[Change, ...]:
@@ -97,7 +97,8 @@ class Invert(Filter3D):
 
     def draw(self, count: int, generator: torch.Generator, *, max_value: float) -> Tensor:
         """Draw nothing: return `max_value` for each volume."""
-        return torch.full((count,), float(max_value), device=generator.device)
+        device, single = generator.device, torch.float32
+        return torch.full((count,), float(max_value), device=device, dtype=single)
 
     def steps(self, max_value: Tensor) -> tuple[Change, ...]:
         """Subtract from the largest value."""

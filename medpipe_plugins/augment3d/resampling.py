@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+from medpipe_plugins.augment3d.base import exact, uncast
 from medpipe_plugins.augment3d.compiled import can_compile, resample_compiled, spread_compiled
 
 if TYPE_CHECKING:
@@ -42,8 +43,12 @@ def resample_rows(volumes: Tensor, matrix: Tensor, rows: Tensor) -> Tensor:
         matrix: One for each of `rows`, `(count, 3, 4)`.
         rows: Which volumes, `(count,)`, rising, on the CPU.
     """
-    # Half precision cannot tell neighbouring voxels of a wide axis apart.
-    back = inverse(matrix.to(torch.promote_types(volumes.dtype, torch.float32)))
+    with uncast(volumes):
+        return _resampled(volumes, matrix, rows)
+
+
+def _resampled(volumes: Tensor, matrix: Tensor, rows: Tensor) -> Tensor:
+    back = inverse(matrix.to(exact(volumes.dtype)))
     if can_compile(volumes) and not matrix.requires_grad and bool(back.isfinite().all()):
         resampled: Tensor = _Compiled.apply(volumes, back, rows)  # type: ignore[no-untyped-call]
         return resampled
@@ -76,7 +81,8 @@ def _sampling_grid(shape: Sequence[int], back: Tensor) -> Tensor:
     origin = (back[:, :, :3] * centre).sum(-1) + back[:, :, 3] - centre
     grid: Tensor = (origin * 2 / size).view(-1, 1, 1, 1, 3)
     for row in (2, 1, 0):  # smallest summands first
-        offsets = torch.arange(lengths[row], device=back.device) - centre[row]
+        numbers = torch.arange(lengths[row], dtype=back.dtype, device=back.device)
+        offsets = numbers - centre[row]
         step = (back[:, :, row] * 2 / size).view(-1, 1, 1, 1, 3)
         grid = grid + step * offsets.view([-1 if axis == 3 - row else 1 for axis in range(5)])
     return grid

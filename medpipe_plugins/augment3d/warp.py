@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from medpipe_core import Fusion
-from medpipe_plugins.augment3d.base import Augmentation3D, sizes
+from medpipe_plugins.augment3d.base import Augmentation3D, exact, sizes, uncast
 from medpipe_plugins.augment3d.compiled import can_compile, erase_compiled
 from medpipe_plugins.augment3d.resampling import inverse, resample_rows
 
@@ -36,8 +36,7 @@ class Warp(Fusion):
 
     def __init__(self, volumes: Tensor) -> None:
         super().__init__(volumes)
-        # Half precision cannot tell neighbouring voxels of a wide axis apart.
-        self.dtype = torch.promote_types(volumes.dtype, torch.float32)
+        self.dtype = exact(volumes.dtype)
         self._matrix = self._unit()
         self._boxes: list[_Box] = []
         # These two are known without asking the device.
@@ -52,7 +51,8 @@ class Warp(Fusion):
             matrix: Where a voxel goes, `(count, 3, 4)`, as `resample` takes it.
         """
         self._moved[rows] = True
-        self._compose(rows, matrix.to(self.dtype))
+        with uncast(self.volumes):
+            self._compose(rows, matrix.to(self.dtype))
 
     def mirror(self, rows: Tensor, axis: int) -> None:
         """Mirror some volumes.
@@ -84,6 +84,10 @@ class Warp(Fusion):
 
     def result(self) -> Tensor:
         """Apply it all."""
+        with uncast(self.volumes):
+            return self._result()
+
+    def _result(self) -> Tensor:
         result = self.volumes
         moved = self._moved.nonzero().squeeze(1)
         if len(moved):
@@ -160,8 +164,10 @@ class Warp3D(Composable3D):
 
     def join(self, fusion: Warp, rows: Tensor, *draw: Any) -> None:
         """Move the volumes by the matrix."""
-        exact = [row.to(fusion.dtype) if row.is_floating_point() else row for row in draw]
-        fusion.move(rows, self.matrix(fusion.volumes[: len(rows)], *exact))
+        wide = [row.to(fusion.dtype) if row.is_floating_point() else row for row in draw]
+        with uncast(fusion.volumes):
+            matrix = self.matrix(fusion.volumes[: len(rows)], *wide)
+        fusion.move(rows, matrix)
 
 
 @dataclass(frozen=True)
@@ -192,7 +198,8 @@ class _Box:
                 factor = back[:, row, column].view(-1, 1, 1, 1, 1)
                 if bool((factor == 0).all()):
                     continue  # so that a box along the axes stays a product of three lines
-                index = torch.arange(volumes.shape[4 - column], device=back.device)
+                size = volumes.shape[4 - column]
+                index = torch.arange(size, dtype=back.dtype, device=back.device)
                 shape = [-1 if axis == 4 - column else 1 for axis in range(5)]
                 place = place + factor * index.view(shape)
             low = (self.start[:, row] - 1).view(-1, 1, 1, 1, 1)

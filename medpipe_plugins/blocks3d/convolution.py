@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from medpipe_plugins.blocks3d.normalisation import BatchNormReLU6
+from medpipe_plugins.watching import watched
 
 Channels = Annotated[int, Ge(1), Field(description="channels that go out")]
 Kernel = Annotated[int, Ge(1), Field(description="odd edge length of the kernel, in voxels")]
@@ -41,16 +42,21 @@ class Conv3DBlock(nn.Module):
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Apply the layers."""
-        output: Tensor = self.normalisation(self.convolution(_channels_last(volumes)))
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            volumes = channels_last(volumes)
+        output: Tensor = self.normalisation(self.convolution(volumes))
         return output
 
 
-def _channels_last(volumes: Tensor) -> Tensor:
+def channels_last(volumes: Tensor) -> Tensor:
     """Return the volumes in channels-last order, also by their strides.
 
     One channel lies in either order; by its strides torch decides in which one the convolution's
-    result will lie.
+    result will lie. Where they are traced or transformed strides are not known, and their order is
+    left to whoever does that.
     """
+    if watched(volumes) and not torch.compiler.is_compiling():
+        return volumes
     batch, channels, *size = volumes.shape
     if channels == 1:
         return volumes.reshape(batch, *size, 1).permute(0, 4, 1, 2, 3)

@@ -11,6 +11,7 @@ from torch.nn.grad import conv3d_input, conv3d_weight
 
 from medpipe_plugins.blocks3d import depthwise_compiled as compiled
 from medpipe_plugins.numba_extra import has_numba
+from medpipe_plugins.watching import watched
 
 
 class DepthwiseConv3d(nn.Conv3d):
@@ -24,7 +25,8 @@ class DepthwiseConv3d(nn.Conv3d):
     slower at.
 
     It is the plain operator on other devices, in other types, under autocast, for kernels other
-    than 3, 5 and 7, and when compiled by torch, traced or exported. Second derivatives are torch's.
+    than 3, 5 and 7, where somebody has given it a bias or the like, and where the computation is
+    traced, exported or transformed (`watched`). Second derivatives are torch's.
 
     Args:
         channels: Number of channels, in and out.
@@ -47,26 +49,41 @@ class DepthwiseConv3d(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Convolve `(batch, channels, depth, height, width)`."""
-        if not self._has_own_way(input):
-            return super().forward(input)
-        output: Tensor = _Depthwise.apply(  # type: ignore[no-untyped-call]
-            input, self.weight, self.stride[0]
-        )
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+            output: Tensor = self._conv_forward(input, self.weight, self.bias)
+        elif self._has_own_way(input):
+            output = _Depthwise.apply(  # type: ignore[no-untyped-call]
+                input, self.weight, self.stride[0]
+            )
+        else:
+            output = super().forward(input)
         return output
 
     def _has_own_way(self, volumes: Tensor) -> bool:
+        kernel, stride = self.kernel_size[0], self.stride[0]
         return (
-            not torch.compiler.is_compiling()
-            and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-            and type(volumes) in (Tensor, nn.Parameter)  # not one that records or pretends
+            not watched(volumes, self.weight)
+            and self._is_as_made(kernel, stride)
             and volumes.device.type == "cpu"
             and volumes.dtype == self.weight.dtype == torch.float32
             and not torch.is_autocast_enabled("cpu")
             and volumes.ndim == 5
             and volumes.shape[1] == self.in_channels
             and volumes.numel() > 0
-            and self.kernel_size[0] in compiled.KERNELS
-            and self.stride[0] in compiled.STRIDES
+            and kernel in compiled.KERNELS
+            and stride in compiled.STRIDES
+        )
+
+    def _is_as_made(self, kernel: int, stride: int) -> bool:
+        """Say whether nobody has made another convolution of it, such as one with a bias."""
+        return (
+            self.bias is None
+            and self.kernel_size == (kernel,) * 3
+            and self.stride == (stride,) * 3
+            and self.padding == (kernel // 2,) * 3
+            and self.dilation == (1, 1, 1)
+            and self.groups == self.in_channels == self.out_channels
+            and self.padding_mode == "zeros"
         )
 
 
@@ -100,11 +117,13 @@ def _convolve(volumes: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 def _input_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tensor) -> Tensor:
     # Where gradients are recorded here, somebody differentiates once more.
-    compiles = has_numba() and not torch.is_grad_enabled()
+    plain = watched(gradient)
+    compiles = not plain and not torch.is_grad_enabled() and has_numba()
     if compiles and (stride > 1 or compiled.is_quicker(gradient)):
         return compiled.input_gradient(gradient, weight, stride, like=volumes)
-    gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
-    if stride == 1:
+    if not plain:
+        gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
+    if stride == 1 and not plain:
         return F.conv3d(gradient, weight.flip(2, 3, 4), None, *_moves(weight, stride))
     found: Tensor = conv3d_input(  # type: ignore[no-untyped-call]
         volumes.shape, weight, gradient, *_moves(weight, stride)
@@ -113,7 +132,7 @@ def _input_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tens
 
 
 def _weight_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tensor) -> Tensor:
-    if has_numba() and not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() and not watched(gradient) and has_numba():
         return compiled.weight_gradient(volumes, gradient, weight.shape[-1], stride)
     found: Tensor = conv3d_weight(  # type: ignore[no-untyped-call]
         volumes, weight.shape, gradient, *_moves(weight, stride)

@@ -83,7 +83,7 @@ def weight_gradient(volumes: Tensor, gradient: Tensor, kernel: int, stride: int)
     from medpipe_plugins.blocks3d.depthwise_kernels import LANES
 
     channels = volumes.shape[1]
-    out = torch.zeros(-(-channels // LANES), kernel**3 * LANES)
+    out = _zeros(-(-channels // LANES), kernel**3 * LANES)
     _Sweep(_dense(volumes), _dense(gradient), kernel, stride).run("k", out)
     by_channel = out.view(-1, kernel**3, LANES).transpose(1, 2).reshape(-1, kernel**3)
     return by_channel[:channels].reshape(channels, 1, kernel, kernel, kernel)
@@ -119,9 +119,9 @@ class _Sweep:
         tiles = -(-y_size[2] // _TILE)
         tile = -(-y_size[2] // tiles)
         row = (tiles * tile - 1) * self.stride + self.kernel
-        ring = torch.zeros(self.kernel * (x_size[1] + 2 * (self.kernel // 2)) * row * LANES)
-        plane = torch.zeros(y_size[1] * tiles * tile * LANES)
-        own = torch.zeros(self.kernel**2 * LANES)
+        ring = _zeros(self.kernel * (x_size[1] + 2 * (self.kernel // 2)) * row * LANES)
+        plane = _zeros(y_size[1] * tiles * tile * LANES)
+        own = _zeros(self.kernel**2 * LANES)
         compiled = plane_kernel(part, self.kernel, self.stride, tile)
         arrays = (_flat(t).numpy() for t in (self.x, self.y, weight, ring, plane, own))
         sweep()(
@@ -129,6 +129,11 @@ class _Sweep:
             _strides(self.y), x_size, y_size, self.x.shape[1], self.kernel, self.stride, tile,
             bounds,
         )  # fmt: skip
+
+
+def _zeros(*shape: int) -> Tensor:
+    """Return zeros of the kernels' own type, whatever torch's default type is."""
+    return torch.zeros(shape, dtype=torch.float32)
 
 
 def _dense(volumes: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -11,71 +11,112 @@ from torch import Tensor, nn
 
 from medpipe_plugins.blocks3d import normalisation_compiled as compiled
 from medpipe_plugins.numba_extra import has_numba
+from medpipe_plugins.watching import watched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Values below which calling the compiled loops takes longer than torch's two operators.
 _WORTH_COMPILING = 30_000
 _LIMITS = np.float32(0), np.float32(6)
 
 
-class BatchNormReLU6(nn.BatchNorm3d):
+class BatchNormReLU6(nn.Sequential):
     """`nn.BatchNorm3d` followed by `nn.ReLU6`, faster on a CPU and with less memory.
 
-    Parameters, buffers and state are those of `nn.BatchNorm3d`, and so is everything that is done
-    to one: freezing, averaging, estimating its statistics anew. Results are those of the two
-    modules within float32 rounding.
+    It is the sequence of the two modules, so that whatever finds batch normalisation in a network
+    finds the one in here: to freeze it, to estimate its statistics anew, or to replace it, as
+    `nn.SyncBatchNorm.convert_sync_batchnorm` does. Results are those of the two modules within
+    float32 rounding.
 
     On a CPU, in float32 and channels-last order, the passes of training and of evaluation without
     gradients are compiled with the extra `fast`. Everywhere else it is torch's operators; while
     gradients are recorded, the activation then writes over the normalised values, which no other
-    layer needs. Second derivatives are torch's.
+    layer needs. Second derivatives are torch's. Where the computation is traced, exported or
+    transformed (`watched`), and where one of the two has been replaced or is hooked, they run one
+    after the other.
+
+    Args:
+        channels: Channels that come in.
+        settings: Of `nn.BatchNorm3d`.
     """
+
+    def __init__(self, channels: int, **settings: Any) -> None:
+        super().__init__(nn.BatchNorm3d(channels, **settings), nn.ReLU6())
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Normalise `(batch, channels, depth, height, width)` and clip to [0, 6]."""
-        if not self._has_own_way(input):
-            return relu6(super().forward(input))
-        weight, bias = cast("tuple[Tensor, Tensor]", (self.weight, self.bias))
-        if not self.training:
-            mean, variance = cast("tuple[Tensor, Tensor]", (self.running_mean, self.running_var))
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+            output = input
+            for module in self:
+                output = module(output)
+        elif self._is_plain(input):
+            output = self._one_pass(input)
+        else:
+            output = super().forward(input)  # type: ignore[no-untyped-call]
+        return output
+
+    def _is_plain(self, volumes: Tensor) -> bool:
+        """Say whether these are torch's two modules as they were made, and nobody looks on."""
+        norm, activation = self
+        return (
+            type(norm) is nn.BatchNorm3d
+            and type(activation) is nn.ReLU6
+            and not any(
+                hooks
+                for one in (norm, activation)
+                for hooks in (one._forward_hooks, one._forward_pre_hooks, one._backward_hooks)
+            )
+            and not watched(volumes)
+        )
+
+    def _one_pass(self, volumes: Tensor) -> Tensor:
+        norm = cast("nn.BatchNorm3d", self[0])
+        if not _compiles(norm, volumes):
+            return relu6(norm(volumes))
+        weight, bias = cast("tuple[Tensor, Tensor]", (norm.weight, norm.bias))
+        if not norm.training:
+            mean, variance = cast("tuple[Tensor, Tensor]", (norm.running_mean, norm.running_var))
             found = compiled.Moments(_numbers(mean), _numbers(variance))
-            return _clipped(input, _by(weight, bias, found, self.eps))
-        found = compiled.moments(_rows(input))
-        self._remember(found, input.numel() // len(weight))
+            return _clipped(volumes, _by(weight, bias, found, norm.eps))
+        found = compiled.moments(_rows(volumes))
+        _remember(norm, found, volumes.numel() // len(weight))
         output: Tensor = _Normalised.apply(  # type: ignore[no-untyped-call]
-            input, weight, bias, found, self.eps
+            volumes, weight, bias, found, norm.eps
         )
         return output
 
-    def _has_own_way(self, volumes: Tensor) -> bool:
-        return (
-            not torch.compiler.is_compiling()
-            and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-            and type(volumes) in (Tensor, nn.Parameter)  # not one that records or pretends
-            and volumes.device.type == "cpu"
-            and self.affine
-            and self.running_mean is not None
-            and volumes.dtype == self.weight.dtype == self.running_mean.dtype == torch.float32
-            and volumes.ndim == 5
-            and volumes.shape[1] == self.num_features
-            and volumes.numel() >= _WORTH_COMPILING
-            and volumes.numel() > self.num_features  # torch refuses a single value in training
-            and volumes.is_contiguous(memory_format=torch.channels_last_3d)
-            and (self.training or not torch.is_grad_enabled())
-            and has_numba()  # last: it takes half a second where it is asked first
-        )
 
-    @torch.no_grad()
-    def _remember(self, found: compiled.Moments, count: int) -> None:
-        """Let the running statistics follow, as `nn.BatchNorm3d` does."""
-        mean, variance, batches = cast(
-            "tuple[Tensor, Tensor, Tensor]",
-            (self.running_mean, self.running_var, self.num_batches_tracked),
-        )
-        batches.add_(1)
-        share = 1 / batches.item() if self.momentum is None else self.momentum
-        unbiased = found.variance * (count / (count - 1))
-        mean.lerp_(torch.from_numpy(found.mean).to(mean), share)
-        variance.lerp_(torch.from_numpy(unbiased).to(variance), share)
+def _compiles(norm: nn.BatchNorm3d, volumes: Tensor) -> bool:
+    """Say whether the compiled loops take these volumes."""
+    return (
+        volumes.device.type == "cpu"
+        and norm.affine
+        and norm.running_mean is not None
+        and volumes.dtype == norm.weight.dtype == norm.running_mean.dtype == torch.float32
+        and not watched(norm.weight, norm.bias)
+        and volumes.ndim == 5
+        and volumes.shape[1] == norm.num_features
+        and volumes.numel() >= _WORTH_COMPILING
+        and volumes.numel() > norm.num_features  # torch refuses a single value in training
+        and volumes.is_contiguous(memory_format=torch.channels_last_3d)
+        and (norm.training or not torch.is_grad_enabled())
+        and has_numba()  # last: it takes half a second where it is asked first
+    )
+
+
+@torch.no_grad()
+def _remember(norm: nn.BatchNorm3d, found: compiled.Moments, count: int) -> None:
+    """Let the running statistics follow, as `nn.BatchNorm3d` does."""
+    mean, variance, batches = cast(
+        "tuple[Tensor, Tensor, Tensor]",
+        (norm.running_mean, norm.running_var, norm.num_batches_tracked),
+    )
+    batches.add_(1)
+    share = 1 / batches.item() if norm.momentum is None else norm.momentum
+    unbiased = found.variance * (count / (count - 1))
+    mean.lerp_(torch.from_numpy(found.mean).to(mean), share)
+    variance.lerp_(torch.from_numpy(unbiased).to(variance), share)
 
 
 def relu6(values: Tensor) -> Tensor:
@@ -86,7 +127,7 @@ def relu6(values: Tensor) -> Tensor:
     follows keeps anyway. The layer before must not need its own result for the backward pass:
     batch normalisation does not.
     """
-    if torch.compiler.is_compiling() or not values.requires_grad or values.is_leaf:
+    if watched(values) or not values.requires_grad or values.is_leaf:
         return F.relu6(values)
     output: Tensor = _Overwriting.apply(values)  # type: ignore[no-untyped-call]
     return output
@@ -107,11 +148,8 @@ class _Normalised(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         volumes, weight, bias = tensors = ctx.saved_tensors
-        if torch.is_grad_enabled():  # somebody differentiates once more
-            again = F.batch_norm(volumes, None, None, weight, bias, training=True, eps=ctx.eps)
-            asked = [tensor for tensor in tensors if tensor.requires_grad]
-            found = iter(torch.autograd.grad(F.relu6(again), asked, gradient, create_graph=True))
-            return *(next(found) if t.requires_grad else None for t in tensors), None, None
+        if torch.is_grad_enabled() or watched(gradient):
+            return *_gradients_by_torch(tensors, gradient, ctx.eps), None, None
         out = torch.empty_like(volumes)
         gradients = compiled.gradients(
             _rows(volumes), _rows(gradient.contiguous(memory_format=torch.channels_last_3d)),
@@ -122,6 +160,23 @@ class _Normalised(torch.autograd.Function):
             torch.from_numpy(one).to(weight) for one in (gradients.weight, gradients.bias)
         )
         return out, to_weight, to_bias, None, None
+
+
+def _gradients_by_torch(
+    tensors: tuple[Tensor, ...], gradient: Tensor, eps: float
+) -> Iterator[Tensor | None]:
+    """Yield the gradients as torch has them, with their own graph where somebody records it."""
+    recorded = torch.is_grad_enabled()
+    asked = [tensor.requires_grad for tensor in tensors]
+    with torch.enable_grad():
+        if not recorded:
+            tensors = tuple(t.detach().requires_grad_(t.requires_grad) for t in tensors)
+        volumes, weight, bias = tensors
+        again = F.batch_norm(volumes, None, None, weight, bias, training=True, eps=eps)
+        inputs = [tensor for tensor, wanted in zip(tensors, asked, strict=True) if wanted]
+        found = torch.autograd.grad(F.relu6(again), inputs, gradient, create_graph=recorded)
+    rest = iter(found)
+    return (next(rest) if wanted else None for wanted in asked)
 
 
 class _Overwriting(torch.autograd.Function):

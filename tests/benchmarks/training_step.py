@@ -54,9 +54,7 @@ def in_plain_torch(module: nn.Module) -> nn.Module:
     if isinstance(module, Conv3DBlock):
         return nn.Sequential(module.convolution, in_plain_torch(module.normalisation))
     if isinstance(module, BatchNormReLU6):
-        plain = nn.BatchNorm3d(module.num_features)
-        plain.load_state_dict(module.state_dict())
-        return nn.Sequential(plain, nn.ReLU6())
+        return nn.Sequential(*module)
     if isinstance(module, DepthwiseConv3d):
         channels, kernel = module.in_channels, module.kernel_size[0]
         plain = nn.Conv3d(channels, channels, kernel, module.stride, module.padding,

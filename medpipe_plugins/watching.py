@@ -1,0 +1,32 @@
+"""Whether somebody records or transforms what is computed: then torch's own operators run alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+
+def watched(*values: Any) -> bool:
+    """Say whether more is done with a computation than to compute it.
+
+    It is recorded (`torch.jit.trace`, `torch.fx`, `torch.export`, `torch.compile`, either ONNX
+    exporter), transformed (`torch.func`: `vmap`, `jvp`, `grad` and so on; forward-mode gradients)
+    or looked at by a dispatch mode, such as one that counts operations. A loop of one's own is
+    invisible to all of these, and writing in place confuses some.
+
+    Args:
+        values: What is computed on; something else than a plain tensor stands in for one.
+    """
+    if any(type(value) not in (Tensor, nn.Parameter) for value in values):
+        return True
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        or torch._C._are_functorch_transforms_active()
+        or any(map(torch._C._functorch.is_legacy_batchedtensor, values))  # is_grads_batched
+        or torch._C._len_torch_dispatch_stack() > 0
+        or forward_ad._current_level >= 0
+    )
