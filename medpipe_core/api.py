@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.configuration import Configuration, resolve
 from medpipe_core.config.dotted_keys import flatten
 from medpipe_core.execution.execute import execute_run
 from medpipe_core.execution.registry import registry_for
+from medpipe_core.report.progress import progress_for
 from medpipe_core.report.run_report import write_report
 from medpipe_core.space import SearchSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from medpipe_core.data import Dataset
     from medpipe_core.events import Emit
@@ -31,9 +34,13 @@ def run(
     preset: str = "quick",
     registry: Registry | None = None,
     listeners: Iterable[Emit] = (),
+    progress: bool | Emit = False,
     **keys: Any,
 ) -> RunResult:
     """Search, evaluate, retrain and test; return the result, which is on the disk as well.
+
+    Every figure of `result.test` carries its interval: `result.test["accuracy"]` is a dict of
+    `value`, `low` and `high`.
 
     Args:
         space: Registered space, or one made here.
@@ -43,6 +50,9 @@ def run(
         preset: quick, laptop or paper.
         registry: Loaded plugins; by default every installed one.
         listeners: Told of every event, beside the journal.
+        progress: Quiet by default, as a library is. True shows how far the run is and how long it
+            still takes: a bar on a terminal, a line for each epoch elsewhere, as in a notebook.
+            A listener is told of every event.
         keys: Other keys, dotted, with `__` for the dot, or nested: `**{"search.epochs": 3}`,
             `search__epochs=3` or `search={"epochs": 3}`.
 
@@ -73,7 +83,24 @@ def run(
         "preset": preset,
         **told,
     }
-    return execute(resolve(given, plugins), plugins, listeners=listeners)
+    configuration = resolve(given, plugins)
+    with _watching(progress) as watchers:
+        return execute(configuration, plugins, listeners=(*listeners, *watchers))
+
+
+@contextlib.contextmanager
+def _watching(progress: bool | Emit) -> Iterator[tuple[Emit, ...]]:
+    """Give who shows how far a run is, and take it off the screen afterwards."""
+    if not isinstance(progress, bool):
+        yield (progress,)
+    elif not progress:
+        yield ()
+    else:
+        watcher = progress_for(sys.stdout)
+        try:
+            yield (watcher,)
+        finally:
+            watcher.close()
 
 
 def _added(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.metadata
 import json
 import sys
 from dataclasses import asdict
@@ -108,6 +109,8 @@ _COMMANDS = (_plugins_command, _list_command, _show_command, _report_command, _c
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("medpipe", description=_WHAT, allow_abbrev=False)
+    version = f"medpipe {importlib.metadata.version('medpipe')}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in _COMMANDS:
         add(commands)

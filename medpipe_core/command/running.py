@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -9,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.command.exit_codes import exit_code_of
 from medpipe_core.command.output import write_line
-from medpipe_core.command.single_run import run_one, tell
+from medpipe_core.command.telling import tell
 from medpipe_core.command.trust import LOAD, OPTION, foreign_plugins
 from medpipe_core.config.command_line import CommandLine, read_command_line
 from medpipe_core.config.configuration import Configuration, read_file, resolve
 from medpipe_core.config.errors import DONE, FAILED, WRONG_WORDS, ConfigurationError, Interrupted
-from medpipe_core.config.help_text import help_text
 from medpipe_core.config.yaml_values import LONGEST
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.registry import registry_for
@@ -49,14 +49,19 @@ def obey(argv: Sequence[str], out: CommandOutput) -> int:
     out.flush()
     if out.lost:
         write_line(sys.stderr, f"medpipe-run: standard output cannot be written: {out.lost}")
-        return code or (FAILED if words.options & {"--help", "--cfg"} else DONE)
+        return code or (FAILED if words.options & {"--help", "--version", "--cfg"} else DONE)
     return code
 
 
 def _obey(words: CommandLine) -> int:
     problems = list(words.problems)
+    if "--version" in words.options and not problems:
+        write_line(sys.stdout, f"medpipe {importlib.metadata.version('medpipe')}")
+        return DONE
     base = _trusted(words, _base(words, problems), problems)
     if "--help" in words.options and not problems:
+        from medpipe_core.config.help_text import help_text
+
         write_line(sys.stdout, help_text(_registry(words, base), next(words.runs())))
         return DONE
     configurations, registry = _resolve_all(words, base, problems)
@@ -66,6 +71,7 @@ def _obey(words: CommandLine) -> int:
     for record in registry.plugins:
         if record.status == "failed":
             write_line(sys.stderr, f"note: {record.error}")
+    # Only what runs imports what a run needs; help and refusals are there at once.
     from medpipe_core.memory import use_huge_pages
 
     use_huge_pages()
@@ -73,6 +79,8 @@ def _obey(words: CommandLine) -> int:
         from medpipe_core.command.sweep import sweep
 
         return sweep(configurations, registry, words.swept)
+    from medpipe_core.command.single_run import run_one
+
     run_one(configurations[0], registry)
     return DONE
 

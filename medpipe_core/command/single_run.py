@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from medpipe_core.api import execute
 from medpipe_core.command.output import write_line
-from medpipe_core.config.errors import ConfigurationError, Interrupted
+from medpipe_core.config.errors import Interrupted
 from medpipe_core.execution.execute import configured_space
 from medpipe_core.execution.signals import stopping
 
@@ -18,17 +18,6 @@ if TYPE_CHECKING:
     from medpipe_core.execution.results import RunResult
     from medpipe_core.plugins import Registry
     from medpipe_core.record.run_folder import RunFolder
-
-# More of a text that somebody gave nobody reads; what was wrong with it stands before.
-_LONGEST = 4000
-
-
-def tell(error: BaseException) -> None:
-    """Write what went wrong to the standard error, one line for each problem."""
-    problems = error.problems if isinstance(error, ConfigurationError) else (str(error),)
-    for problem in problems:
-        text = problem if len(problem) <= _LONGEST else f"{problem[:_LONGEST]}…"
-        write_line(sys.stderr, f"medpipe-run: {text}")
 
 
 def run_one(configuration: Configuration, registry: Registry) -> RunResult:

@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from medpipe_core.command.output import write_line
-from medpipe_core.command.single_run import run_one, tell
+from medpipe_core.command.single_run import run_one
+from medpipe_core.command.telling import tell
 from medpipe_core.config import yaml_values
 from medpipe_core.config.errors import DONE, FAILED
 from medpipe_core.record.genotype_text import Table, as_text

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 OPTIONS = {
     "--help": "this text; with space=, searcher= or dataset= the keys of that one",
+    "--version": "the version of medpipe",
     "--cfg": "print the resolved configuration as YAML and stop",
     "--config": "start from a file such as a run folder's config.yaml: --config FILE",
     "--trust-plugins": "load the files that a configuration file names in plugins.load: code, "

@@ -50,12 +50,12 @@ def execute_run(
 
     from medpipe_core.execution.context import RunContext
     from medpipe_core.execution.final_test import TorchFinalTest
-    from medpipe_core.execution.ranking import check_ranking
+    from medpipe_core.execution.ranking import check_run_ranking
     from medpipe_core.execution.rehearsal import rehearse
     from medpipe_core.execution.stages import RunStages
 
     context = RunContext.of(configuration, registry, dataset.card)
-    check_ranking(context, development)
+    check_run_ranking(context, development)
     rehearse(context)
     context.check_memory()
     executor = registry.factory("executor", configuration.executor)(

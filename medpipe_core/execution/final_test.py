@@ -8,7 +8,7 @@ from medpipe_core.data import describe, overlap, shared_patients
 from medpipe_core.execution.results import Tested
 from medpipe_core.record.predictions_csv import Prediction, predictions_csv
 from medpipe_core.seeding import child_seed
-from medpipe_core.train import ClassificationTask, fit_rule, predict, test_once
+from medpipe_core.train import ClassificationTask, fit_rule, missing_classes, predict, test_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,7 +75,14 @@ class TorchFinalTest:
                 **{name: describe(data, self._card.classes) for name, data in sets.items()},
                 "test_in_train": overlap(report.volumes, train),
                 "test_in_validation": overlap(report.volumes, validation),
-                "notes": [*development.notes, *_shared_patients(report.volumes, development)],
+                "notes": [
+                    *development.notes,
+                    *_shared_patients(report.volumes, development),
+                    *missing_classes(
+                        {f"The {n} set": data.labels for n, data in sets.items()},
+                        self._card.classes,
+                    ),
+                ],
             },
             "card": self._card.to_dict(),
         }

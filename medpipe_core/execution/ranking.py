@@ -1,24 +1,21 @@
-"""Whether the figure that ranks candidates can be told of the volumes that rank them."""
+"""Whether a run's candidates can be ranked on the volumes that rank them."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medpipe_core.config.errors import ConfigurationError
 from medpipe_core.data import halves
-from medpipe_core.train import ClassificationTask
+from medpipe_core.train import RankingError, check_ranking
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from medpipe_core.data import Development
     from medpipe_core.execution.context import RunContext
 
 
-def check_ranking(context: RunContext, development: Development) -> None:
+def check_run_ranking(context: RunContext, development: Development) -> None:
     """Refuse data by which a run could not rank: known now, else told after the whole search.
 
     Candidates are ranked on the half of the training set that trains no weights, and the
@@ -31,26 +28,15 @@ def check_ranking(context: RunContext, development: Development) -> None:
     keys, train = context.keys, development.train
     _, others = halves(train.labels, train.groups, seed=context.seed("halves"))
     ranking = np.concatenate([train.labels[others], development.validation.labels])
-    asked = [("evaluate", keys.evaluate.rank_by, ranking)]
+    asked = [("evaluate", keys.evaluate.rank_by, ranking, "the volumes that rank candidates")]
     if keys.retrain.select == "best":
-        asked.append(("retrain", keys.retrain.rank_by, development.validation.labels))
-    problems = [
-        f"{stage}.rank_by={figure}: it cannot be told of the {len(labels)} volumes that rank, "
-        f"which have none of {_absent(labels, context.card.classes)}; choose another figure, such "
-        f"as {stage}.rank_by=balanced_accuracy, or more volumes"
-        for stage, figure, labels in asked
-        if not _can_be_told(figure, labels, context.card.classes)
-    ]
+        validation = development.validation.labels
+        asked.append(("retrain", keys.retrain.rank_by, validation, "the validation volumes"))
+    problems = []
+    for stage, figure, labels, among in asked:
+        try:
+            check_ranking(figure, labels, context.card.classes, among=among)
+        except RankingError as error:
+            problems.append(f"{stage}.{error}")
     if problems:
         raise ConfigurationError(problems)
-
-
-def _can_be_told(figure: str, labels: NDArray[np.int64], classes: tuple[str, ...]) -> bool:
-    blind = np.full((len(labels), len(classes)), 1 / len(classes))
-    return math.isfinite(ClassificationTask(classes).figures(blind, labels)[figure])
-
-
-def _absent(labels: NDArray[np.int64], classes: tuple[str, ...]) -> str:
-    counts = np.bincount(labels, minlength=len(classes))
-    absent = [repr(name) for name, count in zip(classes, counts, strict=True) if not count]
-    return " and ".join(absent) or "any class"

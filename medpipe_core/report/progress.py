@@ -6,13 +6,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-
 from medpipe_core.report.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from rich.console import Console
+    from rich.progress import TaskID
 
 _TITLES = {
     "data": "reading data",
@@ -109,6 +109,9 @@ class BarProgress:
     def __init__(
         self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        # A report tells of times as well, and needs no bar.
+        from rich.progress import BarColumn, Progress, TextColumn
+
         self._remaining = Remaining(clock)
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -138,6 +141,8 @@ class BarProgress:
 def progress_for(out: TextIO) -> PlainProgress | BarProgress:
     """Return the progress that suits where it is written to."""
     if out.isatty():
+        from rich.console import Console
+
         # Somewhere that makes control codes visible, there is a way for those that are meant.
         return BarProgress(Console(file=getattr(out, "terminal", out)))
     return PlainProgress(out)

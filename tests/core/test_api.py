@@ -41,6 +41,26 @@ def test_a_run_gives_back_what_is_on_the_disk(toy):
     assert mp.Genotype.from_json(text) == result.genotype
 
 
+def test_a_run_is_quiet_unless_progress_is_asked_for(toy, capsys):
+    short = {"searcher": "random", "search__epochs": 1, "retrain__epochs": 1}
+    toy(**short)
+    assert capsys.readouterr().out == ""
+    toy(**short, progress=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "reading data"
+    assert any(line.startswith("searching: epoch 1") for line in lines)
+    seen = []
+    toy(
+        searcher="random",
+        search__epochs=1,
+        retrain__epochs=1,
+        progress=lambda e, /, **_: seen.append(e),
+    )
+    assert seen[0] == "data-reading"
+    assert seen[-1] == "run-finished"
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("searcher", ["random", "gumbel"])
 def test_the_same_seed_gives_the_same_run(toy, searcher):
     one, other = (toy(name, searcher=searcher) for name in ("one", "other"))

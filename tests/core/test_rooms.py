@@ -38,8 +38,10 @@ LONGEST = 350
 
 
 def modules():
-    """Every module of the core: dotted name below `medpipe_core` → file."""
+    """Every module of the core but what `python -m` runs: dotted name → file."""
     for path in sorted(CORE.rglob("*.py")):
+        if path.name == "__main__.py":
+            continue
         parts = path.relative_to(CORE).with_suffix("").parts
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 

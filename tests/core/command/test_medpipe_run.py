@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import signal
+import subprocess
+import sys
 
 import pytest
 import yaml
 
 from medpipe_core.command import single_run, sweep
 from medpipe_core.command.exit_codes import exit_code_of
+from medpipe_core.command.medpipe import main as medpipe
 from medpipe_core.command.medpipe_run import main
 from medpipe_core.config import ConfigurationError, RunFolderError, StorageError
 from medpipe_core.config.configuration import GROUPS
@@ -53,6 +57,19 @@ def test_help_tells_options_members_keys_and_codes(capsys, registry):
     assert any(line.startswith(f"search.epochs={epochs} ") for line in lines)
     assert "143" in text
     assert "--resume" not in text
+
+
+def test_both_commands_tell_their_version(capsys):
+    for command in (main, medpipe):
+        assert command(["--version"]) == 0
+        assert capsys.readouterr().out == f"medpipe {importlib.metadata.version('medpipe')}\n"
+
+
+def test_python_m_is_the_command():
+    words = [sys.executable, "-m", "medpipe_core", "serch.epochs=3"]
+    process = subprocess.run(words, capture_output=True, text=True)
+    assert process.returncode == 2
+    assert "Did you mean 'search.epochs'" in process.stderr
 
 
 def test_help_follows_the_words(capsys, toy_words):

@@ -12,7 +12,7 @@ from medpipe_core.config import ConfigurationError, resolve
 from medpipe_core.data import Development, LabelledVolumes
 from medpipe_core.execution.checked_dataset import make_dataset
 from medpipe_core.execution.context import RunContext
-from medpipe_core.execution.ranking import check_ranking
+from medpipe_core.execution.ranking import check_run_ranking
 
 
 def development(train, validation):
@@ -26,7 +26,7 @@ def development(train, validation):
 def checked(registry, toy_values, data, **keys):
     configuration = resolve({**toy_values, **keys}, registry)
     card = make_dataset(configuration, registry).card
-    check_ranking(RunContext.of(configuration, registry, card), data)
+    check_run_ranking(RunContext.of(configuration, registry, card), data)
 
 
 EVEN = [0, 1] * 8
@@ -35,10 +35,10 @@ EVEN = [0, 1] * 8
 @pytest.mark.parametrize(
     ("keys", "train", "validation", "told"),
     [
-        ({}, [0] * 16, [0] * 4, r"evaluate.rank_by=auc: .* of the 12 .* none of 'bright'; choose"),
-        ({}, [0] * 16, [], "which have none of 'bright'"),
+        ({}, [0] * 16, [0] * 4, r"evaluate.rank_by=auc: no volume of 'bright' is among .* rank candidates \(12 volumes"),
+        ({}, [0] * 16, [], "no volume of 'bright'"),
         ({"retrain.select": "best", "retrain.rank_by": "auc"}, EVEN, [1] * 4,
-         r"retrain.rank_by=auc: .* of the 4 .* none of 'dark'"),
+         r"retrain.rank_by=auc: no volume of 'dark' is among the validation volumes \(4"),
     ],
 )  # fmt: skip
 def test_a_class_that_no_ranking_volume_has_is_named(
