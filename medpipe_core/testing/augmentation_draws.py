@@ -14,13 +14,12 @@ from medpipe_core.supernet import Augmentation
 from medpipe_core.testing.checking import (
     generator,
     given,
-    global_seeds,
-    global_state_kept,
     in_words,
     require,
     same,
     sample_volumes,
 )
+from medpipe_core.testing.watching import global_seeds, global_state_kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

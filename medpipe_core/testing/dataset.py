@@ -20,11 +20,10 @@ from medpipe_core.data import (
 )
 from medpipe_core.testing.checking import (
     given,
-    global_seeds,
-    global_state_kept,
     in_words,
     require,
 )
+from medpipe_core.testing.watching import global_seeds, global_state_kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

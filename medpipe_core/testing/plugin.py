@@ -14,7 +14,8 @@ from medpipe_core.plugins import list_parameters
 from medpipe_core.plugins.discovery import Candidate, installed, normal
 from medpipe_core.plugins.loader import load_candidates
 from medpipe_core.supernet import Augmentation
-from medpipe_core.testing.checking import given, global_state_kept, in_words, require
+from medpipe_core.testing.checking import given, in_words, require
+from medpipe_core.testing.watching import global_state_kept
 
 if TYPE_CHECKING:
     from medpipe_core.plugins import Entry, Registry

@@ -6,9 +6,10 @@ import pytest
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.search import NEEDS, Outcome
-from medpipe_core.testing.checking import global_seeds, global_state_kept, in_words, require
+from medpipe_core.testing.checking import in_words, require
 from medpipe_core.testing.searcher_runs import ADMITTED, EPOCH, PROPOSED, SearcherRuns, as_saved
 from medpipe_core.testing.toys import ToySpace, outcome_of, score_of, toy_spaces
+from medpipe_core.testing.watching import global_seeds, global_state_kept
 
 _FEW, _MANY = 500, 10_000
 _SLACK = 6  # times what a linear searcher takes; a quadratic one takes twenty

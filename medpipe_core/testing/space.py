@@ -17,14 +17,13 @@ from scipy.stats import chisquare
 from medpipe_core.space import Genotype, SearchSpace, SpaceError
 from medpipe_core.testing.checking import (
     given,
-    global_seeds,
-    global_state_kept,
     in_words,
     require,
     same,
     sample_volumes,
 )
 from medpipe_core.testing.enumeration import every_member
+from medpipe_core.testing.watching import global_seeds, global_state_kept
 
 _LEAST_P = 1e-5  # how seldom a right space is called uneven, did its seeds not stay the same
 _BUCKETS = 16
