@@ -81,9 +81,9 @@ class BlockContract(ModuleContract):
         for chosen in every_pair({name: choice.values for name, choice in declared.items()}):
             one = self.varied(parameters={**self.parameters, **chosen})
             with in_words(
-                f"{one.name}, with values that its class declares as ValueChoice, does not run as a "
-                f"block. A space offers every declared value: let the constructor take "
-                f"{', '.join(chosen)} by name and work with each value, or declare fewer."
+                f"{one.name}, with values that its class declares as ValueChoice, does not run. A "
+                f"space offers every declared value: let the constructor take {', '.join(chosen)} "
+                "by name and work with each value, or declare fewer."
             ):
                 one._keeps_axes()
                 leaving[one.name] = one.run(one.make(), one.batch()).shape[1]
