@@ -120,6 +120,10 @@ def as_plain(value: Any) -> Any:
         return {"static": as_plain(value.__func__)}
     if inspect.isclass(value) or inspect.isfunction(value):
         return {"object": _place_of(value)}
+    if inspect.ismodule(value):
+        if sys.modules.get(value.__name__) is not value or not getattr(value, "__file__", None):
+            raise NotPlainError(f"module {value.__name__}")
+        return {"module": [value.__name__, value.__file__]}
     from medpipe_core.space import SearchSpace
 
     if type(value) is SearchSpace:
@@ -150,6 +154,8 @@ def from_plain(value: Any) -> Any:
             return pathlib.Path(text)
         case {"object": place}:
             return _at(place)
+        case {"module": [name, file]}:
+            return sys.modules.get(name) or _imported(name, file)
         case {"tensor": numbers, "dtype": dtype}:
             import torch
 

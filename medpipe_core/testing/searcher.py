@@ -103,7 +103,7 @@ class SearcherContract(RestoringContract):
             require(
                 all(one == other for one, other in said),
                 f"{self.name} goes on differently for having been asked for its best or its "
-                f"insight on space {toy.space.name!r}. Draw there from a generator made there, as in "
+                f"insight on space {toy.space.name!r}. Draw there from a new generator, as in "
                 "random.Random(self.seed)",
             )
 
@@ -273,7 +273,7 @@ class SearcherContract(RestoringContract):
                 break
         require(
             fits,
-            f"{self.name} takes {many:.2g} s of the processor for a step on a space of {self.most_choices} choices, "
-            f"but {few:.2g} s on one of {_FEW}: the time grows faster than the space. Look for a "
-            "loop over all choices inside another",
+            f"{self.name} takes {many:.2g} s of the processor for a step on a space of "
+            f"{self.most_choices} choices, but {few:.2g} s on one of {_FEW}: the "
+            "time grows faster than the space. Look for a loop over all choices inside another",
         )

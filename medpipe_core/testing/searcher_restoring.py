@@ -39,7 +39,7 @@ class RestoringContract(SearcherRuns):
             self._goes_on(toy, none_fails, (0, 1, EPOCH, self.steps // 2 + 1), "")
 
     def test_a_restored_searcher_remembers_what_failed(self) -> None:
-        """It does, too, where steps and candidates failed before and after, and were not observed."""
+        """It does so where steps and candidates fail, before and after, and are never observed."""
         for toy in self.spaces:
             cuts = (1, EPOCH, EPOCH + 3, 2 * EPOCH)
             self._goes_on(toy, some_fail, cuts, ", with steps and candidates that fail")

@@ -23,7 +23,7 @@ EPOCH = 4
 PROPOSED = 3
 
 
-def none_fails(what: str, step: int, genotype: Genotype) -> bool:
+def none_fails(_what: str, _step: int, _genotype: Genotype) -> bool:
     """Fail neither a step nor a candidate."""
     return False
 
