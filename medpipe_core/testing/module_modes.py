@@ -22,7 +22,9 @@ from medpipe_core.testing.watching import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from typing import Any
 
 _MOST_PASSES = 100  # after which a running mean of momentum 0.1 is within 3e-5 of what it follows
 _MEAN_OF = 64
@@ -163,7 +165,7 @@ class ModeContract(ModuleRuns):
         )
 
     def _in_mode(
-        self, training: bool, mode: type[torch.enable_grad], *, asks: bool
+        self, training: bool, mode: Callable[[], AbstractContextManager[Any]], *, asks: bool
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         module, volumes = self.trained().train(training), self.batch().requires_grad_(asks)
         with mode():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
 import numpy as np
@@ -31,7 +31,7 @@ _DROPOUT = {"aten::bernoulli", "aten::bernoulli_", "aten::dropout", "aten::nativ
 _OWN = ((np.random, "default_rng"), (np.random, "RandomState"), (random, "Random"))
 
 
-class Draws(TorchDispatchMode):
+class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Note every random number that torch draws inside the block.
 
     Attributes:
@@ -40,7 +40,7 @@ class Draws(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seeds: list[int] = []
         self.others: list[str] = []
 
@@ -57,7 +57,7 @@ class Draws(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
-class MeanDropout(TorchDispatchMode):
+class MeanDropout(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Let every Bernoulli draw inside the block come out as its mean.
 
     Attributes:
@@ -65,7 +65,7 @@ class MeanDropout(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.others = False
 
     def __torch_dispatch__(
@@ -74,18 +74,18 @@ class MeanDropout(TorchDispatchMode):
         kwargs = kwargs or {}
         if not _draws(func):
             return func(*args, **kwargs)
-        name, first = func.name(), args[0] if args else None
+        name, first = func.name(), cast("Tensor", args[0] if args else None)
         if name in ("aten::bernoulli_.float", "aten::bernoulli.p"):
             share = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
             return first.fill_(share) if name.endswith("_.float") else torch.full_like(first, share)
         if name == "aten::bernoulli_.Tensor":
-            return first.copy_(args[1])  # type: ignore[union-attr]
+            return first.copy_(args[1])
         if name == "aten::bernoulli":
-            return first.clone()  # type: ignore[union-attr]
+            return first.clone()
         if name == "aten::dropout":
             return first
         if name == "aten::native_dropout":
-            return first, torch.ones_like(first, dtype=torch.bool)  # type: ignore[call-overload]
+            return first, torch.ones_like(first, dtype=torch.bool)
         self.others = True
         return func(*args, **kwargs)
 
