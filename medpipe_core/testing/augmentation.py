@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from medpipe_core.supernet import augment_batch
+from medpipe_core.testing.augmentation_draws import DrawContract
 from medpipe_core.testing.augmentation_fusion import FusionContract
 from medpipe_core.testing.checking import (
     ContractError,
@@ -19,9 +21,12 @@ from medpipe_core.testing.checking import (
     same,
     sample_volumes,
 )
+from medpipe_core.testing.watching import GRADIENT_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from medpipe_core.supernet import Augmentation
 
 
 class AugmentationContract(FusionContract):
@@ -36,8 +41,9 @@ class AugmentationContract(FusionContract):
         differentiable: Whether its output has a gradient with respect to the volumes.
         random: Whether it draws anything; False for one that always does the same.
         mixes_channels: Whether a channel of its output may follow from another channel.
+        neighbours: Other operations with the same `fusion`, to be tried beside it.
         examples: Magnitudes to try, name → value; by default both ends of every `ValueChoice` in
-            every combination.
+            every combination, and every value at least once.
 
     Example:
         >>> from medpipe_core import Augmentation
@@ -59,10 +65,14 @@ class AugmentationContract(FusionContract):
     def test_shape_dtype_and_device_are_kept(self) -> None:
         """Volumes of every size and type come back with the same shape, type and device."""
         for device in _devices():
-            for size in self.sizes:
-                for dtype in self.dtypes:
-                    batch = self.batch(size=size, dtype=dtype, device=device)
-                    after = self.run(batch)
+            for size, (count, channels), dtype in itertools.product(
+                self.sizes, self._counts(), self.dtypes
+            ):
+                for magnitudes in self.combinations()[-3:]:
+                    batch = self.batch(
+                        count=count, channels=channels, size=size, dtype=dtype, device=device
+                    )
+                    after = self.run(batch, magnitudes=magnitudes)
                     for what in ("shape", "dtype", "device"):
                         had, has = getattr(batch, what), getattr(after, what)
                         require(
@@ -202,6 +212,27 @@ class AugmentationContract(FusionContract):
                     f"with {magnitudes}: {str(error).splitlines()[0]}. {remedy}"
                 ) from error
 
+    def test_recording_gradients_makes_no_difference(self) -> None:
+        """With gradients, under no_grad and in inference_mode it draws and does the same."""
+        for magnitudes, dtype in itertools.product(self.combinations(), self.dtypes[:2]):
+            operation, batch = self.make(), self.batch(dtype=dtype)
+            expected = self._ways(operation, batch, self.draw(operation, batch, magnitudes))
+            for words, mode, asks in GRADIENT_MODES:
+                if asks and not self.differentiable:
+                    continue
+                volumes = batch.clone().requires_grad_(asks)
+                with mode():
+                    drawn = self.draw(operation, volumes, magnitudes)
+                    found = self._ways(operation, volumes, drawn)
+                for way, after in found.items():
+                    require(
+                        close(after.detach().clone(), expected[way]),
+                        f"{self.name} {way} gives something else {words} than otherwise, with "
+                        f"{magnitudes}. Let nothing depend on torch.is_grad_enabled(), "
+                        "torch.is_inference_mode_enabled() or volumes.requires_grad: augmentation "
+                        "runs in each of these modes",
+                    )
+
     def test_untouched_volumes_stay_as_they_are(self) -> None:
         """At p = 0 the very batch comes back; at p = 0.5 untouched volumes keep their bits."""
         operation, magnitudes, batch = self.make(), self.combinations()[-1], self.batch(count=40)
@@ -219,6 +250,21 @@ class AugmentationContract(FusionContract):
             same(after[~touched], batch[~touched]),
             f"{self.name} changes volumes that p left out. Do not write into the volumes",
         )
+
+    def _counts(self) -> list[tuple[int, int]]:
+        """Return numbers of volumes and channels to try: one of each, too."""
+        most = [(3, self.channels), (1, self.channels)]
+        return [*most, (3, 1), (1, 1)] if self.channels == DrawContract.channels else most
+
+    def _ways(
+        self, operation: Augmentation, batch: Tensor, drawn: tuple[Tensor, ...]
+    ) -> dict[str, Tensor]:
+        """Return what it does to a batch alone, and in its fusion if it has one."""
+        found = {"alone": self.apply(operation, batch, drawn)}
+        if operation.fusion is not None:
+            rows = torch.arange(len(batch))
+            found["in its fusion"] = self.joined(batch, [(operation, rows, drawn)])
+        return found
 
     def _contents(self, size: tuple[int, ...]) -> Iterator[tuple[str, Tensor]]:
         blank = torch.zeros(2, self.channels, *size)

@@ -14,13 +14,13 @@ from medpipe_core.supernet import Augmentation
 from medpipe_core.testing.checking import (
     generator,
     given,
-    global_seeds,
-    global_state_kept,
     in_words,
     require,
     same,
     sample_volumes,
 )
+from medpipe_core.testing.covering import every_value
+from medpipe_core.testing.watching import global_seeds, global_state_kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,7 +160,7 @@ class DrawContract:
             require(
                 same(once, again),
                 f"{self.name}.apply gives another result for the same volumes and the same draw. "
-                "Draw in `draw` and return it; `apply` only uses what it is given",
+                "Draw in `draw` and return it; `apply` only reads what it is given",
             )
 
     def test_nothing_is_kept_between_calls(self) -> None:
@@ -213,14 +213,20 @@ class DrawContract:
         return sample_volumes(count, channels, size, dtype=dtype, device=device)
 
     def combinations(self) -> list[dict[str, Any]]:
-        """Return the magnitudes to try: the examples, or every combination of extreme values."""
+        """Return the magnitudes to try: the examples, or extremes and every declared value.
+
+        First come combinations of first and last values, then some in which the values between
+        come up, and at last the last values.
+        """
         if self.examples:
             return [dict(example) for example in self.examples]
         choices = self.make().magnitudes()
         ends = [dict.fromkeys((choice.values[0], choice.values[-1])) for choice in choices.values()]
         every = [dict(zip(choices, values, strict=True)) for values in itertools.product(*ends)]
         step = -(-len(every) // _MOST_COMBINATIONS)
-        return [*every[:-1:step], every[-1]]
+        between = every_value({name: choice.values for name, choice in choices.items()})[1:-1]
+        wanted = [*every[:-1:step], *between, every[-1]]
+        return [found for n, found in enumerate(wanted) if found not in wanted[n + 1 :]]
 
     def draw(
         self,

@@ -1,19 +1,16 @@
-"""What every contract is written with: failures in words, and randomness that is watched."""
+"""What every contract is written with: failures in words, volumes, and comparisons."""
 
 from __future__ import annotations
 
 import inspect
 import pkgutil
-import random
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 _LOOSE = {torch.float16: 2e-2, torch.bfloat16: 6e-2, torch.float32: 1e-4, torch.float64: 1e-8}
 
@@ -113,55 +110,3 @@ def close(one: Tensor, other: Tensor) -> bool:
         return False
     loose = _LOOSE.get(one.dtype, 0.0)
     return torch.allclose(one, other, rtol=loose, atol=loose, equal_nan=True)
-
-
-def global_state() -> tuple[Any, ...]:
-    """Return the states of torch's, numpy's and Python's global generators."""
-    numpys = np.random.get_state()  # noqa: NPY002 - it is what must not move
-    return (torch.get_rng_state(), numpys, random.getstate())
-
-
-@contextmanager
-def global_seeds(seed: int) -> Iterator[None]:
-    """Seed the three global generators inside the block, and put them back after it."""
-    torchs, numpys, pythons = global_state()
-    torch.default_generator.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(torchs)
-        np.random.set_state(numpys)  # noqa: NPY002
-        random.setstate(pythons)
-
-
-@contextmanager
-def global_state_kept(who: str, remedy: str) -> Iterator[None]:
-    """Watch the global generators inside the block.
-
-    Raises:
-        ContractError: One of them moved.
-    """
-    __tracebackhide__ = True
-    before = global_state()
-    yield
-    after = global_state()
-    moved = [
-        name
-        for name, same_state in (
-            ("torch", torch.equal(before[0], after[0])),
-            ("numpy", _same_numpy(before[1], after[1])),
-            ("random", before[2] == after[2]),
-        )
-        if not same_state
-    ]
-    require(
-        not moved,
-        f"{who} moves the global random state of {' and '.join(moved)}, so that it changes what "
-        f"everybody else draws and cannot be repeated. {remedy}",
-    )
-
-
-def _same_numpy(one: Any, other: Any) -> bool:
-    return np.array_equal(one[1], other[1]) and one[2:] == other[2:]

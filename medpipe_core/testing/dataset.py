@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
+import hashlib
 import json
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
-from medpipe_core.data import (
-    DatasetCard,
-    Development,
-    LabelledVolumes,
-    SealedTest,
-    TestSetError,
-    describe,
-    overlap,
-    value_range,
-)
-from medpipe_core.testing.checking import (
-    given,
-    global_seeds,
-    global_state_kept,
-    in_words,
-    require,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_PARTS = ("train", "validation", "test")
+from medpipe_core.data import DatasetCard, LabelledVolumes, SealedTest, TestSetError
+from medpipe_core.plugins.parameters import keywords_of
+from medpipe_core.testing.checking import given, in_words, require
+from medpipe_core.testing.dataset_parts import PARTS, PartsContract
+from medpipe_core.testing.elsewhere import elsewhere
+from medpipe_core.testing.watching import global_seeds, global_state_kept
 
 
-class DatasetContract:
+class DatasetContract(PartsContract):
     """What every dataset promises; inherit it, and say which dataset is meant.
 
     Attributes:
@@ -40,16 +24,13 @@ class DatasetContract:
         settings: Keyword arguments; choose few and small volumes.
         most_doubles: Volumes that may be in two parts at once, as in published data that nobody can
             change.
+        absent: Classes that validation or test may lack, as in published data.
 
     Example:
         >>> class TestAcme(DatasetContract):
         ...     dataset = "acme.data:AcmeDataset"
         ...     settings = {"size": 8, "train": 12, "validation": 6, "test": 6}
     """
-
-    dataset: Any = None
-    settings: Mapping[str, Any] = {}
-    most_doubles: int = 0
 
     def test_the_card_says_what_it_is(self) -> None:
         """The card names classes, channels, size, source and licence."""
@@ -73,73 +54,6 @@ class DatasetContract:
         with in_words("the card cannot be written as JSON."):
             json.dumps(card.to_dict())
 
-    def test_volumes_are_as_the_card_says(self) -> None:
-        """Every part has volumes of the card's channels and size, with intensities in range."""
-        card = self.make().card
-        for name, part in self.parts().items():
-            require(len(part) > 0, f"{name} has no volumes")
-            found, expected = part.volumes.shape[1:], (card.channels, *card.size)
-            require(
-                found == expected,
-                f"{name} has volumes of shape {found}, but the card says {expected} "
-                "(channels, depth, height, width)",
-            )
-            if part.volumes.dtype == np.uint8:
-                continue
-            low, high = value_range(part.volumes)
-            require(
-                low >= 0 and high <= 1,
-                f"{name} has intensities in [{low}, {high}]; floating-point volumes are in [0, 1] "
-                "and finite. Rescale them, or hand them out as uint8",
-            )
-
-    def test_labels_are_among_the_classes(self) -> None:
-        """Labels count from 0 to the number of classes."""
-        classes = self.make().card.classes
-        for name, part in self.parts().items():
-            low, high = int(part.labels.min()), int(part.labels.max())
-            require(
-                low >= 0 and high < len(classes),
-                f"{name} has labels from {low} to {high}, but the card names {len(classes)} "
-                f"classes, so they go from 0 to {len(classes) - 1}. Add the class to the card, or "
-                "number the labels anew",
-            )
-            with in_words(f"{name} cannot be described."):
-                describe(part, classes)
-
-    def test_every_class_is_in_the_training_set(self) -> None:
-        """There is something to learn of each class."""
-        classes = self.make().card.classes
-        there = set(self.parts()["train"].labels.tolist())
-        absent = [name for label, name in enumerate(classes) if label not in there]
-        require(
-            not absent,
-            f"train has no volume of {', '.join(absent)}. Split by class, or leave the class out",
-        )
-
-    def test_parts_have_no_volume_in_common(self) -> None:
-        """Training, validation and test share no volume, voxel for voxel."""
-        for (name, part), (other_name, other) in itertools.combinations(self.parts().items(), 2):
-            both = overlap(part, other)
-            require(
-                both <= self.most_doubles,
-                f"{both} volumes are in {name} and in {other_name}, so that figures on the one say "
-                "nothing. Remove the doubles before splitting; if published data have them, say "
-                "how many with most_doubles in the test",
-            )
-
-    def test_no_patient_is_in_two_parts(self) -> None:
-        """Where patients are known, each is in one part alone."""
-        for (name, part), (other_name, other) in itertools.combinations(self.parts().items(), 2):
-            if part.groups is None or other.groups is None:
-                continue
-            both = sorted(set(part.groups.tolist()) & set(other.groups.tolist()))
-            require(
-                not both,
-                f"patients {both[:5]} are in {name} and in {other_name}. Split by patient, not by "
-                "volume",
-            )
-
     def test_it_is_the_same_every_time(self) -> None:
         """Two readings, and two datasets of the same settings, give the same bits."""
         dataset = self.make()
@@ -155,6 +69,20 @@ class DatasetContract:
                     "self that reading changes",
                 )
         require(_same_data(*sealed), f"test is another one each time it is read. {remedy}")
+
+    def test_the_seed_decides(self) -> None:
+        """With another seed among the settings it is another dataset, or another split."""
+        factory = given(self, "dataset")
+        if "seed" not in self.settings and "seed" not in keywords_of(factory):
+            pytest.skip("it has no setting named seed")
+        one, other = (
+            self.varied(settings={**self.settings, "seed": seed}).parts() for seed in (3, 4)
+        )
+        require(
+            any(not _same_data(one[name], other[name]) for name in PARTS),
+            "the dataset is the same whatever its setting `seed` is. Make the generator of volumes "
+            "or of the split from it, or leave the setting out",
+        )
 
     def test_the_test_set_is_sealed(self) -> None:
         """It comes closed, opens once, and stays closed while development data are read."""
@@ -189,33 +117,33 @@ class DatasetContract:
         for seed in (1, 2):
             with global_seeds(seed), global_state_kept("the dataset", remedy):
                 found.append(self.parts())
-        for name in _PARTS:
+        for name in PARTS:
             require(
                 _same_data(found[0][name], found[1][name]),
                 f"{name} follows the global random seed. {remedy}",
             )
 
-    # For tests of your own
+    def test_it_is_the_same_in_another_process(self) -> None:
+        """Processes with other hash seeds read the same volumes, labels, patients and card."""
+        expected = self._read_out(None)
+        for found in elsewhere(self, "_read_out", hash_seeds=(1, 77)):
+            differing = [what for what in expected if found.get(what) != expected[what]]
+            require(
+                not differing,
+                f"the dataset has other {', '.join(differing)} in another process. Let neither a "
+                "split nor an order depend on a set or on hash(), which follow PYTHONHASHSEED: "
+                "sort, and draw from np.random.default_rng(seed)",
+            )
 
-    def make(self) -> Any:
-        """Make the dataset."""
-        __tracebackhide__ = True
-        with in_words(f"the dataset cannot be made with {dict(self.settings)}."):
-            return given(self, "dataset")(**self.settings)
-
-    def parts(self) -> dict[str, LabelledVolumes]:
-        """Read all parts of a fresh dataset."""
-        __tracebackhide__ = True
-        dataset = self.make()
-        with in_words("the data cannot be read."):
-            development = dataset.development()
-            test = dataset.sealed_test().open(after="a contract test")
-        require(
-            isinstance(development, Development),
-            f"development() gives a {type(development).__name__}, not a "
-            "medpipe_core.data.Development",
-        )
-        return {"train": development.train, "validation": development.validation, "test": test}
+    def _read_out(self, _: None) -> dict[str, str]:
+        """Return what identifies the card and each part."""
+        read = {"card": json.dumps(self.make().card.to_dict(), sort_keys=True, default=str)}
+        for name, part in self.parts().items():
+            for what in ("volumes", "labels", "groups"):
+                array = getattr(part, what)
+                found = b"" if array is None else np.ascontiguousarray(array[:]).tobytes()
+                read[f"{what} of {name}"] = hashlib.sha256(found).hexdigest()
+        return read
 
 
 def _same_data(one: LabelledVolumes, other: LabelledVolumes) -> bool:

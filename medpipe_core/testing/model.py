@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from medpipe_core.testing.checking import require
-from medpipe_core.testing.modules import ModuleContract, given_factory
+import torch
+
+from medpipe_core.testing.checking import close, require
+from medpipe_core.testing.module_runs import given_factory
+from medpipe_core.testing.modules import ModuleContract
 
 
 class ModelContract(ModuleContract):
@@ -35,14 +38,28 @@ class ModelContract(ModuleContract):
     sizes: tuple[tuple[int, ...], ...] = ((16, 17, 18),)
 
     def test_it_gives_one_logit_for_each_class(self) -> None:
-        """`(batch, in_channels, *space)` becomes `(batch, num_classes)`."""
+        """`(batch, in_channels, *space)` becomes `(batch, num_classes)`, whatever these are."""
+        for one in (self, self.varied(in_channels=self.in_channels + 2, num_classes=5)):
+            for size in one.sizes:
+                for training in (True, False):
+                    volumes = one.batch(size=size)
+                    found = tuple(one.run(one.make().train(training), volumes).shape)
+                    require(
+                        found == (len(volumes), one.num_classes),
+                        f"{one.name} turns volumes {tuple(volumes.shape)} into {found}; it must "
+                        f"give (batch, num_classes), here ({len(volumes)}, {one.num_classes}), "
+                        "without softmax",
+                    )
+
+    def test_it_gives_logits_and_not_probabilities(self) -> None:
+        """What it gives for a volume is not normalised to a sum of 1."""
         for size in self.sizes:
-            volumes = self.batch(size=size)
-            found = tuple(self.run(self.make().eval(), volumes).shape)
+            logits = self.run(self.trained().eval(), self.unlike(size, torch.float64).float())
+            sums = logits.sum(1), logits.exp().sum(1)
             require(
-                found == (len(volumes), self.num_classes),
-                f"{self.name} turns volumes {tuple(volumes.shape)} into {found}; it must give "
-                f"(batch, num_classes), here ({len(volumes)}, {self.num_classes}), without softmax",
+                not any(close(found, torch.ones_like(found)) for found in sums),
+                f"{self.name} gives probabilities, or their logarithms: those of each volume sum "
+                "to 1. Leave softmax out; the loss and the figures apply it",
             )
 
     def factory(self) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +13,22 @@ from medpipe_core.plugins.discovery import Candidate, installed
 from medpipe_core.plugins.distribution_names import normal
 from medpipe_core.plugins.loader import load_candidates
 from medpipe_core.supernet import Augmentation
-from medpipe_core.testing.checking import given, global_state_kept, in_words, require
+from medpipe_core.testing.checking import given, in_words, require
+from medpipe_core.testing.elsewhere import NotPlainError, as_plain, run_elsewhere
+from medpipe_core.testing.plugin_making import TRACES, problem_of_making
+from medpipe_core.testing.watching import global_state_kept
 
 if TYPE_CHECKING:
     from medpipe_core.plugins import Entry, Registry
 
 _LIGHTLY = """
-import pkgutil, sys
+import pkgutil
 from medpipe_core.plugins.discovery import Candidate
 from medpipe_core.plugins.loader import load_candidates
-target = sys.argv[1]
-load = lambda: pkgutil.resolve_name(target)
-load_candidates([Candidate("yours", "yours", "0", target, load)], strict=True)
-print(*sorted({"torch", "kornia", "scipy", "pandas", "sklearn", "monai"} & set(sys.modules)))
+load = lambda: pkgutil.resolve_name(asked["what"])
+load_candidates([Candidate("yours", "yours", "0", asked["what"], load)], strict=True)
+heavy = {"torch", "kornia", "scipy", "pandas", "sklearn", "monai"}
+print("\\n" + json.dumps(sorted(heavy & set(sys.modules))))
 """
 
 
@@ -56,12 +57,7 @@ class PluginContract:
             "the plugin registers nothing. Call registry.register(kind, name, factory, "
             "summary=...) in its function medpipe_register",
         )
-        mine = target_of(given(self, "plugin"))
-        own = [
-            candidate
-            for candidate in installed()
-            if normal(candidate.distribution) == "medpipe" and candidate.target != mine
-        ]
+        own = self._medpipes_own()
         record = load_candidates([*own, self.candidate()]).plugins[-1]
         require(
             record.status == "loaded",
@@ -114,29 +110,60 @@ class PluginContract:
         target = target_of(given(self, "plugin"))
         if not self.light or not target:
             pytest.skip("light = False, or the plugin is no importable module")
-        done = subprocess.run(  # noqa: S603 - our own program, in our own interpreter
-            [sys.executable, "-c", _LIGHTLY, target],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        (heavy,) = run_elsewhere(_LIGHTLY, target, f"registering {target}")
         require(
-            done.returncode == 0,
-            f"{target} cannot be registered in a fresh process:\n{done.stderr[-2000:]}",
-        )
-        require(
-            not done.stdout.strip(),
-            f"registering {target} imports {done.stdout.strip()}, which every command then waits "
+            not heavy,
+            f"registering {target} imports {' '.join(heavy)}, which every command then waits "
             "for. Register import strings, such as 'acme.gamma:Gamma', and import nothing heavy at "
             "the top of the plugin's module and its package; or set light = False in the test",
         )
+
+    def test_importing_it_leaves_no_trace(self) -> None:
+        """Importing it, and all that it registers, prints, seeds, draws and sets nothing."""
+        try:
+            place = as_plain(given(self, "plugin"))
+        except NotPlainError as error:
+            pytest.skip(f"another process cannot import {error}")
+        (found,) = run_elsewhere(TRACES, place, "importing the plugin")
+        require(
+            not found["printed"].strip(),
+            f"the plugin prints {found['printed'].strip()[:200]!r} while it, or what it registers, "
+            "is imported. Every command imports it, and what commands print is read by programs. "
+            "Print nothing at the top of a module; raise an error, or warn where it is used",
+        )
+        require(
+            not found["moved"],
+            f"the plugin moves the global random state of {' and '.join(found['moved'])} while it, "
+            "or what it registers, is imported, so that whoever imports it draws something else. "
+            "Seed and draw nothing at the top of a module; make a generator where it is used",
+        )
+        require(
+            not found["changed"],
+            f"the plugin changes {'; '.join(found['changed'])} while it, or what it registers, is "
+            "imported, which holds for everybody in the process. Leave it alone",
+        )
+
+    def test_everything_it_registers_can_be_made(self) -> None:
+        """What is registered takes its parameters, at their defaults, and is what its kind says."""
+        registry = load_candidates([*self._medpipes_own(), self.candidate()])
+        for entry in self.entries():
+            problem = problem_of_making(registry, entry)
+            require(not problem, f"{entry.kind} {entry.name!r}: {problem}")
 
     # For tests of your own
 
     def candidate(self) -> Candidate:
         """Return the plugin as the loader finds one."""
         return candidate_of(given(self, "plugin"), "yours")
+
+    def _medpipes_own(self) -> list[Candidate]:
+        """Return medpipe's own plugins, without the one under test."""
+        mine = target_of(given(self, "plugin"))
+        return [
+            candidate
+            for candidate in installed()
+            if normal(candidate.distribution) == "medpipe" and candidate.target != mine
+        ]
 
     def load(self) -> Registry:
         """Load the plugin alone."""

@@ -9,18 +9,33 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from medpipe_core.search import Outcome, Searcher
+from medpipe_core.seeding import child_seed
 from medpipe_core.supernet import Decision
 from medpipe_core.testing.checking import ContractError, given, in_words, require
 from medpipe_core.testing.toys import ToySpace, large_space, outcome_of, score_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from medpipe_core.space import Genotype
 
 EPOCH = 4
 PROPOSED = 3
-_LONG = 1.0  # seconds, after which no further step is measured
+
+
+def none_fails(_what: str, _step: int, _genotype: Genotype) -> bool:
+    """Fail neither a step nor a candidate."""
+    return False
+
+
+def some_fail(what: str, step: int, genotype: Genotype) -> bool:
+    """Fail the first steps, as those of a warm-up, every third after them, and some candidates."""
+    if what == "step":
+        return step < 2 or step % 3 == 0
+    return child_seed(step, genotype.digest) % 2 == 0
+
+
+_LONG = 1.0  # seconds of the processor, after which no further step is measured
 ADMITTED = (
     "Draw through self.admitted(draw), or ask self.admits(genotype) before handing a genotype out"
 )
@@ -39,7 +54,7 @@ class SearcherRuns:
         found = given(self, "searcher")
         return getattr(found, "__name__", type(found).__name__)
 
-    def make(self, toy: ToySpace, *, seed: int = 0) -> Searcher:
+    def make(self, toy: ToySpace, *, seed: int = 0, steps: int | None = None) -> Searcher:
         """Make the searcher for a space."""
         __tracebackhide__ = True
         with in_words(
@@ -47,7 +62,11 @@ class SearcherRuns:
             "searcher(space, seed=..., steps=..., admit=..., **parameters)."
         ):
             made = given(self, "searcher")(
-                toy.space, seed=seed, steps=self.steps, admit=toy.admit, **self.parameters
+                toy.space,
+                seed=seed,
+                steps=self.steps if steps is None else steps,
+                admit=toy.admit,
+                **self.parameters,
             )
         require(
             isinstance(made, Searcher),
@@ -78,27 +97,46 @@ class SearcherRuns:
         searcher.observe(outcome_of(decision, step, searcher.needs))
         return decision.genotype.digest
 
-    def drive(self, searcher: Searcher, steps: Iterable[int]) -> list[str]:
-        """Run some steps of a search as the loop does; return all that the searcher said."""
+    def drive(
+        self,
+        searcher: Searcher,
+        steps: Iterable[int],
+        *,
+        failures: Callable[[str, int, Genotype], bool] = none_fails,
+    ) -> list[str]:
+        """Run some steps of a search as the loop does; return all that the searcher said.
+
+        Args:
+            searcher: The searcher.
+            steps: The steps.
+            failures: Says which steps and candidates fail, and so are never observed.
+        """
         said = []
         for step in steps:
-            said.append(f"step {step} decides {self.step(searcher, step)}")
+            decision = self.decide(searcher, step)
+            said.append(f"step {step} decides {decision.genotype.digest}")
+            if not failures("step", step, decision.genotype):
+                searcher.observe(outcome_of(decision, step, searcher.needs))
             if (step + 1) % EPOCH == 0:
                 proposed = searcher.propose(PROPOSED)
                 said.append(f"step {step} proposes {[genotype.digest for genotype in proposed]}")
                 for genotype in proposed:
-                    searcher.observe(Outcome(genotype, step, score=score_of(genotype)))
+                    if not failures("candidate", step, genotype):
+                        searcher.observe(Outcome(genotype, step, score=score_of(genotype)))
                 said.append(f"step {step} calls best {self.best(searcher).digest}")
         return said
 
     def seconds(self, choices: int) -> float:
-        """Return the shortest time that one of a few steps takes on a space of so many choices."""
+        """Return the least processor time that a step takes on a space of so many choices.
+
+        Time in which other programs had the processor does not count.
+        """
         searcher = self.make(ToySpace(large_space(choices)))
         times = []
-        for step in range(3):
-            began = time.perf_counter()
+        for step in range(5):
+            began = time.process_time()
             self.step(searcher, step)
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
             if sum(times) > _LONG:
                 break
         return min(times)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
-import json
-import os
 import random
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -17,14 +14,13 @@ from scipy.stats import chisquare
 from medpipe_core.space import Genotype, SearchSpace, SpaceError
 from medpipe_core.testing.checking import (
     given,
-    global_seeds,
-    global_state_kept,
     in_words,
     require,
-    same,
-    sample_volumes,
 )
+from medpipe_core.testing.elsewhere import NotPlainError, as_plain, run_elsewhere
 from medpipe_core.testing.enumeration import every_member
+from medpipe_core.testing.space_running import RunningContract
+from medpipe_core.testing.watching import global_seeds, global_state_kept
 
 _LEAST_P = 1e-5  # how seldom a right space is called uneven, did its seeds not stay the same
 _BUCKETS = 16
@@ -32,20 +28,17 @@ _HEIRS = (
     "A SearchSpace has this from its description: if a subclass overrides this method, remove it"
 )
 _ELSEWHERE = """
-import json, pkgutil, sys
 from medpipe_core.space import SearchSpace
-asked = json.load(sys.stdin)
-sys.path[:] = asked["path"]
-if asked["target"]:
-    found = pkgutil.resolve_name(asked["target"])
-    space = found if isinstance(found, SearchSpace) else found()
-else:
-    space = SearchSpace.from_json(asked["json"])
-print(json.dumps([space.digest, space.sample(seed=3).digest]))
+found = elsewhere.from_plain(asked["what"])
+if isinstance(found, str):
+    import pkgutil
+    found = pkgutil.resolve_name(found)
+space = found if isinstance(found, SearchSpace) else found()
+print("\\n" + json.dumps([space.digest, space.sample(seed=3).digest]))
 """
 
 
-class SpaceContract:
+class SpaceContract(RunningContract):
     """What every space promises; inherit it, and say which space is meant.
 
     Attributes:
@@ -56,7 +49,7 @@ class SpaceContract:
         binds: Whether it is bound to a `Supernet`; by default where it has a catalogue.
         in_channels: Channels of the volumes for that.
         num_classes: Logits.
-        size: Spatial size of the volumes.
+        size: Spatial size of the volumes, for that and for the budget.
 
     Example:
         >>> from medpipe_core import Group, ValueChoice
@@ -68,10 +61,6 @@ class SpaceContract:
     space: Any = None
     most_members: int = 2000
     draws: int = 1500
-    binds: bool | None = None
-    in_channels: int = 1
-    num_classes: int = 2
-    size: tuple[int, ...] = (8, 8, 8)
 
     def test_its_size_is_the_number_of_its_members(self) -> None:
         """`size()` is what counting one after another gives, where that is possible."""
@@ -220,55 +209,17 @@ class SpaceContract:
             f"space {space.name!r} is another one each time it is made. Let nothing in it depend "
             "on the time, on a draw or on what was made before",
         )
-        target = self.given_text()
-        asked = {"path": sys.path, "target": target, "json": "" if target else space.to_json()}
-        done = subprocess.run(  # noqa: S603 - our own program, in our own interpreter
-            [sys.executable, "-c", _ELSEWHERE],
-            input=json.dumps(asked),
-            env={**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            target = as_plain(inspect.getattr_static(self, "space"))
+            target = target.get("static", target) if isinstance(target, dict) else target
+        except NotPlainError:
+            target = {"space": space.to_json()}
+        (found,) = run_elsewhere(_ELSEWHERE, target, f"space {space.name!r}")
         require(
-            done.returncode == 0,
-            f"space {space.name!r} cannot be made in another process:\n{done.stderr[-2000:]}",
-        )
-        require(
-            json.loads(done.stdout) == [space.digest, space.sample(seed=3).digest],
+            found == [space.digest, space.sample(seed=3).digest],
             f"space {space.name!r} is another one in another process. The order of names counts: "
             "do not build it from a set, whose order changes with every process",
         )
-
-    def test_it_binds_to_modules_and_a_frozen_path_computes_the_same(self) -> None:
-        """A supernet of it runs forward, and a frozen member gives the bits of its path."""
-        space = self.make()
-        if not (space.catalogue is not None if self.binds is None else self.binds):
-            pytest.skip("binds = False, or the space has no catalogue")
-        from medpipe_core.supernet import Supernet
-
-        with in_words(f"space {space.name!r} cannot be bound to modules."):
-            supernet = Supernet(space, in_channels=self.in_channels, num_classes=self.num_classes)
-        volumes = sample_volumes(2, self.in_channels, self.size)
-        for seed in range(3):
-            genotype = space.sample(seed=seed)
-            with in_words(
-                f"genotype {dict(genotype.choices)} of space {space.name!r} cannot run on volumes "
-                f"{tuple(volumes.shape)}. If they are too small for it, set `size` in the test."
-            ):
-                logits = supernet.train()(volumes, genotype)
-                path = supernet.eval()(volumes, genotype)
-                frozen = supernet.freeze(genotype).eval()(volumes)
-            for found in (logits, path):
-                require(
-                    tuple(found.shape) == (2, self.num_classes) and bool(found.isfinite().all()),
-                    f"space {space.name!r} gives logits {found.tolist()} for two volumes",
-                )
-            require(
-                same(path, frozen),
-                f"a frozen member of space {space.name!r} computes something else than its path "
-                "in the supernet: one of its blocks keeps state outside its state_dict, or draws",
-            )
 
     # For tests of your own
 
@@ -284,10 +235,6 @@ class SpaceContract:
             f"space is a {type(found).__name__}, not a medpipe_core.SearchSpace",
         )
         return found  # type: ignore[no-any-return]
-
-    def given_text(self) -> str:
-        """Return the import string of the space, or an empty text."""
-        return self.space if isinstance(self.space, str) else ""
 
     def member(self, space: SearchSpace, genotype: Genotype, what: str) -> None:
         """Fail unless a genotype is a member."""
