@@ -78,7 +78,7 @@ def test_a_run_that_could_not_rank_leaves_no_folder(registry, toy_values, tmp_pa
     for seed in range(8):  # the one bright volume is in one half or in the other
         values = {**toy_values, "dataset": "lonely", "seed": seed, "search.epochs": 10**6}
         try:
-            with pytest.raises(ConfigurationError, match="none of 'bright'"):
+            with pytest.raises(ConfigurationError, match="no volume of 'bright'"):
                 mp.run(
                     **{**values, "run.root": str(tmp_path / "runs")},
                     registry=registry.adding("dataset", "lonely", Lonely),
