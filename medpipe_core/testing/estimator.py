@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from medpipe_core.search import NEEDS, Estimator, Outcome
-from medpipe_core.testing.checking import (
-    given,
-    global_seeds,
-    global_state_kept,
-    in_words,
-    require,
-    same,
-)
+from medpipe_core.testing.checking import given, in_words, require, same
 from medpipe_core.testing.estimator_steps import TakenStep, small_search, small_space, take
 from medpipe_core.testing.searcher_runs import as_saved
+from medpipe_core.testing.watching import global_seeds, global_state_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -160,7 +160,7 @@ class RunningContract:
 
     def _runs_step_by_step(self, supernet: Supernet, genotype: Genotype, features: Tensor) -> None:
         """Run a path block by block, so that a message can name the one that cannot."""
-        from medpipe_core.supernet.binding import variant_key
+        from medpipe_core.supernet.building import variant_key
 
         space = supernet.space
         for step in space.resolve(genotype):

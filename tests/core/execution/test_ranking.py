@@ -35,7 +35,7 @@ EVEN = [0, 1] * 8
 @pytest.mark.parametrize(
     ("keys", "train", "validation", "told"),
     [
-        ({}, [0] * 16, [0] * 4, r"evaluate.rank_by=auc: no volume of 'bright' is among .* rank candidates \(12 volumes"),
+        ({}, [0] * 16, [0] * 4, r"evaluate.rank_by=auc: no volume of 'bright' is .* \(12 vol"),
         ({}, [0] * 16, [], "no volume of 'bright'"),
         ({"retrain.select": "best", "retrain.rank_by": "auc"}, EVEN, [1] * 4,
          r"retrain.rank_by=auc: no volume of 'dark' is among the validation volumes \(4"),
