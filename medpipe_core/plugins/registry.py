@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-KINDS = ("augmentation", "block", "space", "searcher", "dataset", "model")
+KINDS = ("augmentation", "block", "space", "searcher", "dataset", "model", "reader", "preparation")
 MODEL_GIVEN = ("in_channels", "num_classes")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
