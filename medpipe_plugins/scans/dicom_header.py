@@ -38,6 +38,7 @@ PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 MOST_FRAMES = 100_000
 _MOST_INFLATED = 1 << 30
 _NO_SCANS = {"RTDOSE": "a dose grid", "SEG": "a segmentation", "PR": "a presentation state"}
+_ORDER = ("EchoTime", "TriggerTime", "AcquisitionTime", "ContentTime", "InstanceNumber")
 _TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
     *("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "Modality", "Manufacturer"),
@@ -45,8 +46,7 @@ _TAGS = [
     *("BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "PlanarConfiguration"),
     *("PhotometricInterpretation", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness"),
     *("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
-    *("ModalityLUTSequence", "LossyImageCompression", "InstanceNumber", "AcquisitionNumber"),
-    *("TemporalPositionIdentifier", "EchoTime", "AcquisitionTime", "ContentTime", "TriggerTime"),
+    *("ModalityLUTSequence", "LossyImageCompression", "TemporalPositionIdentifier", *_ORDER),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", *PIXELS),
 ]
 
@@ -242,8 +242,7 @@ def _frame(ds: Dataset, file: FileHeader, index: int) -> Frame:
     time = find("FrameContentSequence", "TemporalPositionIndex")[0]
     order = (
         sortable(time if time is not None else ds.get("TemporalPositionIdentifier")),
-        *(sortable(ds.get(name)) for name in ("EchoTime", "TriggerTime", "AcquisitionNumber")),
-        *(sortable(ds.get(name)) for name in ("AcquisitionTime", "ContentTime", "InstanceNumber")),
+        *(sortable(ds.get(name)) for name in _ORDER),
         index,
     )
     return Frame(
