@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydicom
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from medpipe_core.data import DataError
 from medpipe_plugins.scans.dicom_values import (
@@ -31,8 +32,6 @@ from medpipe_plugins.scans.sniffing import has_dicom_preamble
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from pydicom.dataset import Dataset
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 MOST_FRAMES = 100_000
@@ -116,12 +115,25 @@ def read_frames(path: Path) -> list[Frame] | str:
         raise DataError(f"{path}: not recognisable as DICOM: it has no preamble and no SOP class")
     modality = text(ds, "Modality")
     if not any(name in ds for name in PIXELS) or "Rows" not in ds:
-        return f"holds no image ({modality or 'no modality'})"
+        return _no_image(path, ds, modality)
     if modality in _NO_SCANS:
         return f"{modality}, {_NO_SCANS[modality]}, is no scan"
     file = _file_header(path, ds)
     _check_bytes(file, ds)
     return [_frame(ds, file, index) for index in range(file.frames)]
+
+
+def _no_image(path: Path, ds: Dataset, modality: str) -> str:
+    """Say what a file is that has no pixels.
+
+    Raises:
+        DataError: It should have some.
+    """
+    meta = ds.file_meta if hasattr(ds, "file_meta") else Dataset()
+    kind = UID(text(ds, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID"))
+    if not kind or "Image Storage" in kind.name:
+        raise DataError(f"{path}: truncated: it is an image ({kind.name or '?'}) without pixels")
+    return f"holds no image ({modality or kind.name})"
 
 
 def dataset(path: Path, *, pixels: bool) -> Dataset:

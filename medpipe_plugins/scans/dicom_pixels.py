@@ -73,7 +73,7 @@ def _stored(
     ds.file_meta.TransferSyntaxUID = syntax
     decoder = get_decoder(syntax)
     for index in sorted(wanted):
-        array, _ = decoder.as_array(ds, index=index, raw=True)
+        array, _ = decoder.as_array(ds, index=index, raw=True, correct_unused_bits=False)
         if array.shape != (rows, columns):
             raise DataError(f"{path}: a frame is {array.shape}, not {rows} × {columns}")
         yield index, _masked(array, ds)

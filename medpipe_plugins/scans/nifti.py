@@ -209,12 +209,14 @@ def _shape(path: Path, hdr: Any) -> tuple[tuple[int, int, int], int]:
 
 def _dtype(path: Path, hdr: Any) -> np.dtype[Any]:
     dtype: np.dtype[Any] = hdr.get_data_dtype()
-    if dtype.kind not in "iuf":
-        what = "colours" if dtype.names else "complex numbers" if dtype.kind == "c" else str(dtype)
-        raise DataError(
-            f"{path}: its voxels are {what}, not intensities; save one real number each"
-        )
-    return dtype
+    if dtype.kind in "iuf":
+        return dtype
+    what = "of no type that is known"
+    if dtype.names:
+        what = "colours, not intensities"
+    if dtype.kind == "c":
+        what = "complex numbers, not intensities"
+    raise DataError(f"{path}: its voxels are {what}; save one real number each")
 
 
 def _scaling(path: Path, hdr: Any) -> tuple[tuple[float, float] | None, list[str]]:
