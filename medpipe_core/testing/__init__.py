@@ -16,6 +16,7 @@ from medpipe_core.testing.dataset import DatasetContract
 from medpipe_core.testing.fixtures import only_these_plugins
 from medpipe_core.testing.model import ModelContract
 from medpipe_core.testing.plugin import PluginContract
+from medpipe_core.testing.reader import ReaderContract
 from medpipe_core.testing.searcher import SearcherContract
 from medpipe_core.testing.space import SpaceContract
 from medpipe_core.testing.strategies import genotypes, spaces, volumes
@@ -28,6 +29,7 @@ __all__ = [
     "DatasetContract",
     "ModelContract",
     "PluginContract",
+    "ReaderContract",
     "SearcherContract",
     "SpaceContract",
     "ToySpace",

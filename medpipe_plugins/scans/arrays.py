@@ -108,8 +108,8 @@ def _plan(path: Path, series: str | int | None, volume: int | None) -> tuple[Sca
 
 
 def _chosen(path: Path, arrays: list[_Array], series: str | int | None) -> tuple[_Array, list[str]]:
-    if series is not None and series != "largest" and arrays[0].name:
-        named = [array for array in arrays if array.name == str(series)]
+    if series not in (None, "", "largest"):
+        named = [array for array in arrays if array.name and array.name == str(series)]
         if not named:
             raise DataError(f"{path}: there is no array {series!r}; it has {_listed(arrays)}")
         return named[0], []

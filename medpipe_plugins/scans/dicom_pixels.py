@@ -72,8 +72,9 @@ def _stored(
         ds.ensure_file_meta()
     ds.file_meta.TransferSyntaxUID = syntax
     decoder = get_decoder(syntax)
+    options: Any = {"raw": True, "correct_unused_bits": False}  # `_masked` knows HighBit, too
     for index in sorted(wanted):
-        array, _ = decoder.as_array(ds, index=index, raw=True, correct_unused_bits=False)
+        array, _ = decoder.as_array(ds, index=index, **options)
         if array.shape != (rows, columns):
             raise DataError(f"{path}: a frame is {array.shape}, not {rows} × {columns}")
         yield index, _masked(array, ds)

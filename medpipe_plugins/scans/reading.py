@@ -166,9 +166,9 @@ def _as_channels(scans: Sequence[Scan]) -> Scan:
         other = scan.header
         if other.shape != first.shape or not _same_grid(first.affine, other.affine):
             raise DataError(
-                f"{other.path}: lies on another grid ({other.shape}, spacing {other.spacing}) than "
-                f"{first.path} ({first.shape}, spacing {first.spacing}); channels of a scan have to "
-                "share one. Resample them first"
+                f"{other.path}: lies on another grid ({other.shape}, spacing {other.spacing}) "
+                f"than {first.path} ({first.shape}, spacing {first.spacing}); channels of a scan "
+                "have to share one. Resample them first"
             )
     values = np.stack([scan.values for scan in scans])
     notes = tuple(f"{scan.header.path}: {note}" for scan in scans for note in scan.notes)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SLICES = {"Z", "I", "Q"}  # depth, a series of images, unknown
+_SLICES = {"Z", "I", "Q"}  # depth, a series of images, unknown; not channels, times, samples
 _GREY = (0, 1)  # white is zero, black is zero
 _UNCOMPRESSED = 1
 _LOSSY = (6, 7)  # the two JPEG compressions of TIFF
@@ -45,7 +45,7 @@ def describe(path: Path) -> Picture:
             pages,
             size,
             str(series.dtype.newbyteorder("=")),
-            tuple(_notes(path, file, page)),
+            tuple(_notes(path, file, series)),
         )
 
 
@@ -85,15 +85,18 @@ def _series(path: Path, file: TiffFile) -> Any:
             f"{path}: is in colour ({series.keyframe.photometric.name}); a scan has one intensity "
             "a pixel"
         )
-    axes = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if n > 1]
-    odd = [f"{n} along {axis}" for axis, n in axes if axis not in _SLICES | {"Y", "X"}]
-    stacked = [axis for axis, _ in axes if axis in _SLICES]
-    if odd or len(stacked) > 1:
+    if len(_stacked(series)) > 1 or "S" in series.axes:
         raise DataError(
             f"{path}: its axes are {series.axes} of {'×'.join(map(str, series.shape))}; a scan has "
             "slices, rows and columns alone. Take the channel or the time you mean, and save it"
         )
     return series
+
+
+def _stacked(series: Any) -> list[str]:
+    """Return the axes along which a series has several images."""
+    axes = zip(series.axes, series.shape, strict=True)
+    return [axis for axis, count in axes if count > 1 and axis not in "YX"]
 
 
 def _check_bytes(path: Path, series: Any, pages: int) -> None:
@@ -108,14 +111,19 @@ def _check_bytes(path: Path, series: Any, pages: int) -> None:
         )
 
 
-def _notes(path: Path, file: TiffFile, page: Any) -> list[str]:
+def _notes(path: Path, file: TiffFile, series: Any) -> list[str]:
+    page = series.keyframe
     turned = page.tags.get(274)
     if turned is not None and turned.value not in (0, 1):
         raise DataError(
             f"{path}: its orientation tag ({int(turned.value)}) says that it is to be shown turned "
             "or mirrored; save it as it is to be read, without the tag"
         )
-    notes = []
+    notes = [
+        f"its pages are labelled {axis} (C for channels, T for times), and were read as slices"
+        for axis in _stacked(series)
+        if axis not in _SLICES
+    ]
     if page.photometric == 0:
         notes.append("low values are white (photometric 0); values were not inverted")
     if page.bitspersample < 8:

@@ -15,6 +15,7 @@ BUNDLE = (
     "medpipe-medmnist3d",
     "medpipe-phantom3d",
     "medpipe-planted",
+    "medpipe-scans",
     "medpipe-searchers",
     "medpipe-spaces",
 )

@@ -47,7 +47,7 @@ def dicom_series(tmp_path):
         if volume is None:
             volume = rng.integers(0, 2000, (6, 5, 4)).astype(np.uint16)
         target = tmp_path / folder
-        target.mkdir(exist_ok=True)
+        target.mkdir(exist_ok=True, parents=True)
         uid = uid or generate_uid()
         for index, pixels in enumerate(volume):
             ds = pydicom.Dataset()

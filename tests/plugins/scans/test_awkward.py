@@ -156,7 +156,7 @@ def test_what_is_unusual_is_said_or_refused(case):
         try:
             scan = read_scan(path)
         except DataError as error:
-            assert str(path) in str(error)
+            assert str(path) in str(error)  # noqa: PT017 - it may be read, too
             continue
         assert scan.notes
         for where, volume in volumes(case):

@@ -222,7 +222,7 @@ def test_a_modality_table_is_applied(dicom_series):
 
 def test_a_missing_slice_is_named(dicom_series):
     folder = dicom_series(VOLUME, lambda index, ds: None if index == 3 else ds)
-    with pytest.raises(DataError, match="5 mm between .*_2.dcm and .*_4.dcm, 2.5 mm elsewhere"):
+    with pytest.raises(DataError, match=r"5 mm between .*_2\.dcm and .*_4\.dcm, 2.5 mm elsewhere"):
         read_scan(folder)
     with pytest.raises(DataError, match="probably 1 slices are missing"):
         scan_header(folder)
