@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medpipe_core.data import DataError, npy_header
-from medpipe_plugins.scans.door import DEFLATE_RATIO, check_size, head, read_exactly, rest, told
+from medpipe_plugins.scans.door import (
+    DEFLATE_RATIO,
+    check_size,
+    head,
+    read_exactly,
+    rest,
+    skip,
+    told,
+)
 from medpipe_plugins.scans.scan import Scan, ScanHeader, value_notes
 
 if TYPE_CHECKING:
@@ -22,7 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-_BLOCK = 4 << 20
+    from numpy.typing import NDArray
+
 _MOST_MEMBERS = 10_000
 _MOST_REST = 256 << 20
 
@@ -51,26 +60,36 @@ def read(path: Path, *, series: str | int | None, volume: int | None) -> Scan:
     """Read a scan."""
     known, array = _plan(path, series, volume)
     values = np.empty(known.shape, np.float32)
+    rounded = False
     with _opened(path, array.name) as stream:
         npy_header(stream)
-        whole = read_exactly(stream, math.prod(array.shape) * array.dtype.itemsize, path)
-        left = rest(stream, _MOST_REST)
-    order = "F" if array.fortran else "C"
-    stored = np.frombuffer(whole, array.dtype).reshape(array.shape, order=order)  # type: ignore[call-overload]
-    if len(array.shape) == 4:
-        stored = stored[volume or 0]
-    rounded = False
-    with np.errstate(all="ignore"):
-        for slot, slab in zip(values, stored.reshape(known.shape), strict=True):
-            slot[...] = slab
+        for slot, slab in zip(values, _slabs(stream, array, volume or 0), strict=True):
+            with np.errstate(all="ignore"):
+                slot[...] = slab
             if array.dtype.kind in "iu" and array.dtype.itemsize > 2:
                 rounded = rounded or bool((slot.astype(np.float64) != slab).any())
+        left = rest(stream, _MOST_REST)
     notes = [*known.notes]
     if left:
         notes.append(f"{left} bytes follow the array and were not used")
     if rounded:
         notes.append("whole numbers too large for float32 were rounded")
     return Scan(values, known, (*notes, *value_notes(values)))
+
+
+def _slabs(stream: IO[bytes], array: _Array, volume: int) -> Iterator[NDArray[Any]]:
+    """Read the slices of a volume one by one, or at once where the first axis is the fastest."""
+    shape = (1,) * (4 - len(array.shape)) + array.shape
+    if array.fortran:
+        whole = read_exactly(stream, math.prod(shape) * array.dtype.itemsize, array.path)
+        yield from np.frombuffer(whole, array.dtype).reshape(shape, order="F")[volume]
+        return
+    size = math.prod(shape[2:]) * array.dtype.itemsize
+    skip(stream, volume * shape[1] * size, array.path)
+    for _ in range(shape[1]):
+        slab = np.frombuffer(read_exactly(stream, size, array.path), array.dtype)
+        yield slab.reshape(shape[2:])
+    skip(stream, (shape[0] - volume - 1) * shape[1] * size, array.path)
 
 
 def _plan(path: Path, series: str | int | None, volume: int | None) -> tuple[ScanHeader, _Array]:

@@ -60,7 +60,11 @@ def _stored(
     if syntax.is_compressed and is_jpeg(syntax):
         count = int(ds.get("NumberOfFrames") or 1)
         done = 0
-        for index, code in enumerate(generate_frames(ds.PixelData, number_of_frames=count)):
+        offsets = None
+        if "ExtendedOffsetTable" in ds and "ExtendedOffsetTableLengths" in ds:
+            offsets = ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths
+        frames = generate_frames(ds.PixelData, number_of_frames=count, extended_offsets=offsets)
+        for index, code in enumerate(frames):
             if index in wanted:
                 array = decode_jpeg(path, code, (rows, columns))
                 done += 1

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from medpipe_plugins.scans.dicom_series import Series
 
 _UNEVEN = 0.05  # of a step; scanners round positions to far less
+_WORTH_A_WORD = 0.01
 _SAME_PLACE = 1e-3  # millimetres
 
 
@@ -194,8 +195,13 @@ def _step(
             f"{path}: slices do not lie in one line: they are up to {drift:.3g} mm beside it, as "
             "if the patient or the table had moved"
         )
-    said = f"slices are up to {drift:.3g} mm beside an even grid"
-    return step, [said] if drift > 0.02 * usual else []
+    notes = []
+    if max(uneven[worst], drift) > _WORTH_A_WORD * usual:
+        notes.append(
+            f"slices are not quite evenly spaced: by up to {uneven[worst]:.3g} mm of {usual:.4g}, "
+            f"and {drift:.3g} mm beside an even grid"
+        )
+    return step, notes
 
 
 def _tilt(path: Path, affine: NDArray[np.float64]) -> list[str]:

@@ -162,19 +162,19 @@ def check_size(path: Path | str, shape: Sequence[int]) -> None:
         )
 
 
-def read_exactly(stream: IO[bytes], count: int, path: Path) -> bytes:
+def read_exactly(stream: IO[bytes], count: int, path: Path) -> bytearray:
     """Read so many bytes.
 
     Raises:
         DataError: The file ends before.
     """
-    parts, missing = [], count
-    while missing and (part := stream.read(min(missing, 64 * _BLOCK))):
-        parts.append(part)
-        missing -= len(part)
-    if missing:
-        raise DataError(f"{path}: truncated: {missing} of {count} bytes are missing at its end")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    found, done = bytearray(count), 0
+    view = memoryview(found)
+    while done < count and (got := stream.readinto(view[done : done + 64 * _BLOCK])):  # type: ignore[attr-defined]
+        done += got
+    if done < count:
+        raise DataError(f"{path}: truncated: {count - done} of {count} bytes are missing")
+    return found
 
 
 def skip(stream: IO[bytes], count: int, path: Path) -> None:

@@ -89,7 +89,7 @@ BROKEN = {
         def medpipe_register(registry):
             registry.register("augmentations", "x", lambda: None)
         """,
-        "unknown kind 'augmentations'. Did you mean 'augmentation'?",
+        "unknown kind 'augmentations'. Did you mean 'augmentation'",
     ),
     "not a factory": (
         """

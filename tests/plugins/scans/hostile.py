@@ -38,7 +38,7 @@ def nifti(kind="Nifti1Image", suffix=""):
     return f"scan.nii{suffix}", image.to_bytes()
 
 
-def dicom(syntax=None, encode=None, frames=False):
+def dicom(syntax=None, encode=None, frames=False, index=0):
     import pydicom
     from pydicom.encaps import encapsulate
 
@@ -50,7 +50,7 @@ def dicom(syntax=None, encode=None, frames=False):
 
     ds = item(
         SOPClassUID="1.2.840.10008.5.1.4.1.1.2",
-        SOPInstanceUID="1.2.3",
+        SOPInstanceUID=f"1.2.3.{index}",
         SeriesInstanceUID="1.2.4",
         Modality="CT",
         PatientID="P1",
@@ -60,7 +60,7 @@ def dicom(syntax=None, encode=None, frames=False):
         PixelSpacing=[1, 2],
         SliceThickness=3,
         ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
-        ImagePositionPatient=[0, 0, 0],
+        ImagePositionPatient=[0, 0, 3 * index],
         SamplesPerPixel=1,
         PhotometricInterpretation="MONOCHROME2",
         BitsAllocated=16,
@@ -164,6 +164,13 @@ FORMATS = {
     "npz-stored": lambda: npz(compressed=False),
 }
 
+BESIDE = {  # files that stay whole, in a folder with the one that is damaged
+    "dicom-series": lambda: {f"{k}.dcm": dicom(index=k)[1] for k in (1, 2, 3)},
+    "png-folder": lambda: {f"scan{k}.png": png()[1] for k in (1, 2, 3)},
+}
+FORMATS["dicom-series"] = dicom
+FORMATS["png-folder"] = lambda: ("scan0.png", png()[1])
+
 VALUES = [b"\0", b"\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x80\0\0\0", b"\0\0\0\x80"]
 VALUES += [
     b"\xff" * 4,
@@ -250,13 +257,16 @@ def try_one(path, counts):
             assert found.values.ndim == 3
             assert found.values.shape == found.header.shape
             assert found.affine is None or np.isfinite(found.affine).all()
-    assert [other.name for other in path.parent.iterdir()] == [path.name], "a file was left behind"
 
 
 def main(form, count, number, folder):
     name, content = FORMATS[form]()
-    path = pathlib.Path(folder, name)
-    path.write_bytes(gzip.compress(content) if form.startswith("nifti-gz") else content)
+    beside = BESIDE.get(form, dict)()
+    file = pathlib.Path(folder, name)
+    file.write_bytes(gzip.compress(content) if form.startswith("nifti-gz") else content)
+    for other, whole in beside.items():
+        file.with_name(other).write_bytes(whole)
+    path = pathlib.Path(folder) if beside else file
     assert read_scan(path).values.size in (120, 480), "the file is valid before it is damaged"
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -283,8 +293,9 @@ def main(form, count, number, folder):
         else:
             found = damaged(content, edits)
             found = with_checksums(name, found) if inside else found
-        path.write_bytes(found)
+        file.write_bytes(found)
         try_one(path, counts)
+        assert {other.name for other in file.parent.iterdir()} == {name, *beside}, "files are left"
         faulthandler.cancel_dump_traceback_later()
 
     every_damaged_file_is_read_or_refused()

@@ -36,6 +36,8 @@ FORMATS = [
     "npy-fortran",
     "npz",
     "npz-stored",
+    "dicom-series",
+    "png-folder",
 ]
 
 

@@ -202,3 +202,34 @@ def test_importing_and_sniffing_wait_for_no_library(array):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+MEMORY = """
+import resource, sys
+from medpipe_plugins.scans import read_scan
+small, large = sys.argv[1:]
+read_scan(small)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+scan = read_scan(large)
+print((peak() - before) * 1024 / scan.values.nbytes)
+"""
+
+
+@pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz", "scan.npy", "scan.npz"])
+def test_reading_takes_little_more_memory_than_the_scan(tmp_path, nifti, name):
+    volume = np.random.default_rng(0).integers(0, 3, (192, 192, 192)).astype(np.int16)
+    paths = []
+    for folder, array in (("small", volume[:8, :8, :8]), ("large", volume)):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / name
+        if "nii" in name:
+            nifti(array, np.diag([-2.0, 3.0, 4.0, 1.0]), name=f"{folder}/{name}")
+        elif name.endswith("npy"):
+            np.save(path, array)
+        else:
+            np.savez(path, image=array)
+        paths.append(str(path))
+    words = [sys.executable, "-c", MEMORY, *paths]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 1.3
