@@ -177,7 +177,8 @@ def _step(
     row, column = _directions(slots[0][0])
     gaps = np.diff(positions @ np.cross(row, column))
     usual = float(np.median(gaps))
-    uneven = np.abs(gaps - usual)
+    # Rounding moves the median, a gap the mean; what is far from both is a gap.
+    uneven = np.minimum(np.abs(gaps - usual), np.abs(gaps - gaps.mean()))
     worst = int(uneven.argmax())
     if uneven[worst] > _UNEVEN * usual:
         names = [slots[worst + k][0].file.path.name for k in (0, 1)]
