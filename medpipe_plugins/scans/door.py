@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from medpipe_core import MedpipeError, MissingExtraError
+from medpipe_core import MedpipeError, MissingExtraError, did_you_mean
 from medpipe_core.data import DataError
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ def existing(path: str | os.PathLike[str]) -> Path:
     Raises:
         DataError: There is nothing, something else (a pipe, a device), or it may not be read.
     """
-    found = Path(path).expanduser()
+    found = Path(path)
     try:
+        found = found.expanduser()
         mode = found.stat().st_mode
         if stat.S_ISDIR(mode):
             next(found.iterdir(), None)
@@ -91,7 +92,7 @@ def existing(path: str | os.PathLike[str]) -> Path:
                 return found
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file or folder{_near(found)}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a zero, no such user
         raise DataError(f"{path}: cannot be opened ({error})") from None
     raise DataError(f"{path}: is neither a file nor a folder, but a device, pipe or socket")
 
@@ -203,6 +204,4 @@ def _near(path: Path) -> str:
         names = [other.name for other in path.parent.iterdir()]
     except OSError:
         return f"; there is no folder {path.parent} either"
-    from medpipe_core import did_you_mean
-
     return "." + did_you_mean(path.name, names)

@@ -106,6 +106,7 @@ def _fill(stored: NDArray[np.float32], stream: IO[bytes], plan: _Plan) -> bool:
 def _plan(path: Path, volume: int | None) -> _Plan:
     hdr, image, single = _parsed(path)
     notes = _name_notes(path)
+    dtype = _dtype(path, hdr)
     shape, volumes = _shape(path, hdr)
     if volume is not None and not 0 <= volume < volumes:
         raise DataError(f"{path}: has {volumes} volumes, from 0 on; there is no volume {volume}")
@@ -115,7 +116,6 @@ def _plan(path: Path, volume: int | None) -> _Plan:
             f"volume={volumes - 1}"
         )
     check_size(path, shape)
-    dtype = _dtype(path, hdr)
     scaling, scaling_notes = _scaling(path, hdr)
     offset, offset_notes = _offset(path, hdr, single)
     _check_bytes(image, offset + math.prod(shape) * volumes * dtype.itemsize)
@@ -145,14 +145,12 @@ def _parsed(path: Path) -> tuple[Any, Path, bool]:
         first = nifti_partner(path) or path
     with opened(first) as stream:
         raw = stream.read(HEADER_SIZES[1])
-    if len(raw) < HEADER_SIZES[0]:
-        raise DataError(f"{path}: {len(raw)} bytes are too few for a NIfTI header")
     sizes = {int.from_bytes(raw[:4], order) for order in ("little", "big")}
-    hdr: Any
-    if HEADER_SIZES[1] in sizes:
-        hdr = Nifti2Header(read_whole(raw, HEADER_SIZES[1], path), check=False)
-    else:
-        hdr = Nifti1Header(raw[: HEADER_SIZES[0]], check=False)
+    size = HEADER_SIZES[1] if HEADER_SIZES[1] in sizes else HEADER_SIZES[0]
+    if len(raw) < size:
+        raise DataError(f"{path}: {len(raw)} bytes are too few for a NIfTI header of {size}")
+    kind: Any = Nifti2Header if size == HEADER_SIZES[1] else Nifti1Header
+    hdr = kind(raw[:size], check=False)
     magic = bytes(hdr["magic"].item())[:3]
     if magic in (b"n+1", b"n+2"):
         return hdr, first, True
@@ -168,17 +166,6 @@ def _parsed(path: Path) -> tuple[Any, Path, bool]:
             "it (.hdr and .img)"
         )
     return hdr, image, False
-
-
-def read_whole(raw: bytes, size: int, path: Path) -> bytes:
-    """Return a header of a size.
-
-    Raises:
-        DataError: There is less.
-    """
-    if len(raw) < size:
-        raise DataError(f"{path}: {len(raw)} bytes are too few for its header of {size}")
-    return raw[:size]
 
 
 def _dims(hdr: Any) -> tuple[int, ...]:
@@ -233,8 +220,7 @@ def _scaling(path: Path, hdr: Any) -> tuple[tuple[float, float] | None, list[str
 
 def _offset(path: Path, hdr: Any, single: bool) -> tuple[int, list[str]]:
     offset = float(hdr["vox_offset"])
-    least = int(hdr["sizeof_hdr"]) + 4 if single else 0
-    least = {352: 352, 544: 544}.get(least, 352) if single else 0
+    least = int(hdr["sizeof_hdr"]) + 4 if single else 0  # four bytes say if extensions follow
     if not math.isfinite(offset) or offset < 0 or offset != int(offset) or offset > 2**40:
         raise DataError(f"{path}: its voxels begin at byte {offset}, which cannot be")
     if single and offset < least:

@@ -210,7 +210,7 @@ def test_what_cannot_be_read_is_refused_by_name(case):
         ("nii_scl_slope", "20 volumes"),
         ("nii_5d", "3 volumes"),
         ("nii_rgb", "colours"),
-        ("nii_rgba", "2 volumes"),
+        ("nii_rgba", "colours"),
         ("nii_complex64", "complex numbers"),
         ("nii_complex128", "complex numbers"),
         ("nii_2d", "two-dimensional"),

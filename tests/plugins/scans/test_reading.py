@@ -77,6 +77,7 @@ def folder_of_text(folder):
         (lambda folder: folder / "no" / "folder.nii", "there is no such file or folder"),
         (lambda folder: pathlib.Path("/dev/zero"), "a device, pipe or socket"),
         (lambda folder: "a\0b", "cannot be opened"),
+        (lambda folder: "~nobody_of_this_name/scan.nii", "cannot be opened"),
         (lambda folder: folder / ("x" * 5000), "cannot be opened"),
         (fifo, "a device, pipe or socket"),
         (circle, "cannot be opened"),
