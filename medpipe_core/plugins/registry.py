@@ -33,6 +33,8 @@ KINDS = (
     "dataset",
     "model",
     "executor",
+    "reader",
+    "preparation",
 )
 THIS_PROCESS = "this process"
 """The distribution of what `Registry.adding` added."""

@@ -12,10 +12,11 @@ BUNDLE = (
     "medpipe-augment3d",
     "medpipe-baselines",
     "medpipe-blocks3d",
+    "medpipe-executors",
     "medpipe-medmnist3d",
     "medpipe-phantom3d",
     "medpipe-planted",
-    "medpipe-executors",
+    "medpipe-scans",
     "medpipe-searchers",
     "medpipe-spaces",
 )
@@ -89,7 +90,7 @@ BROKEN = {
         def medpipe_register(registry):
             registry.register("augmentations", "x", lambda: None)
         """,
-        "unknown kind 'augmentations'. Did you mean 'augmentation'?",
+        "unknown kind 'augmentations'. Did you mean 'augmentation'",
     ),
     "not a factory": (
         """

@@ -14,7 +14,7 @@ import pytest
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[2]
 GOOD = (
-    "Gamma", "Mirror", "Scale", "Conv", "Network", "GoodSpace", "Climber", "Blobs", "Light",
+    "Gamma", "Mirror", "Scale", "Conv", "Network", "GoodSpace", "Climber", "Blobs", "Light", "Six",
 )  # fmt: skip
 
 # Class with the bug, what is wrong with it, the test that must fail, words of its message.
@@ -131,6 +131,34 @@ DATASET = [
     ("OtherSize", "the card says another size", "volumes_are_as_the_card_says", "(1, 5, 4, 3)"),
     ("WideIntensities", "intensities above 1", "volumes_are_as_the_card_says", "[0, 1]"),
 ]  # fmt: skip
+READER = [
+    ("NeverItsOwn", "does not take its own files",
+     "it_takes_what_it_reads", "is not True"),
+    ("TakesAll", "takes every path",
+     "it_takes_nothing_else", "by its content"),
+    ("RaisesWhenAsked", "raises an error when asked",
+     "it_takes_nothing_else", "has to say False"),
+    ("Waiting", "waits for a pipe",
+     "it_does_not_wait_for_a_pipe", "path.is_file()"),
+    ("WholeNumbers", "values that are whole numbers",
+     "a_scan_is_an_array_with_notes", "uint8"),
+    ("NoteOfLetters", "notes that are one text",
+     "a_scan_is_an_array_with_notes", "a sentence for each"),
+    ("FlatAffine", "an affine that leads nowhere",
+     "geometry_is_whole_or_not_there", "and back"),
+    ("OtherHeader", "a header of another shape",
+     "the_header_is_that_of_the_scan", "(3, 2, 1)"),
+    ("Noisy", "other values at each reading",
+     "it_is_the_same_every_time", "read again"),
+    ("LeavesAFile", "leaves a file behind",
+     "reading_changes_no_file", "scan.cache"),
+    ("RaisesValueError", "an error that is no DataError",
+     "damaged_files_are_refused_by_name", "raised ValueError"),
+    ("IgnoresTheSeries", "takes no notice of the series",
+     "what_is_not_there_is_refused_by_name", "all the same"),
+    ("MovesGlobalState", "draws from numpy's global generator",
+     "global_random_state_is_neither_used_nor_changed", "numpy"),
+]  # fmt: skip
 PLUGIN = [
     ("Half", "registers half and stumbles", "it_registers_whole", "augmentations"),
     ("TakesAName", "takes a name that medpipe has", "it_registers_whole", "already"),
@@ -150,6 +178,7 @@ BUGS = {
     "space": SPACE,
     "searcher": SEARCHER,
     "dataset": DATASET,
+    "reader": READER,
     "plugin": PLUGIN,
 }
 CASES = [(*bug, kind) for kind, bugs in BUGS.items() for bug in bugs]

@@ -1,0 +1,73 @@
+"""The DICOM files of a folder, and what lies beside them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from medpipe_core.data import DataError
+from medpipe_plugins.scans.door import MOST_FILES, head
+from medpipe_plugins.scans.sniffing import is_dicom
+
+_SUFFIXES = {".dcm", ".dicom", ".ima"}
+
+
+@dataclass(frozen=True)
+class DicomFiles:
+    """What a folder holds.
+
+    Attributes:
+        files: The DICOM files, by name.
+        passed_over: Other files, with the reason.
+    """
+
+    files: tuple[Path, ...]
+    passed_over: tuple[tuple[Path, str], ...]
+
+
+def has_dicom(folder: Path) -> bool:
+    """Say whether there is a DICOM file anywhere in a folder; stops at the first."""
+    return any(is_dicom(path) for path in _walk(folder))
+
+
+def find_dicom(path: Path) -> DicomFiles:
+    """Return the DICOM files of a folder and its sub-folders, or the one file.
+
+    A DICOMDIR is the table of contents of the folder that it lies in, and stands for it. Folders
+    that are links are not followed.
+
+    Raises:
+        DataError: A file that calls itself DICOM is none: it may be a slice that would be missing.
+    """
+    if path.is_file():
+        if path.name.upper() != "DICOMDIR":
+            return DicomFiles((path,), ())
+        path = path.parent
+    files, passed_over = [], []
+    for found in _walk(path):
+        if found.name.upper() == "DICOMDIR":
+            continue
+        if is_dicom(found):
+            files.append(found)
+        elif not head(found, 1):
+            passed_over.append((found, "is empty, or cannot be opened"))
+        elif found.suffix.lower() in _SUFFIXES:
+            raise DataError(
+                f"{found}: is no DICOM file, in spite of its name; it may be a damaged slice. Mend "
+                "it, or take it out of the folder"
+            )
+        else:
+            passed_over.append((found, "is no DICOM file"))
+    return DicomFiles(tuple(files), tuple(passed_over))
+
+
+def _walk(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+        found += [path for path in paths if path.is_file()]
+        if len(found) > MOST_FILES:
+            raise DataError(f"{folder}: more than {MOST_FILES} files; name a folder of one scan")
+    return found

@@ -1,0 +1,295 @@
+"""What the header of a DICOM file says of each of its frames; no pixel is read.
+
+Names are the keywords of PS3.6. Geometry is that of PS3.3 C.7.6.2 (a slice a file), and of the
+functional groups of C.7.6.16 (enhanced multi-frame).
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from medpipe_core.data import DataError
+from medpipe_plugins.scans.dicom_values import (
+    finite,
+    number,
+    sortable,
+    spacing_of_pixels,
+    text,
+    texts,
+    vector,
+    whole,
+)
+from medpipe_plugins.scans.door import MOST_VOXELS
+from medpipe_plugins.scans.sniffing import has_dicom_preamble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+MOST_FRAMES = 100_000
+_MOST_INFLATED = 1 << 30
+_NO_SCANS = {"RTDOSE": "a dose grid", "SEG": "a segmentation", "PR": "a presentation state"}
+_ORDER = ("EchoTime", "TriggerTime", "AcquisitionTime", "ContentTime", "InstanceNumber")
+_TAGS = [
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
+    *("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "Modality", "Manufacturer"),
+    *("ManufacturerModelName", "ImageType", "Rows", "Columns", "NumberOfFrames", "BitsAllocated"),
+    *("BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "PlanarConfiguration"),
+    *("PhotometricInterpretation", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
+    *("ModalityLUTSequence", "LossyImageCompression", "TemporalPositionIdentifier", *_ORDER),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", *PIXELS),
+]
+
+
+@dataclass(frozen=True)
+class FileHeader:
+    """What holds for all frames of a file."""
+
+    path: Path
+    rows: int
+    columns: int
+    frames: int
+    dtype: str
+    modality: str
+    scanner: str
+    patient: str
+    series: str
+    number: int | None
+    description: str
+    frame_of_reference: str
+    image_type: tuple[str, ...]
+    photometric: str
+    samples: int
+    notes: tuple[str, ...]
+
+    @property
+    def localizer(self) -> bool:
+        """Whether it is a scout, made for planning."""
+        return bool({"LOCALIZER", "SCOUT"} & {word.upper() for word in self.image_type})
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One slice.
+
+    Attributes:
+        file: The file that it is in.
+        index: Which frame of it.
+        uid: Identifies its pixels.
+        position: Of the centre of its first voxel, in millimetres, LPS; None where not stated.
+        orientation: Directions of its rows and columns, six cosines, LPS; None where not stated.
+        spacing: Between rows, and between columns, in millimetres; None where not stated.
+        thickness: In millimetres, or None.
+        rescale: Slope and intercept.
+        order: What tells apart slices at one position: time, echo, acquisition, instance.
+    """
+
+    file: FileHeader
+    index: int
+    uid: str
+    position: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    spacing: tuple[float, ...] | None
+    thickness: float | None
+    rescale: tuple[float, float]
+    order: tuple[Any, ...]
+
+
+def read_frames(path: Path) -> list[Frame] | str:
+    """Return the frames of a file, or in words why it has none.
+
+    Raises:
+        DataError: It cannot be read, or its header says something impossible.
+    """
+    ds = dataset(path, pixels=False)
+    if "SOPClassUID" not in ds and not has_dicom_preamble(path):
+        raise DataError(f"{path}: not recognisable as DICOM: it has no preamble and no SOP class")
+    modality = text(ds, "Modality")
+    if not any(name in ds for name in PIXELS) or "Rows" not in ds:
+        return _no_image(path, ds, modality)
+    if modality in _NO_SCANS:
+        return f"{modality}, {_NO_SCANS[modality]}, is no scan"
+    file = _file_header(path, ds)
+    _check_bytes(file, ds)
+    return [_frame(ds, file, index) for index in range(file.frames)]
+
+
+def _no_image(path: Path, ds: Dataset, modality: str) -> str:
+    """Say what a file is that has no pixels.
+
+    Raises:
+        DataError: It should have some.
+    """
+    meta = ds.file_meta if hasattr(ds, "file_meta") else Dataset()
+    kind = UID(text(ds, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID"))
+    if not kind or "Image Storage" in kind.name:
+        raise DataError(f"{path}: truncated: it is an image ({kind.name or '?'}) without pixels")
+    return f"holds no image ({modality or kind.name})"
+
+
+def dataset(path: Path, *, pixels: bool) -> Dataset:
+    """Read a file with pydicom, all of it or the header alone.
+
+    Raises:
+        DataError: It would inflate to too much.
+    """
+    marked = has_dicom_preamble(path)
+    if marked and _is_deflated(path):
+        _check_inflated(path)
+        return pydicom.dcmread(path)
+    if pixels:
+        return pydicom.dcmread(path, force=not marked)
+    return pydicom.dcmread(path, force=not marked, specific_tags=_TAGS, defer_size=4096)
+
+
+def _is_deflated(path: Path) -> bool:
+    meta = pydicom.filereader.read_file_meta_info(path)
+    return bool(meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian)
+
+
+def _check_inflated(path: Path) -> None:
+    """Refuse a deflated data set that is a bomb; pydicom would inflate it without a limit."""
+    content = path.read_bytes()
+    # The file meta information is explicit little endian; its elements are of group 0002.
+    place = 132
+    while content[place : place + 2] == b"\x02\x00":
+        long = content[place + 4 : place + 6] in (b"OB", b"UN", b"OW", b"UT", b"SQ")
+        first = place + (8 if long else 6)
+        size = int.from_bytes(content[first : first + (4 if long else 2)], "little")
+        place = first + (4 if long else 2) + size
+    inflater, found = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    rest = content[place:]
+    while rest and found <= _MOST_INFLATED:
+        found += len(inflater.decompress(rest, 1 << 24))
+        rest = inflater.unconsumed_tail
+    if found > _MOST_INFLATED:
+        raise DataError(f"{path}: inflates to more than {_MOST_INFLATED >> 20} MiB")
+
+
+def _file_header(path: Path, ds: Dataset) -> FileHeader:
+    rows, columns = whole(path, ds, "Rows"), whole(path, ds, "Columns")
+    frames = whole(path, ds, "NumberOfFrames", 1)
+    if frames > MOST_FRAMES or rows * columns * frames > MOST_VOXELS:
+        raise DataError(
+            f"{path}: says that it has {frames} frames of {rows} × {columns}, more voxels than the "
+            f"{MOST_VOXELS} that a scan may have"
+        )
+    maker, model = text(ds, "Manufacturer"), text(ds, "ManufacturerModelName")
+    return FileHeader(
+        path,
+        rows,
+        columns,
+        frames,
+        _stored_type(ds),
+        text(ds, "Modality"),
+        model if model.startswith(maker) else f"{maker} {model}".strip(),
+        text(ds, "PatientID"),
+        text(ds, "SeriesInstanceUID"),
+        number(ds, "SeriesNumber"),
+        text(ds, "SeriesDescription"),
+        text(ds, "FrameOfReferenceUID"),
+        texts(ds.get("ImageType")),
+        text(ds, "PhotometricInterpretation"),
+        whole(path, ds, "SamplesPerPixel", 1),
+        tuple(_notes(path, ds)),
+    )
+
+
+def _check_bytes(file: FileHeader, ds: Dataset) -> None:
+    """Refuse uncompressed pixels that are fewer than the header says, before they are read."""
+    pixels = next(name for name in PIXELS if name in ds)
+    element: Any = ds.get_item(pixels, keep_deferred=True)
+    length = getattr(element, "length", None)
+    if length in (None, 0xFFFFFFFF):  # compressed: the length is not stated
+        return
+    bits = file.rows * file.columns * file.frames * file.samples * np.dtype(file.dtype).itemsize * 8
+    there = length
+    if element.value is None:  # not read yet: it lies in the file, if all of it does
+        there = min(there, file.path.stat().st_size - element.value_tell)
+    if bits > there * 8:
+        raise DataError(
+            f"{file.path}: truncated: its pixels take {bits // 8} bytes, and {there} are there"
+        )
+
+
+def _notes(path: Path, ds: Dataset) -> list[str]:
+    notes = []
+    if not has_dicom_preamble(path):
+        notes.append("without DICOM's preamble")
+    if text(ds, "PhotometricInterpretation") == "MONOCHROME1":
+        notes.append("MONOCHROME1: low values are white; values were not inverted")
+    if text(ds, "LossyImageCompression") == "01":
+        notes.append("was compressed with loss")
+    if "PixelData" not in ds:
+        notes.append("holds floating-point pixels, as parametric maps do")
+    if "ImagerPixelSpacing" in ds and "PixelSpacing" not in ds:
+        notes.append("a projection: its spacing is that of the detector, not of the patient")
+    return notes
+
+
+def _stored_type(ds: Dataset) -> str:
+    if "PixelData" not in ds:
+        return "float32" if "FloatPixelData" in ds else "float64"
+    bits = int(ds.get("BitsAllocated") or 0)
+    signed = ds.get("PixelRepresentation") == 1
+    return f"{'' if signed else 'u'}int{bits}"
+
+
+def _frame(ds: Dataset, file: FileHeader, index: int) -> Frame:
+    """Return one frame; what per-frame groups do not say, shared ones and the data set may."""
+    path, find = file.path, _finder(ds, index)
+    pair = find("PixelValueTransformationSequence", "RescaleSlope", "RescaleIntercept")
+    slope, intercept = (finite(path, value, "rescale") for value in pair)
+    alone = file.frames == 1 or "PerFrameFunctionalGroupsSequence" in ds
+    position = find("PlanePositionSequence", "ImagePositionPatient")[0] if alone else None
+    time = find("FrameContentSequence", "TemporalPositionIndex")[0]
+    order = (
+        sortable(time if time is not None else ds.get("TemporalPositionIdentifier")),
+        *(sortable(ds.get(name)) for name in _ORDER),
+        index,
+    )
+    return Frame(
+        file,
+        index,
+        f"{text(ds, 'SOPInstanceUID') or path}/{index}",
+        vector(path, position, 3, "ImagePositionPatient"),
+        vector(
+            path,
+            find("PlaneOrientationSequence", "ImageOrientationPatient")[0],
+            6,
+            "ImageOrientationPatient",
+        ),
+        spacing_of_pixels(path, find("PixelMeasuresSequence", "PixelSpacing")[0]),
+        finite(path, find("PixelMeasuresSequence", "SliceThickness")[0], "SliceThickness"),
+        (1.0 if slope is None else slope, intercept or 0.0),
+        order,
+    )
+
+
+def _finder(ds: Dataset, index: int) -> Callable[..., list[Any]]:
+    """Return a function that finds attributes of a functional group for a frame."""
+    groups = [ds]
+    shared = ds.get("SharedFunctionalGroupsSequence")
+    if shared:
+        groups.insert(0, shared[0])
+    each = ds.get("PerFrameFunctionalGroupsSequence")
+    if each and index < len(each):
+        groups.insert(0, each[index])
+
+    def find(sequence: str, *names: str) -> list[Any]:
+        for group in groups:
+            inner = group if group is ds else (group.get(sequence) or [None])[0]
+            if inner is not None and any(name in inner for name in names):
+                return [inner.get(name) for name in names]
+        return [None] * len(names)
+
+    return find

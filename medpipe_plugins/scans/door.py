@@ -1,0 +1,207 @@
+"""The door that every file comes in by: what may be opened, how large, and errors in words."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import math
+import stat
+import warnings
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from medpipe_core import MedpipeError, MissingExtraError, did_you_mean
+from medpipe_core.data import DataError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+    from typing import IO
+
+MOST_VOXELS = 2**30
+"""The most voxels of a scan: 1024 cubed, 4 GiB in memory."""
+
+MOST_FILES = 100_000
+"""The most files of a folder that are looked at."""
+
+DEFLATE_RATIO = 1032
+"""The most bytes that one byte of a deflate stream can stand for."""
+
+_BLOCK = 1 << 20
+
+
+@contextmanager
+def told(path: Path | str, what: str) -> Iterator[None]:
+    """Turn whatever a library raises on a broken file into one error that names the file.
+
+    Libraries raise nearly any exception on a file that was damaged in the right place, and warn of
+    what they mend; what matters of that is found here by checks of our own.
+
+    Raises:
+        DataError: Something inside raised an error.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except MedpipeError:
+        raise
+    except MemoryError:
+        raise DataError(f"{path}: there is not enough memory to read this {what}") from None
+    except Exception as error:  # see above
+        said = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"{path}: cannot be read as {what} ({type(error).__name__}: {said})"
+        ) from error
+
+
+def room(name: str) -> Any:
+    """Import a module of this package that needs the extra `scans`.
+
+    Raises:
+        MissingExtraError: A package that it needs is not installed.
+    """
+    try:
+        return importlib.import_module(f"medpipe_plugins.scans.{name}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("medpipe_plugins"):
+            raise
+        raise MissingExtraError(
+            f"reading scans needs the package {error.name!r}, which is not installed: "
+            'pip install "medpipe[scans]"'
+        ) from None
+
+
+def existing(path: str | os.PathLike[str]) -> Path:
+    """Return a path of a regular file or a folder.
+
+    Raises:
+        DataError: There is nothing, something else (a pipe, a device), or it may not be read.
+    """
+    found = Path(path)
+    try:
+        found = found.expanduser()
+        mode = found.stat().st_mode
+        if stat.S_ISDIR(mode):
+            next(found.iterdir(), None)
+            return found
+        if stat.S_ISREG(mode):
+            with found.open("rb"):
+                return found
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file or folder{_near(found)}") from None
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a zero, no such user
+        raise DataError(f"{path}: cannot be opened ({error})") from None
+    raise DataError(f"{path}: is neither a file nor a folder, but a device, pipe or socket")
+
+
+def head(path: Path, count: int, *, inflate: bool = False) -> bytes:
+    """Return the first bytes of a regular file, inflated where asked; none if it cannot be read.
+
+    Made for readers that look whether a path is theirs: nothing is raised.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return b""
+        with opened(path) if inflate else path.open("rb") as stream:
+            return stream.read(count)
+    except (OSError, EOFError, ValueError, zlib.error):
+        return b""
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Open a file, inflating it if its content, not its name, says that it is a gzip file."""
+    stream = path.open("rb")
+    if stream.read(2) == b"\x1f\x8b":
+        stream.close()
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    stream.seek(0)
+    return stream
+
+
+def is_gzip(path: Path) -> bool:
+    """Say whether the content of a file is gzip's."""
+    with path.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the regular files of a folder, sorted, without hidden ones.
+
+    Raises:
+        DataError: It cannot be read, or has too many.
+    """
+    found = []
+    try:
+        for path in folder.iterdir():
+            if not path.name.startswith(".") and path.is_file():
+                found.append(path)
+            if len(found) > MOST_FILES:
+                raise DataError(
+                    f"{folder}: more than {MOST_FILES} files; name a folder of one scan"
+                )
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be opened ({error})") from None
+    return sorted(found)
+
+
+def check_size(path: Path | str, shape: Sequence[int]) -> None:
+    """Refuse a scan that would be empty or too large, before memory is taken for it.
+
+    Raises:
+        DataError: It would.
+    """
+    said = " × ".join(str(n) for n in shape)
+    if any(n < 1 for n in shape):
+        raise DataError(f"{path}: says that it has {said} voxels; every axis needs at least one")
+    if math.prod(shape) > MOST_VOXELS:
+        raise DataError(
+            f"{path}: says that it has {said} voxels, more than the {MOST_VOXELS} that a scan may "
+            "have. Cut or resample it first, if that is what it really has"
+        )
+
+
+def read_exactly(stream: IO[bytes], count: int, path: Path) -> bytearray:
+    """Read so many bytes.
+
+    Raises:
+        DataError: The file ends before.
+    """
+    found, done = bytearray(count), 0
+    view = memoryview(found)
+    while done < count and (got := stream.readinto(view[done : done + 64 * _BLOCK])):  # type: ignore[attr-defined]
+        done += got
+    if done < count:
+        raise DataError(f"{path}: truncated: {count - done} of {count} bytes are missing")
+    return found
+
+
+def skip(stream: IO[bytes], count: int, path: Path) -> None:
+    """Pass over so many bytes of a stream.
+
+    Raises:
+        DataError: The file ends before.
+    """
+    while count:
+        count -= len(read_exactly(stream, min(count, _BLOCK), path))
+
+
+def rest(stream: IO[bytes], most: int) -> int:
+    """Read to the end of a stream, whose checksum is checked by that; return the bytes found.
+
+    Stops after `most` bytes, for streams that never seem to end.
+    """
+    found = 0
+    while found <= most and (part := stream.read(_BLOCK)):
+        found += len(part)
+    return found
+
+
+def _near(path: Path) -> str:
+    try:
+        names = [other.name for other in path.parent.iterdir()]
+    except OSError:
+        return f"; there is no folder {path.parent} either"
+    return "." + did_you_mean(path.name, names)

@@ -1,0 +1,158 @@
+"""The readers that this package registers: what each takes, told by content, and where it reads.
+
+None of the libraries is imported before a file is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.data import DataError
+from medpipe_plugins.scans.door import files_in, room, told
+from medpipe_plugins.scans.sniffing import (
+    image_format,
+    is_array,
+    is_dicom,
+    is_nifti,
+    nifti_partner,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from medpipe_plugins.scans.scan import Scan, ScanHeader
+
+
+class NiftiReader:
+    """Reads NIfTI files, and folders with one of them."""
+
+    def reads(self, path: Path) -> bool:
+        """Say whether a path is a NIfTI file, or a folder with any."""
+        return _is_or_has(path, is_nifti)
+
+    def header(
+        self, path: Path, *, series: str | int | None = None, volume: int | None = None
+    ) -> ScanHeader:
+        """Return what the header says; no voxel is read."""
+        return self._do("header", path, series, volume)  # type: ignore[no-any-return]
+
+    def read(
+        self, path: Path, *, series: str | int | None = None, volume: int | None = None
+    ) -> Scan:
+        """Read a scan."""
+        return self._do("read", path, series, volume)  # type: ignore[no-any-return]
+
+    def _do(self, what: str, path: Path, series: str | int | None, volume: int | None) -> Any:
+        file = _only(path, is_nifti, "NIfTI")
+        _no_series(path, series)
+        with told(file, "NIfTI"):
+            return getattr(room("nifti"), what)(file, volume=volume)
+
+
+class DicomReader:
+    """Reads DICOM files, and folders with one series or several."""
+
+    def reads(self, path: Path) -> bool:
+        """Say whether a path is a DICOM file, or a folder with any, also in sub-folders."""
+        if path.is_dir():
+            from medpipe_plugins.scans.dicom_files import has_dicom
+
+            return has_dicom(path)
+        return is_dicom(path)
+
+    def header(
+        self, path: Path, *, series: str | int | None = None, volume: int | None = None
+    ) -> ScanHeader:
+        """Return what the headers of a series say; no pixel is read."""
+        with told(path, "DICOM"):
+            return room("dicom").header(path, series=series, volume=volume)  # type: ignore[no-any-return]
+
+    def read(
+        self, path: Path, *, series: str | int | None = None, volume: int | None = None
+    ) -> Scan:
+        """Read a scan."""
+        with told(path, "DICOM"):
+            return room("dicom").read(path, series=series, volume=volume)  # type: ignore[no-any-return]
+
+
+class SlicesReader:
+    """Reads PNG, TIFF and JPEG files, and folders of them, as slices."""
+
+    def reads(self, path: Path) -> bool:
+        """Say whether a path is an image, or a folder most of whose files are."""
+        if not path.is_dir():
+            return bool(image_format(path))
+        files = files_in(path)
+        return 2 * sum(bool(image_format(file)) for file in files) > len(files)
+
+    def header(
+        self, path: Path, *, series: str | int | None = None, volume: int | None = None
+    ) -> ScanHeader:
+        """Return what the headers of the images say; no pixel is read."""
+        return self._do("header", path, series, volume)  # type: ignore[no-any-return]
+
+    def read(
+        self, path: Path, *, series: str | int | None = None, volume: int | None = None
+    ) -> Scan:
+        """Read a scan."""
+        return self._do("read", path, series, volume)  # type: ignore[no-any-return]
+
+    def _do(self, what: str, path: Path, series: str | int | None, volume: int | None) -> Any:
+        _no_series(path, series)
+        if volume not in (None, 0):
+            raise DataError(f"{path}: slices are one volume; there is no volume {volume}")
+        with told(path, "slices"):
+            return getattr(room("slices"), what)(path)
+
+
+class ArrayReader:
+    """Reads .npy and .npz files, and folders with one of them."""
+
+    def reads(self, path: Path) -> bool:
+        """Say whether a path is an .npy or .npz file, or a folder with any."""
+        return _is_or_has(path, is_array)
+
+    def header(
+        self, path: Path, *, series: str | int | None = None, volume: int | None = None
+    ) -> ScanHeader:
+        """Return what the header of the array says; no value is read."""
+        file = _only(path, is_array, "numpy")
+        with told(file, "numpy"):
+            return room("arrays").header(file, series=series, volume=volume)  # type: ignore[no-any-return]
+
+    def read(
+        self, path: Path, *, series: str | int | None = None, volume: int | None = None
+    ) -> Scan:
+        """Read a scan."""
+        file = _only(path, is_array, "numpy")
+        with told(file, "numpy"):
+            return room("arrays").read(file, series=series, volume=volume)  # type: ignore[no-any-return]
+
+
+def _is_or_has(path: Path, fits: Callable[[Path], bool]) -> bool:
+    return any(fits(file) for file in files_in(path)) if path.is_dir() else fits(path)
+
+
+def _only(path: Path, fits: Callable[[Path], bool], kind: str) -> Path:
+    """Return the one file of a folder that is meant, or the file itself.
+
+    Raises:
+        DataError: The folder has several.
+    """
+    if not path.is_dir():
+        return path
+    found = [file for file in files_in(path) if fits(file)]
+    pairs = {
+        nifti_partner(file) for file in found if file.name.lower().endswith((".hdr", ".hdr.gz"))
+    }
+    found = [file for file in found if file not in pairs]
+    if len(found) != 1:
+        names = ", ".join(file.name for file in found[:12])
+        raise DataError(f"{path}: holds {len(found)} {kind} files, each a scan; name one: {names}")
+    return found[0]
+
+
+def _no_series(path: Path, series: str | int | None) -> None:
+    if series not in (None, "", "largest"):
+        raise DataError(f"{path}: has no series to choose from; {series!r} was asked for")
