@@ -79,6 +79,11 @@ print("\\n" + json.dumps({
 """
 """What another process runs: it imports a plugin with all that it registers, and looks around."""
 
+_MEMBERS = {
+    "dataset": ("card", "development", "sealed_test"),
+    "reader": ("reads", "header", "read"),
+}
+"""What is made has to have, where its kind has no base class."""
 _WRONG = (TypeError, ValueError, AttributeError, LookupError, AssertionError)
 
 
@@ -96,6 +101,8 @@ def problem_of_making(registry: Registry, entry: Entry) -> str:
     problem = _wrong_default(model)
     handed = _handed(entry, model)
     settings = {n: field for n, field in model.model_fields.items() if n not in handed}
+    if entry.kind == "executor":  # it is made for a run, and may start processes
+        return problem
     if problem or any(field.is_required() for field in settings.values()):
         return problem
     # A factory without a registered model knows its own defaults.
@@ -125,6 +132,8 @@ def _made(registry: Registry, entry: Entry, factory: Any, arguments: Mapping[str
 
     if entry.kind == "space":
         return registry.space(entry.name)
+    if entry.kind == "estimator":
+        return factory(toy_spaces()[1].space, **arguments)
     if entry.kind == "searcher":
         return factory(toy_spaces()[1].space, seed=0, steps=20, admit=None, **arguments)
     with torch.device("meta") if entry.kind in ("block", "model") else contextlib.nullcontext():
@@ -158,13 +167,14 @@ def _problem_of_kind(kind: str, made: Any) -> str:
     """Say why what was made is not what its kind says."""
     from torch import nn
 
-    from medpipe_core.search import Searcher
+    from medpipe_core.search import Estimator, Searcher
     from medpipe_core.space import SearchSpace
     from medpipe_core.supernet import Augmentation
 
     bases = {
         "augmentation": Augmentation,
         "block": nn.Module,
+        "estimator": Estimator,
         "model": nn.Module,
         "searcher": Searcher,
         "space": SearchSpace,
@@ -173,7 +183,7 @@ def _problem_of_kind(kind: str, made: Any) -> str:
         base = bases[kind]
         fits = isinstance(made, base)
         return "" if fits else f"it makes a {type(made).__name__}, which is no {base.__name__}"
-    lacking = [n for n in ("card", "development", "sealed_test") if not hasattr(type(made), n)]
+    lacking = [n for n in _MEMBERS.get(kind, ()) if not hasattr(type(made), n)]
     lacking = [n for n in lacking if n not in vars(made)] if hasattr(made, "__dict__") else lacking
     what = f"it makes a {type(made).__name__}, which has no {', '.join(lacking)}"
     return what if lacking else ""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medpipe_core.data import DataError
-from medpipe_core.testing.checking import given, global_state_kept, in_words, require
+from medpipe_core.testing.checking import given, in_words, require
+from medpipe_core.testing.watching import global_state_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
