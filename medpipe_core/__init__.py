@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medpipe_core.api import run
     from medpipe_core.errors import MedpipeError, MissingExtraError, did_you_mean
-    from medpipe_core.execution import RunResult
+    from medpipe_core.execution import RunResult, load_model
     from medpipe_core.plugins import Registered, Registrar, Registry, hookimpl, load_plugins
     from medpipe_core.search import Outcome, Searcher
     from medpipe_core.seeding import child_seed
@@ -90,6 +90,7 @@ __all__ = [
     "did_you_mean",
     "forbid",
     "hookimpl",
+    "load_model",
     "load_plugins",
     "offered",
     "operation",
@@ -99,7 +100,7 @@ __all__ = [
 
 _ROOMS = {
     "api": ("run",),
-    "execution": ("RunResult",),
+    "execution": ("RunResult", "load_model"),
     "errors": ("MedpipeError", "MissingExtraError", "did_you_mean"),
     "plugins": ("Registered", "Registrar", "Registry", "hookimpl", "load_plugins"),
     "search": ("Outcome", "Searcher"),

@@ -13,6 +13,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.command import predict
 from medpipe_core.command.output import write_line
 from medpipe_core.config.errors import BROKEN_PLUGIN, DONE, FAILED, WRONG_WORDS
 from medpipe_core.errors import MedpipeError
@@ -103,8 +104,21 @@ def _compare_command(commands: Any) -> None:
     _set(parser, _comparison, _comparison_text)
 
 
+def _predict_command(commands: Any) -> None:
+    parser = commands.add_parser("predict", help="what a run's network answers for new files")
+    predict.add_arguments(parser)
+    _set(parser, predict.answers, predict.text, predict.exit_code)
+
+
 # Each adds one subcommand, whose `handler` takes the arguments and returns the exit code.
-_COMMANDS = (_plugins_command, _list_command, _show_command, _report_command, _compare_command)
+_COMMANDS = (
+    _plugins_command,
+    _list_command,
+    _show_command,
+    _report_command,
+    _compare_command,
+    _predict_command,
+)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ from medpipe_core.data.dataset import (
     TestSetError,
 )
 from medpipe_core.data.errors import DataError
+from medpipe_core.data.likeness import appearance, unlike
 from medpipe_core.data.npz import (
     DATA_FOLDER_VARIABLE,
     data_file,
@@ -55,6 +56,7 @@ __all__ = [
     "StoredVolumes",
     "TestSetError",
     "absent_classes",
+    "appearance",
     "blank",
     "check_card",
     "check_development",
@@ -71,6 +73,7 @@ __all__ = [
     "read_npz",
     "shared_patients",
     "split",
+    "unlike",
     "value_range",
 ]
 

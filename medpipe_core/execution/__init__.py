@@ -9,15 +9,27 @@ from medpipe_core.lazy import lazy_names
 if TYPE_CHECKING:
     from medpipe_core.execution.executor import Executor, ExecutorError
     from medpipe_core.execution.results import RunResult
+    from medpipe_core.execution.trained_model import Answer, TrainedModel, load_model
     from medpipe_core.execution.trial import Fidelity, Trial, TrialRecord
 
-__all__ = ["Executor", "ExecutorError", "Fidelity", "RunResult", "Trial", "TrialRecord"]
+__all__ = [
+    "Answer",
+    "Executor",
+    "ExecutorError",
+    "Fidelity",
+    "RunResult",
+    "TrainedModel",
+    "Trial",
+    "TrialRecord",
+    "load_model",
+]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "executor": ("Executor", "ExecutorError"),
         "results": ("RunResult",),
+        "trained_model": ("Answer", "TrainedModel", "load_model"),
         "trial": ("Fidelity", "Trial", "TrialRecord"),
     },
 )

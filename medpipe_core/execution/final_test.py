@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from medpipe_core.data import describe, overlap, shared_patients
+from medpipe_core.data import appearance, describe, overlap, shared_patients
 from medpipe_core.execution.results import Tested
 from medpipe_core.record.predictions_csv import Prediction, predictions_csv
 from medpipe_core.seeding import child_seed
@@ -85,6 +85,7 @@ class TorchFinalTest:
                 ],
             },
             "card": self._card.to_dict(),
+            "appearance": appearance(train.volumes),
         }
         rows = [
             row
