@@ -122,7 +122,7 @@ def test_a_searcher_that_answers_right_is_left_alone(space, start, loss):
     assert len(run(start, loss, space)) == 2
 
 
-def test_checked_searcher_for_what_was_just_admitted_measures_nothing_again(tight, monkeypatch):
+def test_asking_for_what_was_just_admitted_measures_nothing_again(tight, monkeypatch):
     space, meter, _ = tight
     searcher = RandomSearcher(space, seed=0, steps=1, admit=meter.admits)
     measured = []
