@@ -25,6 +25,7 @@ from medpipe_core.data.npz import (
     data_file,
     data_folder,
     npy_header,
+    npz_header,
     npz_shape,
     read_npz,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "describe",
     "halves",
     "npy_header",
+    "npz_header",
     "npz_shape",
     "ordered_batches",
     "overlap",
