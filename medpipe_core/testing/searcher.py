@@ -64,12 +64,13 @@ class SearcherContract(RestoringContract):
     def test_proposals_are_distinct_members_that_keep_the_budget(self) -> None:
         """`propose(count)` names at most `count` genotypes, none of them twice."""
         for toy in self.spaces:
-            searcher = self.make(toy)
+            searcher, kept = self.make(toy), []
             for step in range(self.steps):
                 self.step(searcher, step)
                 if step % EPOCH:
                     continue
                 proposed = searcher.propose(PROPOSED)
+                kept.append((proposed, list(proposed)))
                 require(
                     len(proposed) <= PROPOSED,
                     f"{self.name}.propose({PROPOSED}) names {len(proposed)} genotypes",
@@ -83,6 +84,11 @@ class SearcherContract(RestoringContract):
                 for genotype in proposed:
                     self.member(toy, genotype, "propose")
                     searcher.observe(Outcome(genotype, step, score=score_of(genotype)))
+            require(
+                all(before == after for before, after in kept),
+                f"{self.name} changes the list that propose returned; the run may still read it. "
+                "Return a new list each time",
+            )
 
     def test_the_best_is_a_member_that_keeps_the_budget(self) -> None:
         """`best` answers before anything was observed, and after."""

@@ -87,6 +87,12 @@ AUGMENTATION = [
      "'low': 0.6"),
     ("Squeezes", "breaks for one volume of one channel", "shape_dtype_and_device_are_kept",
      "volumes (1, 2, "),
+    ("LargeBatches", "uses the maximum of large batches",
+     "a_batch_equals_its_volumes_one_by_one",
+     "row i of the draw"),
+    ("OtherScale", "gives intensities up to 255",
+     "values_stay_finite",
+     "0 to 255"),
 ]  # fmt: skip
 BLOCK = [
     ("LyingChannels", "`out_channels` lies", "it_says_how_many_channels_it_gives", "3 channels"),
@@ -176,11 +182,18 @@ BLOCK = [
     ("DropsAtOneValue", "evaluates otherwise at one declared value",
      "evaluation_computes_what_training_does",
      "kernel=1"),
+    ("ScalesGradients", "scales its gradients by a hook",
+     "gradients_are_those_of_finite_differences",
+     "a hook"),
+    ("AsksForItsType", "leaves a layer out in mixed precision",
+     "it_runs_in_mixed_precision",
+     "torch.autocast"),
 ]  # fmt: skip
 MODEL = [
     ("Unpooled", "gives a map of logits", "it_gives_one_logit_for_each_class", "softmax"),
     ("Softmaxed", "gives probabilities", "it_gives_logits_and_not_probabilities", "Leave softmax"),
     ("ThreeClasses", "knows three classes alone", "it_gives_one_logit_for_each_class", "(3, 5)"),
+    ("Sigmoid", "ends in a sigmoid", "it_gives_logits_and_not_probabilities", "as a sigmoid"),
 ]
 SPACE = [
     ("KeyByKey", "draws each key alike, not each member", "sampling_is_uniform", "chi-square"),
@@ -254,6 +267,9 @@ SEARCHER = [
     ("ProposesAFew", "proposes duplicates where many are asked for",
      "any_number_of_proposals_can_be_asked_for",
      "of them different"),
+    ("OneList", "returns one list again and again",
+     "proposals_are_distinct_members_that_keep_the_budget",
+     "a new list"),
 ]  # fmt: skip
 DATASET = [
     ("LabelsFromOne", "labels out of range", "labels_are_among_the_classes", "from 1 to 2"),
@@ -288,6 +304,12 @@ DATASET = [
      "times 255"),
     ("AllBlank", "a part of blank volumes", "intensities_are_those_of_images",
      "validation is blank"),
+    ("OnePatient", "one patient for a whole part",
+     "patients_are_known_in_every_part_or_in_none",
+     "of one patient"),
+    ("MirroredTest", "training volumes, mirrored, in the test set",
+     "parts_have_no_mirrored_volume_in_common",
+     "another order"),
 ]  # fmt: skip
 PLUGIN = [
     ("Half", "registers half and stumbles", "it_registers_whole", "augmentations"),
@@ -323,6 +345,9 @@ PLUGIN = [
      "own defaults"),
     ("WrongKind", "a block that is none", "everything_it_registers_can_be_made",
      "no Module"),
+    ("Talkative", "a summary of many lines' length",
+     "everything_has_a_summary",
+     "120 characters"),
 ]  # fmt: skip
 BUGS = {
     "augmentation": AUGMENTATION,

@@ -123,6 +123,17 @@ class Squeezes(Mirror):
         return volumes.squeeze().flip(-1).view(volumes.shape[0], *volumes.squeeze().shape[1:])
 
 
+class LargeBatches(Gamma):
+    def apply(self, volumes, gamma):
+        after = super().apply(volumes, gamma)
+        return after / after.amax() if len(volumes) > 16 else after
+
+
+class OtherScale(Gamma):
+    def apply(self, volumes, gamma):
+        return 255 * super().apply(volumes, gamma)
+
+
 class TestShift(AugmentationContract):
     operation = Shift
     neighbours = (Shift,)
@@ -176,3 +187,11 @@ class TestBreaksInTheMiddle(AugmentationContract):
 class TestSqueezes(AugmentationContract):
     operation = Squeezes
     random = False
+
+
+class TestLargeBatches(AugmentationContract):
+    operation = LargeBatches
+
+
+class TestOtherScale(AugmentationContract):
+    operation = OtherScale

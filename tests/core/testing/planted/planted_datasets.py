@@ -242,3 +242,24 @@ class TestNextToBlack(DatasetContract):
 
 class TestAllBlank(DatasetContract):
     dataset = AllBlank
+
+
+class OnePatient(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        return dataclasses.replace(data, groups=np.full(len(data), self.parts[part]))
+
+
+class MirroredTest(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        mirrored = super().make("train").volumes[..., ::-1].copy()
+        return dataclasses.replace(data, volumes=mirrored) if part == "test" else data
+
+
+class TestOnePatient(DatasetContract):
+    dataset = OnePatient
+
+
+class TestMirroredTest(DatasetContract):
+    dataset = MirroredTest

@@ -225,6 +225,25 @@ class ThreeClasses(Network):
         super().__init__(in_channels=in_channels, num_classes=3)
 
 
+class ScalesGradients(Conv):
+    def forward(self, volumes):
+        after = super().forward(volumes)
+        if after.requires_grad:
+            after.register_hook(lambda gradient: 100 * gradient)
+        return after
+
+
+class AsksForItsType(Conv):
+    def forward(self, volumes):
+        after = self.conv(volumes)
+        return torch.relu(self.norm(after)) if after.dtype == volumes.dtype else after
+
+
+class Sigmoid(Network):
+    def forward(self, volumes):
+        return super().forward(volumes).sigmoid()
+
+
 class TestResidual(BlockContract):
     block = Residual
 
@@ -346,4 +365,17 @@ class TestSoftmaxed(ModelContract):
 
 class TestThreeClasses(ModelContract):
     model = ThreeClasses
+    sizes = ((6, 7, 8),)
+
+
+class TestScalesGradients(BlockContract):
+    block = ScalesGradients
+
+
+class TestAsksForItsType(BlockContract):
+    block = AsksForItsType
+
+
+class TestSigmoid(ModelContract):
+    model = Sigmoid
     sizes = ((6, 7, 8),)

@@ -49,6 +49,13 @@ class Speechless:
         registry.register("augmentation", "acme-gamma", GAMMA)
 
 
+class Talkative:
+    @hookimpl
+    def medpipe_register(self, registry):
+        summary = "gamma contrast, " + "very good, " * 20
+        registry.register("augmentation", "acme-gamma", GAMMA, summary=summary)
+
+
 class NewNames:
     @hookimpl
     def medpipe_register(self, registry):
@@ -219,3 +226,7 @@ class TestPrintsOnImport(PluginContract):
 
 class TestSetsOnImport(PluginContract):
     plugin = "planted_setting"
+
+
+class TestTalkative(Here):
+    plugin = Talkative

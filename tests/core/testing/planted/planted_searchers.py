@@ -350,3 +350,19 @@ class TestChangesTheSpace(Quick):
 
 class TestProposesAFew(Quick):
     searcher = ProposesAFew
+
+
+class OneList(Climber):
+    """Returns the same list each time, with other proposals in it."""
+
+    def __init__(self, space, **kwargs):
+        super().__init__(space, **kwargs)
+        self._proposals = []
+
+    def propose(self, count):
+        self._proposals[:] = super().propose(count)
+        return self._proposals
+
+
+class TestOneList(Quick):
+    searcher = OneList
