@@ -107,6 +107,13 @@ class AugmentationContract(FusionContract):
                         f"{magnitudes}. Look for a division by a range, a maximum or a deviation "
                         "that is 0 there, and put a smallest value under it, such as .clamp(1e-6)",
                     )
+                    farthest = float(after.abs().max())
+                    require(
+                        farthest < _FAR,
+                        f"{self.name} gives intensities up to {farthest:.3g} for {what} with "
+                        f"{magnitudes}. Volumes come with intensities in [0, 1], and layers after "
+                        "it count on about as much: is it meant for 0 to 255?",
+                    )
 
     def test_memory_layout_does_not_matter(self) -> None:
         """Strided, transposed, channels-last and batch-last memory make no difference."""
@@ -166,8 +173,8 @@ class AugmentationContract(FusionContract):
 
     def test_a_batch_equals_its_volumes_one_by_one(self) -> None:
         """A batch with its draw gives what each volume gives with its row of the draw."""
-        for size in self.sizes:
-            batch = self.batch(size=size, dtype=torch.float64)
+        for size, count in (*((size, 3) for size in self.sizes), (self.sizes[0], _MANY)):
+            batch = self.batch(count=count, size=size, dtype=torch.float64)
             for magnitudes in self.combinations():
                 operation = self.make()
                 drawn = self.draw(operation, batch, magnitudes)
@@ -276,6 +283,8 @@ class AugmentationContract(FusionContract):
         yield "ordinary volumes", sample_volumes(2, self.channels, size)
 
 
+_MANY = 20
+_FAR = 32  # above what standardised intensities reach
 _KEEP = {
     "shape": "whatever moves content between axes of different length has to cut or fill",
     "dtype": "bring what was drawn to the volumes' type, as in drawn.to(volumes.dtype)",

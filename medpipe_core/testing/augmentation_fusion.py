@@ -58,21 +58,27 @@ class FusionContract(DrawContract):
         """Two or three layers in a fusion do what they do one after the other, in their order."""
         combinations = self._fused_magnitudes()
         beside = [self, *(self._other(found) for found in self.neighbours)]
-        chains = [[self, self, self], *([a, b] for one in beside for a, b in _orders(self, one))]
+        pairs = [pair for other in beside for pair in ([self, other], [other, self])]
+        chains = [*pairs[1:], *([self, other, self] for other in beside)]
         for chain in chains:
             told = " and ".join(dict.fromkeys(part.name for part in chain))
             turns = range(min(2 * len(combinations), _MOST_TURNS))
             found = [self._distances(chain, told, turn) for turn in turns]
-            for what, ordered, otherwise in map(_together, zip(*found, strict=True)):
-                slack = _OF_ORDER if "order" in what else _OF_LAYERS
-                require(
-                    ordered <= slack * otherwise + 1e-6,
-                    f"{len(chain)} layers of {told} in one fusion do not do what they do one after "
-                    f"the other: the result is apart from that by {ordered:.3g}, and from what it "
-                    f"were {what} by {otherwise:.3g}. join adds to what others joined before, "
-                    "after it: it must not overwrite it (compose, multiply or append instead of "
-                    "assigning), nor come before it",
-                )
+            # The nearest that it is not, of those that it is nearer to than it may be.
+            wrong = [
+                (otherwise, what, ordered)
+                for what, ordered, otherwise in map(_together, zip(*found, strict=True))
+                if ordered > (_OF_ORDER if "order" in what else _OF_LAYERS) * otherwise + 1e-6
+            ]
+            otherwise, what, ordered = min(wrong, default=(0.0, "", 0.0))
+            require(
+                not wrong,
+                f"{len(chain)} layers of {told} in one fusion do not do what they do one after "
+                f"the other: the result is apart from that by {ordered:.3g}, and from what it "
+                f"were {what} by {otherwise:.3g}. join adds to what others joined before, "
+                "after it: it must not overwrite it (compose, multiply or append instead of "
+                "assigning), nor come before it",
+            )
 
     def test_a_fused_operation_draws_from_the_shape_alone(self) -> None:
         """Other volumes get the same draw."""
@@ -201,10 +207,6 @@ class FusionContract(DrawContract):
                 own = tuple(part[at : at + 1] for part in drawn)
                 volume = self.apply(operation, volume, own)
         return volume[0]
-
-
-def _orders(one: Any, other: Any) -> list[tuple[Any, Any]]:
-    return [(one, other)] if one is other else [(one, other), (other, one)]
 
 
 def _together(found: Sequence[tuple[str, float, float]]) -> tuple[str, float, float]:

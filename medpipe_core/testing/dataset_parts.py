@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 _KINDS = {"i": "whole numbers", "u": "whole numbers"}
+_MANY_VALUES = 32  # below which unlike volumes may have the same voxels by chance
 _DARK = 1 / 64  # what the brightest voxel is above, as a share of what it could be
 
 
@@ -110,6 +112,18 @@ class PartsContract:
                 "how many with most_doubles in the test",
             )
 
+    def test_parts_have_no_mirrored_volume_in_common(self) -> None:
+        """They share none that was mirrored or turned, either."""
+        found = {name: _turned(part) for name, part in self.parts().items()}
+        for (name, part), (other_name, other) in itertools.combinations(found.items(), 2):
+            both = len(part & other)
+            require(
+                both <= self.most_doubles,
+                f"{both} volumes of {name} have the very voxels of volumes of {other_name}, in "
+                "another order: they were mirrored, turned or shuffled. Split first, and leave "
+                "augmentation to the search; most_doubles allows for published data",
+            )
+
     def test_no_patient_is_in_two_parts(self) -> None:
         """Where patients are known, each is in one part alone, however its name is written."""
         for (name, part), (other_name, other) in itertools.combinations(self.parts().items(), 2):
@@ -133,6 +147,13 @@ class PartsContract:
             "see whether a patient is in two of them. Hand `groups` to LabelledVolumes in every "
             "part, of one type, or in none if every volume is of another patient",
         )
+
+        for name, part in parts.items():
+            require(
+                part.groups is None or len(part) == 1 or len(_patients(part)) > 1,
+                f"all {len(part)} volumes of {name} are of one patient, so that figures on it say "
+                "nothing of others. Does `groups` name the patient of each volume?",
+            )
 
     # For tests of your own
 
@@ -169,6 +190,16 @@ def _patients(part: LabelledVolumes) -> set[str]:
         return set()
     names = (n.decode() if isinstance(n, bytes) else str(n) for n in part.groups.tolist())
     return {name.strip().casefold() for name in names}
+
+
+def _turned(part: LabelledVolumes) -> set[bytes]:
+    """Return what identifies volumes whatever the order of their voxels; many-valued ones alone."""
+    found = set()
+    for volume in part.volumes:
+        voxels = np.sort(volume, axis=None)
+        if len(np.unique(voxels)) >= _MANY_VALUES:
+            found.add(hashlib.sha256(voxels.tobytes()).digest())
+    return found
 
 
 def _listed(kinds: Mapping[str, str]) -> str:

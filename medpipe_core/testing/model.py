@@ -10,6 +10,8 @@ from medpipe_core.testing.checking import close, require
 from medpipe_core.testing.module_runs import given_factory
 from medpipe_core.testing.modules import ModuleContract
 
+_LARGE = 20
+
 
 class ModelContract(ModuleContract):
     """What every model promises; inherit it, and say which model is meant.
@@ -60,6 +62,17 @@ class ModelContract(ModuleContract):
                 not any(close(found, torch.ones_like(found)) for found in sums),
                 f"{self.name} gives probabilities, or their logarithms: those of each volume sum "
                 "to 1. Leave softmax out; the loss and the figures apply it",
+            )
+            module = self.trained().eval()
+            with torch.no_grad():
+                for parameter in module.parameters():
+                    parameter.mul_(_LARGE)
+                logits = self.run(module, self.unlike(size, torch.float64).float())
+            require(
+                not (float(logits.min()) >= 0 and float(logits.max()) <= 1),
+                f"{self.name} gives numbers in [0, 1] even where its weights are {_LARGE} times as "
+                "large, as a sigmoid at its end does. Leave it out; the loss and the figures turn "
+                "logits into probabilities",
             )
 
     def factory(self) -> Any:

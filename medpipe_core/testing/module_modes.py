@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from medpipe_core.testing.checking import close, require, same
+from medpipe_core.testing.checking import close, in_words, require, same
 from medpipe_core.testing.module_runs import ModuleRuns, moved, state_of
 from medpipe_core.testing.watching import (
     GRADIENT_MODES,
@@ -30,6 +30,7 @@ _MOST_PASSES = 100  # after which a running mean of momentum 0.1 is within 3e-5 
 _MEAN_OF = 64
 _NEARLY = 0.01  # relative; exact but for rounding where statistics are batch normalisation's
 _ROUGHLY = 0.1  # where they are of another kind
+_IN_BFLOAT16 = 0.3
 _ON_AVERAGE = 0.5  # where training draws something that cannot be replaced by its mean
 
 
@@ -92,6 +93,27 @@ class ModeContract(ModuleRuns):
                         f"{'training' if training else 'evaluation'} mode. Ask self.training "
                         "whether it is trained, not torch.is_grad_enabled() or requires_grad",
                     )
+
+    def test_it_runs_in_mixed_precision(self) -> None:
+        """Under torch.autocast, which `precision` switches on, it computes about the same."""
+        for one in self.variants():
+            for training in (True, False):
+                volumes = one.batch(count=6)
+                with torch.no_grad():
+                    expected = one.run(one.make().train(training), volumes)
+                with in_words(f"{one.name} fails under torch.autocast."):
+                    module = one.make().train(training)
+                    with torch.autocast("cpu", dtype=torch.bfloat16):
+                        found = one.run(module, volumes)
+                    found.float().sum().backward()  # type: ignore[no-untyped-call]
+                spread = (expected - expected.mean()).norm().clamp_min(1e-6)
+                apart = float((found.detach().float() - expected).norm() / spread)
+                require(
+                    apart < _IN_BFLOAT16,
+                    f"{one.name} is apart by {apart:.0%} of the spread from what it computes in "
+                    "float32, under torch.autocast in bfloat16. Ask no dtype, and let torch's own "
+                    "layers decide which type they run in",
+                )
 
     def test_what_training_draws_follows_from_torchs_seed(self) -> None:
         """Training repeats itself under a seed; it draws for dropout, or `random_in_training`."""

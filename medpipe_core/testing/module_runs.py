@@ -57,7 +57,13 @@ class ModuleRuns:
     def make(self, seed: int = 0) -> nn.Module:
         """Make the module, its first weights from a seed."""
         __tracebackhide__ = True
-        with in_words(f"{self.name} cannot be made."), seeded_init(seed):
+        with (
+            in_words(
+                f"{self.name} cannot be made. It is handed what the test says in `parameters`, and "
+                "of a block every value that its class declares: let it take each of them by name."
+            ),
+            seeded_init(seed),
+        ):
             made = self.call()
         require(
             isinstance(made, nn.Module),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+import pytest
 import torch
 
 from medpipe_core.seeding import seeded_init
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _CUT = "Look for detach, .data, torch.no_grad, or a layer that forward does not use"
+_STEP, _OF_GRADIENTS = 1e-6, 1e-3
 _INIT = (
     "Draw first weights with torch.nn.init, or torch's own layers, from torch's global generator, "
     "which medpipe seeds for it: not with numpy or random, and never seed a generator"
@@ -32,11 +34,14 @@ class ModuleContract(ModeContract):
         in_channels: Channels of the volumes it is tried on.
         sizes: Spatial sizes it is tried on; the first is the usual one.
         idle_parameters: Names of parameters that no gradient needs to reach.
+        exact_gradients: Whether gradients are those of what it computes; False for one that hands
+            gradients on as if it computed something else.
         random_in_training: Whether training mode draws other than dropout and drop path do, such as
             noise. It has to draw from torch's global generator.
     """
 
     idle_parameters: Sequence[str] = ()
+    exact_gradients: bool = True
 
     def test_type_and_device_are_kept_and_values_are_finite(self) -> None:
         """Single and double precision stay what they are, in both modes, without NaN."""
@@ -86,6 +91,29 @@ class ModuleContract(ModeContract):
                 f"{one.name} sends no finite gradient to {', '.join(missing)}. {_CUT}. What is not "
                 "meant to be trained gets requires_grad_(False), or its name in idle_parameters of "
                 "the test",
+            )
+
+    def test_gradients_are_those_of_finite_differences(self) -> None:
+        """In evaluation mode and double precision the gradient of its input is right."""
+        if not self.exact_gradients:
+            pytest.skip("exact_gradients = False")
+        for one in self.variants():
+            module = one.trained().double().eval()
+            volumes = one.batch(count=2, dtype=torch.float64).requires_grad_()
+            after = one.run(module, volumes)
+            drawn = torch.rand(after.shape, generator=generator(5), dtype=torch.float64) - 0.5
+            (given,) = torch.autograd.grad((after * drawn).sum(), volumes)
+            way = torch.rand(volumes.shape, generator=generator(6), dtype=torch.float64) - 0.5
+            with torch.no_grad():
+                ahead, behind = (one.run(module, volumes + s * _STEP * way) for s in (1, -1))
+            measured = float(((ahead - behind) * drawn).sum() / (2 * _STEP))
+            told = float((given * way).sum())
+            require(
+                abs(told - measured) <= _OF_GRADIENTS * max(abs(told), abs(measured), 1e-3),
+                f"{one.name} has the slope {told:.5g} by its gradient, but {measured:.5g} by "
+                "finite differences. Look for a hook on a tensor, detach, .data, or a backward "
+                "pass of its own. If that is what it is for, as with a straight-through estimator, "
+                "set exact_gradients = False in the test",
             )
 
     def test_every_parameter_has_an_effect(self) -> None:

@@ -21,6 +21,7 @@ from medpipe_core.testing.watching import global_state_kept
 if TYPE_CHECKING:
     from medpipe_core.plugins import Entry, Registry
 
+_ONE_LINE = 120
 _LIGHTLY = """
 import pkgutil
 from medpipe_core.plugins.discovery import Candidate
@@ -90,9 +91,11 @@ class PluginContract:
         """Every name has one line that says what it is."""
         for entry in self.entries():
             require(
-                bool(entry.summary.strip()) and "\n" not in entry.summary,
-                f"{entry.kind} {entry.name!r} has the summary {entry.summary!r}; give one line "
-                "with summary=, for `medpipe list`",
+                bool(entry.summary.strip())
+                and "\n" not in entry.summary
+                and len(entry.summary) <= _ONE_LINE,
+                f"{entry.kind} {entry.name!r} has the summary {entry.summary!r}; give one line, of "
+                f"{_ONE_LINE} characters at most, with summary=, for `medpipe list`",
             )
 
     def test_it_registers_the_same_every_time(self) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     """Path of a choice, and one of its keys."""
 
 _SAMPLES = 100
+_MOST_ALIKE = 20
 _STARTS = 3
 _MOST_CHANGES = 400
 
@@ -37,7 +38,9 @@ class Reached:
 def reach(space: SearchSpace) -> Reached:
     """Find members with every key of every choice; what keeps all constraints is exact."""
     plain = SearchSpace(space.name, space.root, constraints=space.constraints, budget=space.budget)
-    found, left = Reached(), _keys(plain)
+    found, left = Reached(_alike(plain)), _keys(plain)
+    for member in found.members:
+        left -= _of(member)
     samples = _samples(plain)
     while samples and (best := max(samples, key=lambda g: len(left & _of(g)))) is not None:
         if not left & _of(best):
@@ -134,6 +137,19 @@ def _member_with(space: SearchSpace, key: Key) -> SearchSpace:
     path, wanted = key
     limit = Limit({path: [wanted]}, at_least=1)
     return SearchSpace(space.name, space.root, constraints=[*space.constraints, limit])
+
+
+def _alike(space: SearchSpace) -> list[Genotype]:
+    """Return the members all of whose choices have their first key, their second, and so on.
+
+    What is too much when it comes together, such as strides in every layer, comes together there.
+    """
+    longest = max((len(choice.keys) for choice in space.choices.values()), default=0)
+    rows = [
+        space.decide(lambda choice: choice.keys[row % len(choice.keys)])  # noqa: B023
+        for row in range(min(longest, _MOST_ALIKE))
+    ]
+    return [row for row in dict.fromkeys(rows) if space.admits(row)]
 
 
 def _samples(space: SearchSpace) -> list[Genotype]:

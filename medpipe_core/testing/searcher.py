@@ -6,6 +6,7 @@ import pytest
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.search import NEEDS, Outcome
+from medpipe_core.space import SearchSpace
 from medpipe_core.testing.checking import in_words, require
 from medpipe_core.testing.searcher_restoring import RestoringContract
 from medpipe_core.testing.searcher_runs import ADMITTED, EPOCH, PROPOSED, as_saved
@@ -63,12 +64,13 @@ class SearcherContract(RestoringContract):
     def test_proposals_are_distinct_members_that_keep_the_budget(self) -> None:
         """`propose(count)` names at most `count` genotypes, none of them twice."""
         for toy in self.spaces:
-            searcher = self.make(toy)
+            searcher, kept = self.make(toy), []
             for step in range(self.steps):
                 self.step(searcher, step)
                 if step % EPOCH:
                     continue
                 proposed = searcher.propose(PROPOSED)
+                kept.append((proposed, list(proposed)))
                 require(
                     len(proposed) <= PROPOSED,
                     f"{self.name}.propose({PROPOSED}) names {len(proposed)} genotypes",
@@ -82,6 +84,11 @@ class SearcherContract(RestoringContract):
                 for genotype in proposed:
                     self.member(toy, genotype, "propose")
                     searcher.observe(Outcome(genotype, step, score=score_of(genotype)))
+            require(
+                all(before == after for before, after in kept),
+                f"{self.name} changes the list that propose returned; the run may still read it. "
+                "Return a new list each time",
+            )
 
     def test_the_best_is_a_member_that_keeps_the_budget(self) -> None:
         """`best` answers before anything was observed, and after."""
@@ -223,9 +230,10 @@ class SearcherContract(RestoringContract):
     def test_the_space_is_not_changed(self) -> None:
         """The space is as it was after a search."""
         for toy in self.spaces:
-            before = toy.space.to_json(), list(toy.space.choices), toy.space.sample(seed=5)
-            self.drive(self.make(toy), range(self.steps))
-            after = toy.space.to_json(), list(toy.space.choices), toy.space.sample(seed=5)
+            space = SearchSpace.from_json(toy.space.to_json())
+            before = space.to_json(), list(space.choices), space.sample(seed=5)
+            self.drive(self.make(ToySpace(space, toy.admit)), range(self.steps))
+            after = space.to_json(), list(space.choices), space.sample(seed=5)
             require(
                 before == after,
                 f"{self.name} changes the space {toy.space.name!r} that it searches; others use "

@@ -142,3 +142,124 @@ class TestOtherSize(DatasetContract):
 
 class TestWideIntensities(DatasetContract):
     dataset = WideIntensities
+
+
+class PatientsOfTrainAlone(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        return data if part == "train" else dataclasses.replace(data, groups=None)
+
+
+class PatientsOfOtherType(Blobs):
+    """The same patients, by number here and by text there."""
+
+    def make(self, part):
+        data = super().make(part)
+        names = data.groups if part == "train" else np.array([f"p{n}" for n in data.groups])
+        return dataclasses.replace(data, groups=names)
+
+
+class PatientsWrittenOtherwise(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        names = np.array([f"Patient{n % 10}" for n in data.groups])
+        names = names if part == "train" else np.array([f"{n.lower()} " for n in names])
+        return dataclasses.replace(data, groups=names)
+
+
+class LacksAClass(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        return data.take(np.flatnonzero(data.labels == 0)) if part == "test" else data
+
+
+class SplitByHash(Blobs):
+    """Holds out the patients whose hash is even."""
+
+    def make(self, part):
+        data = super().make("train")
+        names = np.array([f"patient{n}" for n in np.arange(8)])
+        held = np.array([hash(name) % 3 for name in names])
+        return dataclasses.replace(data, groups=names).take(np.argsort(held))
+
+
+class ClassesOfASet(Blobs):
+    @property
+    def card(self):
+        classes = tuple({"dark", "bright"} | {f"shade{n}" for n in range(5)})
+        return dataclasses.replace(super().card, classes=classes)
+
+
+class SeedWithoutUse(Blobs):
+    def rng(self, number):
+        return np.random.default_rng([0, number])
+
+
+class NextToBlack(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        return dataclasses.replace(data, volumes=(data.volumes % 0.2 > 0.1).astype(np.uint8))
+
+
+class AllBlank(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        volumes = data.volumes * 0 + (0.5 if part == "validation" else data.volumes)
+        return dataclasses.replace(data, volumes=volumes.astype(np.float32))
+
+
+class TestPatientsOfTrainAlone(DatasetContract):
+    dataset = PatientsOfTrainAlone
+
+
+class TestPatientsOfOtherType(DatasetContract):
+    dataset = PatientsOfOtherType
+
+
+class TestPatientsWrittenOtherwise(DatasetContract):
+    dataset = PatientsWrittenOtherwise
+
+
+class TestLacksAClass(DatasetContract):
+    dataset = LacksAClass
+
+
+class TestSplitByHash(DatasetContract):
+    dataset = SplitByHash
+
+
+class TestClassesOfASet(DatasetContract):
+    dataset = ClassesOfASet
+
+
+class TestSeedWithoutUse(DatasetContract):
+    dataset = SeedWithoutUse
+
+
+class TestNextToBlack(DatasetContract):
+    dataset = NextToBlack
+
+
+class TestAllBlank(DatasetContract):
+    dataset = AllBlank
+
+
+class OnePatient(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        return dataclasses.replace(data, groups=np.full(len(data), self.parts[part]))
+
+
+class MirroredTest(Blobs):
+    def make(self, part):
+        data = super().make(part)
+        mirrored = super().make("train").volumes[..., ::-1].copy()
+        return dataclasses.replace(data, volumes=mirrored) if part == "test" else data
+
+
+class TestOnePatient(DatasetContract):
+    dataset = OnePatient
+
+
+class TestMirroredTest(DatasetContract):
+    dataset = MirroredTest

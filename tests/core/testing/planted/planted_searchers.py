@@ -232,3 +232,137 @@ class TestNamelessNetwork(Quick):
 
 class TestEmptyInsight(Quick):
     searcher = EmptyInsight
+
+
+class ForgetsFailures(Climber):
+    """Proposes nothing again that failed, which its state does not say."""
+
+    def __init__(self, space, **kwargs):
+        super().__init__(space, **kwargs)
+        self._open = set()
+
+    def observe(self, outcome):
+        super().observe(outcome)
+        self._open.discard(outcome.genotype.digest)
+
+    def propose(self, count):
+        found = [one for one in super().propose(count) if one.digest not in self._open]
+        self._open |= {one.digest for one in found}
+        return found
+
+
+class ForgetsFailedSteps(Climber):
+    """Draws once more for every step that failed, which its state does not say."""
+
+    failed = 0
+
+    def decide(self, step):
+        decision = super().decide(step)
+        for _ in range(self.failed):
+            decision = super().decide(step)
+        self.failed += 1
+        return decision
+
+    def observe(self, outcome):
+        super().observe(outcome)
+        self.failed = 0 if outcome.score is None else self.failed
+
+
+class OrderedByHash(Climber):
+    def near(self):
+        paths = sorted(self.space.choices, key=hash)
+        keys = {path: self._random.choice(self.space.choices[path].keys) for path in paths}
+        return self.space.decide(lambda choice: keys[choice.path])
+
+
+class RemembersHashes(Climber):
+    """Its state names what was proposed by hash(), which another process has others of."""
+
+    def __init__(self, space, **kwargs):
+        super().__init__(space, **kwargs)
+        self._seen = set()
+
+    def propose(self, count):
+        found = [one for one in super().propose(count) if hash(one.digest) not in self._seen]
+        self._seen |= {hash(one.digest) for one in found}
+        return found
+
+    def state_dict(self):
+        return {**super().state_dict(), "seen": sorted(self._seen)}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self._seen = set(state["seen"])
+
+
+class InsightDraws(Climber):
+    def insight(self):
+        return {"next": self.draw().digest}
+
+
+class NeedsSteps(Climber):
+    def near(self):
+        share = self._told / self.steps
+        return self.space.sample(rng=self._random) if share < 2 else super().near()
+
+
+class ChangesTheSpace(Climber):
+    def observe(self, outcome):
+        super().observe(outcome)
+        self.space.name += "-searched"
+
+
+class ProposesAFew(Climber):
+    def propose(self, count):
+        found = []
+        while len(found) < min(count, self.space.size(), 5):
+            found += [one for one in super().propose(1) if one not in found]
+        return found if count < 10 else [*found, *found]
+
+
+class TestForgetsFailures(Quick):
+    searcher = ForgetsFailures
+
+
+class TestForgetsFailedSteps(Quick):
+    searcher = ForgetsFailedSteps
+
+
+class TestOrderedByHash(Quick):
+    searcher = OrderedByHash
+
+
+class TestRemembersHashes(Quick):
+    searcher = RemembersHashes
+
+
+class TestInsightDraws(Quick):
+    searcher = InsightDraws
+
+
+class TestNeedsSteps(Quick):
+    searcher = NeedsSteps
+
+
+class TestChangesTheSpace(Quick):
+    searcher = ChangesTheSpace
+
+
+class TestProposesAFew(Quick):
+    searcher = ProposesAFew
+
+
+class OneList(Climber):
+    """Returns the same list each time, with other proposals in it."""
+
+    def __init__(self, space, **kwargs):
+        super().__init__(space, **kwargs)
+        self._proposals = []
+
+    def propose(self, count):
+        self._proposals[:] = super().propose(count)
+        return self._proposals
+
+
+class TestOneList(Quick):
+    searcher = OneList
