@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ OPTIONS = {
     "which then runs as you",
     "-m": "a sweep: seed=0,1,2 searcher=gumbel,random runs the product, one after another",
 }
+MOST_RUNS = 1000
+"""The most runs of a sweep."""
 _SHORT = {"-h": "--help", "--multirun": "-m"}
 _OPENING, _CLOSING = "[{", "]}"
 
@@ -72,6 +75,10 @@ def read_command_line(argv: Sequence[str]) -> CommandLine:
             words.problems.append(_unplaced(word))
     for key, texts in list(words.values.items()):
         _check_texts(words, key, texts)
+    runs = math.prod(map(len, words.values.values()))
+    if runs > MOST_RUNS:
+        words.problems.append(f"a sweep of {runs:,} runs; at most {MOST_RUNS:,} at a time")
+        words.values = {key: texts[:1] for key, texts in words.values.items()}
     return words
 
 

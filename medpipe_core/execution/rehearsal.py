@@ -55,6 +55,9 @@ def rehearse(context: RunContext) -> None:
         problem = _beyond_budget(space, context.meter, seed=context.keys.seed)
     except BindingError as error:
         raise ConfigurationError([f"{who}: {error}"]) from error
+    except (RuntimeError, OverflowError, MemoryError) as error:  # what torch says of absurd sizes
+        reason = str(error).partition("\n")[0]
+        raise ConfigurationError([f"{who}: its network cannot be made: {reason}"]) from error
     if problem:
         raise ConfigurationError([f"{who}: {problem}"])
     if space.size() > 1:  # else there is nothing to search

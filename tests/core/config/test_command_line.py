@@ -73,3 +73,11 @@ def test_all_wrong_words_are_told():
 
 def test_the_same_value_twice_in_a_sweep_is_told():
     assert "twice" in read_command_line(["-m", "seed=1,1"]).problems[0]
+
+
+def test_a_sweep_that_nobody_can_mean_is_told_and_not_enumerated():
+    lists = [f"key{number}={','.join(map(str, range(100)))}" for number in range(20)]
+    words = read_command_line(["-m", *lists])
+    (problem,) = words.problems
+    assert "at most 1,000 at a time" in problem
+    assert len(list(words.runs())) == 1
