@@ -237,3 +237,16 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, capsys):
     os.mkfifo(tmp_path / "result.json")
     assert main(["report", str(tmp_path)]) == 4
     assert "it is no file" in capsys.readouterr().err
+
+
+def test_a_configuration_that_stands_for_more_than_a_memory_holds_is_refused(tmp_path, capsys):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for number in range(1, 12):
+        before = ", ".join([f"*a{number - 1}"] * 10)
+        lines.append(f"a{number}: &a{number} [{before}]")
+    (tmp_path / "config.yaml").write_text("\n".join(lines))
+    (tmp_path / "result.json").write_text("{}")
+    (tmp_path / "events.jsonl").write_text("")
+    assert main(["report", str(tmp_path)]) == 4
+    assert "&name and *name are not read here" in capsys.readouterr().err
+    assert main(["compare", str(tmp_path)]) == 4
