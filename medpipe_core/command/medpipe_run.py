@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code.
 
     0 done, 1 the run failed, 2 the command line or configuration is wrong, 3 a plugin that the run
-    needs failed or is missing, 4 a run folder cannot be used, 130 and 143 after SIGINT and SIGTERM.
+    needs failed or is missing, 4 a run folder cannot be used, 75 after SIGUSR1 (run it again with
+    --resume), 130 and 143 after SIGINT and SIGTERM.
     """
     words = read_command_line(sys.argv[1:] if argv is None else argv)
     with pipe_safe_output():
@@ -43,6 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _obey(words: CommandLine) -> int:
+    if words.resumed is not None and not words.problems:
+        from medpipe_core.command.resume import resume
+
+        return resume(words)
     problems = list(words.problems)
     base = _base(words, problems)
     if "--help" in words.options and not problems:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from medpipe_core.api import execute
+from medpipe_core.api import execute, go_on
 from medpipe_core.config.errors import ConfigurationError, Interrupted
 from medpipe_core.execution.execute import configured_space
 from medpipe_core.execution.signals import stopping
@@ -26,8 +27,15 @@ def tell(error: BaseException) -> None:
         write_line(sys.stderr, f"medpipe-run: {problem}")
 
 
-def run_one(configuration: Configuration, registry: Registry) -> RunResult:
+def run_one(
+    configuration: Configuration, registry: Registry, folder: RunFolder | None = None
+) -> RunResult:
     """Execute one configuration with progress on the screen and the closing text at the end.
+
+    Args:
+        configuration: What to run.
+        registry: Loaded plugins.
+        folder: The folder of the run where it was stopped and is gone on with.
 
     Raises:
         Interrupted: A signal came.
@@ -42,6 +50,12 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
         place.append(folder)
         write_line(sys.stdout, f"run folder: {folder.path}")
 
+    def begin(**heard: Any) -> RunResult:
+        if folder is None:
+            return execute(configuration, registry, on_folder=arrived, **heard)
+        arrived(folder)
+        return go_on(folder, configuration, registry, **heard)
+
     def stopped(_: int) -> None:
         # Nothing that buffers may be used here: the signal may have come while it was writing.
         with contextlib.suppress(OSError):
@@ -49,14 +63,15 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
                 2, b"stopping at the next step; press again, or signal again, to stop at once\n"
             )
 
-    usable_root(configuration.keys.run.root)
+    if folder is None:
+        usable_root(configuration.keys.run.root)
     # Torch's threads wait for each other by spinning, which on a machine shared with other work
     # costs several times the run. It has to be said before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with stopping(stopped) as stop:
         progress = progress_for(sys.stdout)
         try:
-            result = execute(configuration, registry, listeners=(progress, stop), on_folder=arrived)
+            result = begin(listeners=[progress], stop=stop)
             progress.close()
             space = configured_space(configuration, registry)
             write_line(sys.stdout, f"\n{summary_text(result, space)}")
@@ -65,7 +80,12 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
             progress.close()
             how = "interrupted" if isinstance(end, Interrupted | KeyboardInterrupt) else "failed"
             if place:
-                write_line(sys.stderr, f"{how}; what there is of the run is in {place[0].path}")
+                where = place[0].path
+                write_line(
+                    sys.stderr,
+                    f"{how}; what there is of the run is in {where}; to go on with it: "
+                    f"medpipe-run --resume {shlex.quote(str(where))}",
+                )
             raise
 
 

@@ -17,9 +17,11 @@ OPTIONS = {
     "--help": "this text; with space=, searcher= or dataset= the keys of that one",
     "--cfg": "print the resolved configuration as YAML and stop",
     "--config": "start from a file such as a run folder's config.yaml: --config FILE",
+    "--resume": "go on with a run that was stopped: --resume FOLDER",
     "-m": "a sweep: seed=0,1,2 searcher=gumbel,random runs the product, one after another",
 }
 _SHORT = {"-h": "--help", "--multirun": "-m"}
+_PATHS = {"--config": "file", "--resume": "folder"}
 _OPENING, _CLOSING = "[{", "]}"
 
 
@@ -30,6 +32,7 @@ class CommandLine:
     Attributes:
         options: The options that stand in it.
         file: The configuration file to start from, or None.
+        resumed: The folder of the run to go on with, or None.
         values: Dotted key → texts of the values; more than one in a sweep. Keys whose values
             cannot be read are left out.
         problems: What is wrong with the words themselves.
@@ -37,6 +40,7 @@ class CommandLine:
 
     options: set[str] = field(default_factory=set)
     file: str | None = None
+    resumed: str | None = None
     values: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -93,12 +97,14 @@ def _option(words: CommandLine, word: str, waiting: Iterator[str]) -> None:
     name = _SHORT.get(name, name)
     if name not in OPTIONS:
         words.problems.append(f"no option {name!r}.{did_you_mean(name, OPTIONS)}")
-    elif name == "--config":
+    elif name in _PATHS:
         found = value if equals else next(waiting, "")
-        if found:
+        if not found:
+            words.problems.append(f"{name}: say which {_PATHS[name]}")
+        elif name == "--config":
             _file(words, found)
         else:
-            words.problems.append("--config: say which file")
+            words.resumed = found
     elif equals:
         words.problems.append(f"{name} takes no value, but was given {value!r}")
     else:

@@ -75,6 +75,23 @@ class TestKeys(Section):
     resamples: Annotated[int, Ge(10)] = Field(1000, description="resamples of the intervals")
 
 
+class TrialKeys(Section):
+    """Keys `trial.*`."""
+
+    hours: float | None = Field(
+        None, gt=0, description="a candidate's training that takes longer fails; null for no limit"
+    )
+
+
+class CheckpointKeys(Section):
+    """Keys `checkpoint.*`."""
+
+    seconds: float | None = Field(
+        60.0, gt=0, description="time between two checkpoints, or more where saving is slow"
+    )
+    steps: Count | None = Field(None, description="steps between two checkpoints, whatever time")
+
+
 class Keys(Section):
     """Every key of a run beside the groups and their parameters."""
 
@@ -98,6 +115,8 @@ class Keys(Section):
     evaluate: EvaluateKeys = Field(EvaluateKeys(), description="the evaluation of candidates")
     retrain: RetrainKeys = Field(RetrainKeys(), description="the training of the chosen one")
     test: TestKeys = Field(TestKeys(), description="the one test")
+    trial: TrialKeys = Field(TrialKeys(), description="one training of a candidate")
+    checkpoint: CheckpointKeys = Field(CheckpointKeys(), description="for going on after a stop")
 
     @field_validator("device")
     @classmethod

@@ -87,6 +87,8 @@ class RunStages:
         for record in self._executor.run(trials(), development, emit):
             digest = record.trial.genotype.digest
             records[digest] = record
+            if record.told:
+                continue
             emit(
                 "evaluate-candidate",
                 number=numbers[digest],
@@ -120,7 +122,15 @@ class RunStages:
             raise TrialFailedError(f"the retraining failed: {record.failed}")
         network = self._context.network(genotype, seed=0)
         network.load_state_dict(record.weights)
-        return Trained(network.eval(), record.figures)
+        return Trained(network.eval(), record.figures, record.notes)
+
+    def weights_so_far(self) -> Mapping[str, Tensor] | None:
+        """Return the weights of a retraining that is under way in this process."""
+        fits = self._executor.memory.states("trial/retrain/")
+        for fit in (state["fit"] for state in fits if state):
+            weights: Mapping[str, Tensor] = fit["averaged"] or fit["network"]
+            return weights
+        return None
 
     def _initial(self, genotype: Genotype) -> Mapping[str, Tensor] | None:
         return None if self._supernet is None else self._supernet.freeze(genotype).state_dict()

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.config import yaml_values
 from medpipe_core.config.errors import ConfigurationError, RunFolderError
 from medpipe_core.record.atomic_files import sync_folder, write_atomically, write_json, writing
+from medpipe_core.record.checksums import delete_files, write_checksums
 from medpipe_core.record.journal import Journal, read_journal
 
 if TYPE_CHECKING:
@@ -35,10 +37,22 @@ class RunFolder:
     CONFIG, PLUGINS, ENVIRONMENT = "config.yaml", "plugins.json", "environment.json"
     EVENTS, GENOTYPE, POLICY = "events.jsonl", "genotype.json", "policy.txt"
     RESULT, WEIGHTS, REPORT = "result.json", "weights.safetensors", "report.html"
-    CHECKPOINTS = "checkpoints"
+    CHECKPOINTS, CHECKSUMS = "checkpoints", "checksums.json"
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.path / self.CHECKSUMS).is_file()
+
+    def finish(self) -> None:
+        """Note the checksums of all files, which ends the run, and delete its checkpoints."""
+        names = (self.CONFIG, self.PLUGINS, self.ENVIRONMENT, self.EVENTS, self.GENOTYPE,
+                 self.POLICY, self.RESULT, self.WEIGHTS)  # fmt: skip
+        write_checksums(self.path / self.CHECKSUMS, [self.path / name for name in names])
+        delete_files(self.path / self.CHECKPOINTS)
 
     def journal(self) -> Journal:
         """Open the journal for appending."""
@@ -56,10 +70,9 @@ class RunFolder:
 
     def write_weights(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
         """Put the weights of a network in place whole, with plain texts about them."""
-        from safetensors.torch import save
+        from medpipe_core.record.tensor_files import tensor_bytes
 
-        separate = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        write_atomically(self.path / self.WEIGHTS, save(separate, dict(metadata)))
+        write_atomically(self.path / self.WEIGHTS, tensor_bytes(tensors, metadata))
         return self.path / self.WEIGHTS
 
     def events(self) -> list[dict[str, Any]]:
@@ -127,8 +140,9 @@ class RunFolder:
 def create_folder(configuration: Configuration, *, now: datetime | None = None) -> RunFolder:
     """Make a folder that no other run has, named by time, members of the groups and seed.
 
-    Runs that start within the same second get a number at the end; making the folder is what
-    claims the name, so no two share one.
+    It has its configuration and an empty folder for checkpoints from the moment that it is there.
+    Runs that start within the same second get a number at the end; taking the name is what claims
+    it, so no two share one.
 
     Raises:
         ConfigurationError: `run.root` cannot be used.
@@ -136,14 +150,22 @@ def create_folder(configuration: Configuration, *, now: datetime | None = None) 
     """
     root = usable_root(configuration.keys.run.root)
     name = folder_name(configuration, now or datetime.now(UTC))
+    begun = root / f".{name}.{os.getpid()}-{secrets.token_hex(4)}"
+    with writing(begun):
+        begun.mkdir()
+        (begun / RunFolder.CHECKPOINTS).mkdir()
+    write_atomically(begun / RunFolder.CONFIG, configuration.to_yaml())
     for number in itertools.count(1):
         path = root / (name if number == 1 else f"{name}-{number}")
+        if path.exists():
+            continue
         with writing(path):
             try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-            (path / RunFolder.CHECKPOINTS).mkdir()
+                begun.rename(path)  # over no folder that has files
+            except OSError:
+                if path.exists():
+                    continue
+                raise
             sync_folder(root)
         break
     return RunFolder(path)

@@ -34,7 +34,8 @@ def encode(state: Any) -> tuple[Any, dict[str, Tensor]]:
     tensors: dict[str, Tensor] = {}
 
     def store(path: str, tensor: Tensor) -> dict[str, Any]:
-        order = sorted(range(tensor.dim()), key=lambda axis: -tensor.stride(axis))
+        strides = tensor.stride()
+        order = sorted(range(tensor.dim()), key=lambda axis: -strides[axis])
         laid = tensor.permute(order)
         if not laid.is_contiguous():  # parts of a larger one
             order, laid = list(range(tensor.dim())), tensor
