@@ -115,6 +115,7 @@ def resume(
     *,
     keys: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
+    trust_plugins: bool = False,
     listeners: Iterable[Emit] = (),
     stop: Stop | None = None,
 ) -> RunResult:
@@ -124,6 +125,7 @@ def resume(
         folder: The run's folder.
         keys: Keys beside its own; only those that change nothing of the result may differ.
         registry: Loaded plugins; by default those that its configuration wants.
+        trust_plugins: Whether files that it names in `plugins.load`, which are code, are loaded.
         listeners: Told of every event, after the journal.
         stop: Who takes signals; None for nobody.
 
@@ -133,7 +135,9 @@ def resume(
         MedpipeError: The run failed.
     """
     opened = open_folder(folder)
-    configuration, plugins = configuration_of(opened, keys or {}, registry)
+    configuration, plugins = configuration_of(
+        opened, keys or {}, registry, trust_plugins=trust_plugins
+    )
     return go_on(opened, configuration, plugins, listeners=listeners, stop=stop)
 
 
@@ -152,17 +156,35 @@ def go_on(
 
 
 def configuration_of(
-    folder: RunFolder, keys: Mapping[str, Any], registry: Registry | None = None
+    folder: RunFolder,
+    keys: Mapping[str, Any],
+    registry: Registry | None = None,
+    *,
+    trust_plugins: bool = False,
 ) -> tuple[Configuration, Registry]:
     """Return the configuration of a run that there is, and the plugins that it wants.
 
+    Args:
+        folder: The run's folder.
+        keys: Keys beside its own.
+        registry: Loaded plugins; by default those that the configuration wants.
+        trust_plugins: Whether files that it names in `plugins.load`, which are code, are loaded.
+
     Raises:
-        RunFolderError: It cannot be read, or does not fit what is installed now.
+        RunFolderError: It cannot be read, does not fit what is installed now, or names code that
+            is not to be trusted.
     """
     base = flatten(folder.configuration())
-    plugins = registry if registry is not None else registry_for(base)
+    if registry is None:
+        files = base.get("plugins.load")
+        if files and not trust_plugins:
+            raise RunFolderError(
+                f"the configuration of {folder.path} loads code from {files}; look into it, and "
+                "say that you trust it (trust_plugins=True, --trust-plugins), or hand a registry in"
+            )
+        registry = registry_for(base)
     try:
-        return resolve(keys, plugins, base=base), plugins
+        return resolve(keys, registry, base=base), registry
     except ConfigurationError as error:
         if keys or error.exit_code != WRONG_WORDS:
             raise

@@ -13,6 +13,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.command.check import check_command
+from medpipe_core.command.reproduce import reproduce_command
 from medpipe_core.config.errors import BROKEN_PLUGIN, DONE, FAILED, WRONG_WORDS
 from medpipe_core.errors import MedpipeError
 from medpipe_core.plugins import (
@@ -100,7 +102,15 @@ def _compare_command(commands: Any) -> None:
 
 
 # Each adds one subcommand, whose `handler` takes the arguments and returns the exit code.
-_COMMANDS = (_plugins_command, _list_command, _show_command, _report_command, _compare_command)
+_COMMANDS = (
+    _plugins_command,
+    _list_command,
+    _show_command,
+    _report_command,
+    _compare_command,
+    check_command,
+    reproduce_command,
+)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from medpipe_core.config.errors import DONE, WRONG_WORDS, ConfigurationError, In
 from medpipe_core.config.help_text import help_text
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.registry import registry_for
-from medpipe_core.record.run_folder import RunFolder
+from medpipe_core.record.run_folder import RunFolder, open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,10 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _obey(words: CommandLine) -> int:
-    if words.resumed is not None and not words.problems:
-        from medpipe_core.command.resume import resume
-
-        return resume(words)
+    folder = None if words.resumed is None else open_folder(words.resumed)
     problems = list(words.problems)
     base = _base(words, problems)
     if "--help" in words.options and not problems:
@@ -67,7 +64,7 @@ def _obey(words: CommandLine) -> int:
         from medpipe_core.command.sweep import sweep
 
         return sweep(configurations, registry, words.swept)
-    run_one(configurations[0], registry)
+    run_one(configurations[0], registry, folder)
     return DONE
 
 

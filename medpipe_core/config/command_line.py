@@ -71,6 +71,9 @@ def read_command_line(argv: Sequence[str]) -> CommandLine:
             _file(words, word)
         else:
             words.problems.append(_unplaced(word))
+    beside = words.options & {"-m", "--cfg"}
+    if words.resumed is not None and beside:
+        words.problems.append(f"--resume goes on with one run; leave {min(beside)} out")
     for key, texts in list(words.values.items()):
         _check_texts(words, key, texts)
     return words
@@ -101,10 +104,9 @@ def _option(words: CommandLine, word: str, waiting: Iterator[str]) -> None:
         found = value if equals else next(waiting, "")
         if not found:
             words.problems.append(f"{name}: say which {_PATHS[name]}")
-        elif name == "--config":
-            _file(words, found)
         else:
-            words.resumed = found
+            _file(words, found)
+            words.resumed = found if name == "--resume" else words.resumed
     elif equals:
         words.problems.append(f"{name} takes no value, but was given {value!r}")
     else:

@@ -7,6 +7,7 @@ import importlib.metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.execution.checked_dataset import make_dataset
 from medpipe_core.record.journal import plain_fields
 from medpipe_core.space.description import operations
 
@@ -51,6 +52,17 @@ def run_identity(
         }
     )
     return plain
+
+
+def identity_now(configuration: Configuration, registry: Registry) -> dict[str, dict[str, Any]]:
+    """Return what a run would follow from if it were gone on with now.
+
+    Raises:
+        MedpipeError: Its space or dataset cannot be made.
+    """
+    space = registry.space(configuration.space, **configuration.parameters["space"])
+    card = make_dataset(configuration, registry).card
+    return run_identity(configuration, registry, space, card)
 
 
 def differences(

@@ -69,10 +69,14 @@ class RunFolder:
         return self.path / name
 
     def write_weights(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
-        """Put the weights of a network in place whole, with plain texts about them."""
-        from medpipe_core.record.tensor_files import tensor_bytes
+        """Put the weights of a network in place whole, with plain texts about them.
 
-        write_atomically(self.path / self.WEIGHTS, tensor_bytes(tensors, metadata))
+        The same weights and texts are the same bytes.
+        """
+        from safetensors.torch import save
+
+        separate = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        write_atomically(self.path / self.WEIGHTS, _in_order(save(separate, dict(metadata))))
         return self.path / self.WEIGHTS
 
     def events(self) -> list[dict[str, Any]]:
@@ -207,6 +211,17 @@ def open_folder(path: str | Path) -> RunFolder:
     if not (folder / RunFolder.CONFIG).is_file():
         raise RunFolderError(f"{folder} is not a run's folder: it has no {RunFolder.CONFIG}")
     return RunFolder(folder)
+
+
+def _in_order(file: bytes) -> bytes:
+    """Sort the texts in the header of a safetensors file, which come in any order."""
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:start])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin where eight bytes do
+    return len(text).to_bytes(8, "little") + text + file[start:]
 
 
 def _slug(name: str) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from medpipe_core.config.errors import RunFolderError
+from medpipe_core.config.errors import RunFolderError, StorageError
 from medpipe_core.record.atomic_files import writing
 
 if TYPE_CHECKING:
@@ -22,6 +22,19 @@ _CANNOT = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 class RunLockedError(RunFolderError):
     """Another process works on the run."""
+
+
+def is_locked(folder: Path) -> bool:
+    """Say whether another process works on the run, leaving no trace."""
+    if not (folder / NAME).exists():
+        return False
+    try:
+        RunLock(folder).close()
+    except RunLockedError:
+        return True
+    except StorageError:  # nobody may write here
+        return False
+    return False
 
 
 class RunLock:

@@ -167,7 +167,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--chain", type=int, default=3, help="kills of one run, at most")
     parser.add_argument("words", nargs="*")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     given = dict(word.split("=", 1) for word in asked.words)
     keys = {**KEYS, **{k: v if k in ("searcher", "dataset") else read(v) for k, v in given.items()}}
     torch.set_num_threads(1)
