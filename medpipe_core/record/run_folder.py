@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config import yaml_values
 from medpipe_core.config.errors import ConfigurationError, RunFolderError
+from medpipe_core.record import run_lock
 from medpipe_core.record.atomic_files import sync_folder, write_atomically, write_json, writing
 from medpipe_core.record.checksums import delete_files, write_checksums
 from medpipe_core.record.journal import Journal, read_journal
@@ -49,9 +50,11 @@ class RunFolder:
 
     def finish(self) -> None:
         """Note the checksums of all files, which ends the run, and delete its checkpoints."""
-        names = (self.CONFIG, self.PLUGINS, self.ENVIRONMENT, self.EVENTS, self.GENOTYPE,
-                 self.POLICY, self.RESULT, self.WEIGHTS)  # fmt: skip
-        write_checksums(self.path / self.CHECKSUMS, [self.path / name for name in names])
+        # The report can be written again at any time.
+        others = {self.REPORT, self.CHECKSUMS, run_lock.NAME}
+        files = (path for path in sorted(self.path.iterdir()) if path.is_file())
+        kept = [path for path in files if path.name not in others and path.name[0] != "."]
+        write_checksums(self.path / self.CHECKSUMS, kept)
         delete_files(self.path / self.CHECKPOINTS)
 
     def journal(self) -> Journal:
@@ -156,7 +159,7 @@ def create_folder(configuration: Configuration, *, now: datetime | None = None) 
     name = folder_name(configuration, now or datetime.now(UTC))
     begun = root / f".{name}.{os.getpid()}-{secrets.token_hex(4)}"
     with writing(begun):
-        begun.mkdir()
+        begun.mkdir(parents=True)
         (begun / RunFolder.CHECKPOINTS).mkdir()
     write_atomically(begun / RunFolder.CONFIG, configuration.to_yaml())
     for number in itertools.count(1):
