@@ -47,14 +47,23 @@ class CheckpointedMemory(RunMemory):
         self._last = clock()
         self._cost = 0.0
 
+    def finish(self, name: str, result: Any) -> None:
+        """Note the result of a part, which counts as a step."""
+        super().finish(name, result)
+        self._steps += 1
+
     def between_steps(self) -> None:
+        """Count a step, and do as `waiting`."""
+        self._steps += 1
+        self.waiting()
+
+    def waiting(self) -> None:
         """Save if it is time; if a signal has come, save and stop.
 
         Raises:
             Interrupted: A signal has come.
             StorageError: The run cannot be saved.
         """
-        self._steps += 1
         asked = self._stop is not None and self._stop.asked
         if asked or self._due():
             self.save()

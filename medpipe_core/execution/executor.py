@@ -34,8 +34,8 @@ class Executor(ABC):
 
     Attributes:
         memory: The run's, set before the first trial. Trials that run in this process are gone on
-            with by it. Call its `between_steps` often, at least each second: it saves the run and
-            ends it when a signal has come.
+            with by it. While trials run elsewhere, call its `waiting` at least each second: it
+            saves the run, and ends it when a signal has come.
     """
 
     def __init__(self, context: RunContext) -> None:

@@ -49,7 +49,7 @@ class LocalExecutor(Executor):
     ) -> Iterator[TrialRecord]:
         """Run trials; in one process they come back in their order."""
         if self._pool is not None:
-            yield from self._pool.run(trials, emit, self.memory.between_steps)
+            yield from self._pool.run(trials, emit, self.memory.waiting)
             return
         for trial in trials:
             yield self._here(trial, development, emit)

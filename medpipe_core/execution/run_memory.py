@@ -77,6 +77,9 @@ class RunMemory:
     def between_steps(self) -> None:
         """Be called between two steps, when every part under way is whole."""
 
+    def waiting(self) -> None:
+        """Be called often while parts are done elsewhere and nothing is stepped here."""
+
     def save(self) -> None:
         """Be called when a stage is finished."""
 

@@ -31,7 +31,10 @@ def main() -> int:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     orders = os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-    _work(orders, answers)
+    try:
+        _work(orders, answers)
+    except BrokenPipeError:  # the run is gone
+        return 1
     return 0
 
 
