@@ -80,13 +80,14 @@ def resume_run(
         RunFolderError: No checkpoint is whole, or the run would not be the same any more.
     """
     with RunLock(folder.path):
-        if folder.finished:
-            content = folder.result()
-            genotype = Genotype.from_dict(content["genotype"])
-            return RunResult(folder.path, genotype, content)
         from medpipe_core.record.checkpoints import Checkpoints
 
         checkpoint = Checkpoints(folder.path / folder.CHECKPOINTS).newest()
+        has_result = (folder.path / folder.RESULT).is_file()
+        if folder.finished or (checkpoint is None and has_result):
+            content = folder.result()
+            genotype = Genotype.from_dict(content["genotype"])
+            return RunResult(folder.path, genotype, content)
         with _prepared(configuration, registry) as work:
             return work.run(folder, listeners, stop, checkpoint)
 

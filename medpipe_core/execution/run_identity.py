@@ -37,10 +37,7 @@ def run_identity(
     used = {entry.distribution: entry.version for entry in entries}
     catalogue = space.catalogue or registry
     used |= dict(catalogue.origin(kind, name) for kind, name in operations(space.root))
-    files = {
-        path: hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
-        for path in configuration.keys.plugins.load
-    }
+    files = {path: _digest(path) for path in configuration.keys.plugins.load}
     plain: dict[str, dict[str, Any]] = plain_fields(
         {
             "key": {k: v for k, v in configuration.flat().items() if not k.startswith(_FREE)},
@@ -74,6 +71,13 @@ def differences(
         for name in dict.fromkeys([*old, *new]):
             if old.get(name) != new.get(name) or (name in old) != (name in new):
                 yield f"{group} {name}: {_told(old, name)} then, {_told(new, name)} now"
+
+
+def _digest(path: str) -> str | None:
+    try:
+        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
+    except OSError:  # it was loaded from elsewhere
+        return None
 
 
 def _told(values: Mapping[str, Any], name: str) -> str:

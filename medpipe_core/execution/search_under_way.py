@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.record.state_encoding import copied
+from medpipe_core.record.state_encoding import StateError, copied
 from medpipe_core.search import advance
 
 if TYPE_CHECKING:
@@ -51,8 +51,16 @@ class SearchUnderWay:
         self._told = self._silent = saved["told"]
 
     def run(self, settings: SearchSettings, loss: Loss, score: Score) -> None:
-        """Step to the end."""
+        """Step to the end.
+
+        Raises:
+            StateError: The searcher has a state that cannot be saved, which is told at once.
+        """
         state = self._state
+        try:
+            self._memory.save()
+        except StateError as error:
+            raise StateError(f"{state.who or 'the searcher'} cannot be saved: {error}") from error
         while state.epoch < settings.epochs:
             self._memory.between_steps()
             if state.step == (state.epoch + 1) * len(state.training):  # an epoch's steps are done

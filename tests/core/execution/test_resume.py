@@ -23,6 +23,8 @@ from medpipe_core.record import atomic_files
 from medpipe_core.record.checkpoints import Checkpoints
 from medpipe_core.record.run_folder import open_folder
 from medpipe_core.record.run_lock import RunLock, RunLockedError
+from medpipe_core.record.state_encoding import StateError
+from medpipe_core.search import RandomSearcher
 
 SEARCHES = {
     "weights": {"searcher": "gumbel", "search.epochs": 2, "search.candidates": 2},
@@ -170,6 +172,25 @@ def test_a_finished_run_is_not_run_again(keys, start, registry):
     assert after == before
     assert result.content == open_folder(folder).result()
     assert list((folder / "checkpoints").iterdir()) == []
+
+
+def test_a_searcher_whose_state_cannot_be_saved_is_told_at_once(registry, toy_values, tmp_path):
+    class Forgetful(RandomSearcher):
+        def state_dict(self):
+            return {**super().state_dict(), "seen": {1}}
+
+    with pytest.raises(StateError, match=r"'Forgetful' .* cannot be saved: .*searcher/seen is a"):
+        mp.run(
+            **{**toy_values, "searcher": Forgetful, "run.root": str(tmp_path)}, registry=registry
+        )
+
+
+def test_a_run_of_before_there_were_checkpoints_is_left_as_it_is(keys, start, registry):
+    folder = start(keys())
+    (folder / "checksums.json").unlink()
+    before = (folder / "events.jsonl").read_bytes()
+    api.resume(folder, registry=registry)
+    assert (folder / "events.jsonl").read_bytes() == before
 
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_anew(

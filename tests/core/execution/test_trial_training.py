@@ -10,6 +10,7 @@ from medpipe_core.events import silent
 from medpipe_core.execution import trial_training
 from medpipe_core.execution.run_memory import RunMemory
 from medpipe_core.execution.trial import TrialRunner
+from medpipe_core.report.summary import notes_on
 from medpipe_core.train import TrainingDivergedError, fitting
 
 
@@ -111,3 +112,7 @@ def test_a_candidate_that_takes_too_long_has_failed(context, development, trial_
     record = runner.run(trial_of(), silent)
     assert "took longer than it may (trial.hours=1e-09) and was at step 0 of 3" in record.failed
     assert runner.run(trial_of(purpose="retrain"), silent).failed == ""
+
+
+def test_a_second_try_is_told_at_the_end():
+    assert notes_on({"retraining": {"notes": ["it diverged"]}}) == ["it diverged"]
