@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.configuration import Configuration, resolve
 from medpipe_core.config.dotted_keys import flatten
-from medpipe_core.execution.execute import execute_run
+from medpipe_core.config.errors import WRONG_WORDS, ConfigurationError, RunFolderError
+from medpipe_core.execution.execute import execute_run, resume_run
 from medpipe_core.execution.registry import registry_for
+from medpipe_core.record.run_folder import open_folder
 from medpipe_core.report.progress import progress_for
 from medpipe_core.report.run_report import write_report
 from medpipe_core.space import SearchSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from medpipe_core.data import Dataset
     from medpipe_core.events import Emit
     from medpipe_core.execution.results import RunResult
+    from medpipe_core.execution.signals import Stop
     from medpipe_core.plugins import Registry
     from medpipe_core.record.run_folder import RunFolder
     from medpipe_core.search import Searcher
@@ -115,6 +119,7 @@ def execute(
     *,
     listeners: Iterable[Emit] = (),
     on_folder: Callable[[RunFolder], None] | None = None,
+    stop: Stop | None = None,
 ) -> RunResult:
     """Execute a checked configuration, and write the report of the run.
 
@@ -123,7 +128,93 @@ def execute(
         registry: Loaded plugins.
         listeners: Told of every event, after the journal.
         on_folder: Called with the folder as soon as there is one.
+        stop: Who takes signals; None for nobody.
     """
-    result = execute_run(configuration, registry, listeners=listeners, on_folder=on_folder)
+    result = execute_run(
+        configuration, registry, listeners=listeners, on_folder=on_folder, stop=stop
+    )
     write_report(result.folder)
     return result
+
+
+def resume(
+    folder: str | Path,
+    *,
+    keys: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+    trust_plugins: bool = False,
+    listeners: Iterable[Emit] = (),
+    stop: Stop | None = None,
+) -> RunResult:
+    """Go on with a run that was stopped, and return its result.
+
+    Args:
+        folder: The run's folder.
+        keys: Keys beside its own; only those that change nothing of the result may differ.
+        registry: Loaded plugins; by default those that its configuration wants.
+        trust_plugins: Whether files that it names in `plugins.load`, which are code, are loaded.
+        listeners: Told of every event, after the journal.
+        stop: Who takes signals; None for nobody.
+
+    Raises:
+        RunFolderError: It is no run's folder, another process works on it, no checkpoint is whole,
+            or the run would not be the same any more.
+        MedpipeError: The run failed.
+    """
+    opened = open_folder(folder)
+    configuration, plugins = configuration_of(
+        opened, keys or {}, registry, trust_plugins=trust_plugins
+    )
+    return go_on(opened, configuration, plugins, listeners=listeners, stop=stop)
+
+
+def go_on(
+    folder: RunFolder,
+    configuration: Configuration,
+    registry: Registry,
+    *,
+    listeners: Iterable[Emit] = (),
+    stop: Stop | None = None,
+) -> RunResult:
+    """Go on with a run whose configuration was read, and write its report; as `resume`."""
+    result = resume_run(folder, configuration, registry, listeners=listeners, stop=stop)
+    write_report(result.folder)
+    return result
+
+
+def configuration_of(
+    folder: RunFolder,
+    keys: Mapping[str, Any],
+    registry: Registry | None = None,
+    *,
+    trust_plugins: bool = False,
+) -> tuple[Configuration, Registry]:
+    """Return the configuration of a run that there is, and the plugins that it wants.
+
+    Args:
+        folder: The run's folder.
+        keys: Keys beside its own.
+        registry: Loaded plugins; by default those that the configuration wants.
+        trust_plugins: Whether files that it names in `plugins.load`, which are code, are loaded.
+
+    Raises:
+        RunFolderError: It cannot be read, does not fit what is installed now, or names code that
+            is not to be trusted.
+    """
+    base = flatten(folder.configuration())
+    if registry is None:
+        files = base.get("plugins.load")
+        if files and not trust_plugins:
+            raise RunFolderError(
+                f"the configuration of {folder.path} loads code from {files}; look into it, and "
+                "say that you trust it (trust_plugins=True, --trust-plugins), or hand a registry in"
+            )
+        registry = registry_for(base)
+    try:
+        return resolve(keys, registry, base=base), registry
+    except ConfigurationError as error:
+        if keys or error.exit_code != WRONG_WORDS:
+            raise
+        raise RunFolderError(
+            f"the configuration of {folder.path} does not fit what is installed now: {error}"
+        ) from error

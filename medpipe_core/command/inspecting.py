@@ -14,7 +14,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.command import predict
+from medpipe_core.command.check import check_command
 from medpipe_core.command.output import write_line
+from medpipe_core.command.reproduce import reproduce_command
 from medpipe_core.config.errors import BROKEN_PLUGIN, DONE, FAILED, WRONG_WORDS
 from medpipe_core.errors import MedpipeError
 from medpipe_core.plugins import (
@@ -118,6 +120,8 @@ _COMMANDS = (
     _report_command,
     _compare_command,
     _predict_command,
+    check_command,
+    reproduce_command,
 )
 
 

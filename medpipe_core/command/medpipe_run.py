@@ -15,7 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code.
 
     0 done, 1 the run failed, 2 the command line or configuration is wrong, 3 a plugin that the run
-    needs failed or is missing, 4 a run folder cannot be used, 130 and 143 after SIGINT and SIGTERM.
+    needs failed or is missing, 4 a run folder cannot be used, 75 after SIGUSR1 (run it again with
+    --resume), 130 and 143 after SIGINT and SIGTERM.
     """
     with command_output() as out:
         try:

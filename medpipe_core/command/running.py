@@ -18,7 +18,7 @@ from medpipe_core.config.errors import DONE, FAILED, WRONG_WORDS, ConfigurationE
 from medpipe_core.config.yaml_values import LONGEST
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.registry import registry_for
-from medpipe_core.record.run_folder import RunFolder
+from medpipe_core.record.run_folder import RunFolder, open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +54,7 @@ def obey(argv: Sequence[str], out: CommandOutput) -> int:
 
 
 def _obey(words: CommandLine) -> int:
+    folder = None if words.resumed is None else open_folder(words.resumed)
     problems = list(words.problems)
     if "--version" in words.options and not problems:
         write_line(sys.stdout, f"medpipe {importlib.metadata.version('medpipe')}")
@@ -81,7 +82,7 @@ def _obey(words: CommandLine) -> int:
         return sweep(configurations, registry, words.swept)
     from medpipe_core.command.single_run import run_one
 
-    run_one(configurations[0], registry)
+    run_one(configurations[0], registry, folder)
     return DONE
 
 

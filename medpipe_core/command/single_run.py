@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from medpipe_core.api import execute
+from medpipe_core.api import execute, go_on
 from medpipe_core.command.output import write_line
 from medpipe_core.config.errors import Interrupted
 from medpipe_core.execution.execute import configured_space
@@ -20,8 +21,15 @@ if TYPE_CHECKING:
     from medpipe_core.record.run_folder import RunFolder
 
 
-def run_one(configuration: Configuration, registry: Registry) -> RunResult:
+def run_one(
+    configuration: Configuration, registry: Registry, folder: RunFolder | None = None
+) -> RunResult:
     """Execute one configuration with progress on the screen and the closing text at the end.
+
+    Args:
+        configuration: What to run.
+        registry: Loaded plugins.
+        folder: The folder of the run where it was stopped and is gone on with.
 
     Raises:
         Interrupted: A signal came.
@@ -36,6 +44,12 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
         place.append(folder)
         write_line(sys.stdout, f"run folder: {folder.path}")
 
+    def begin(**heard: Any) -> RunResult:
+        if folder is None:
+            return execute(configuration, registry, on_folder=arrived, **heard)
+        arrived(folder)
+        return go_on(folder, configuration, registry, **heard)
+
     def stopped(_: int) -> None:
         # Nothing that buffers may be used here: the signal may have come while it was writing.
         with contextlib.suppress(OSError):
@@ -49,7 +63,7 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
     with stopping(stopped) as stop:
         progress = progress_for(sys.stdout)
         try:
-            result = execute(configuration, registry, listeners=(progress, stop), on_folder=arrived)
+            result = begin(listeners=[progress], stop=stop)
             progress.close()
             space = configured_space(configuration, registry)
             write_line(sys.stdout, f"\n{summary_text(result, space)}")
@@ -58,5 +72,10 @@ def run_one(configuration: Configuration, registry: Registry) -> RunResult:
             progress.close()
             how = "interrupted" if isinstance(end, Interrupted | KeyboardInterrupt) else "failed"
             if place:
-                write_line(sys.stderr, f"{how}; what there is of the run is in {place[0].path}")
+                where = place[0].path
+                write_line(
+                    sys.stderr,
+                    f"{how}; what there is of the run is in {where}; to go on with it: "
+                    f"medpipe-run --resume {shlex.quote(str(where))}",
+                )
             raise

@@ -21,11 +21,13 @@ OPTIONS = {
     "--config": "start from a file such as a run folder's config.yaml: --config FILE",
     "--trust-plugins": "load the files that a configuration file names in plugins.load: code, "
     "which then runs as you",
+    "--resume": "go on with a run that was stopped: --resume FOLDER",
     "-m": "a sweep: seed=0,1,2 searcher=gumbel,random runs the product, one after another",
 }
 MOST_RUNS = 1000
 """The most runs of a sweep."""
 _SHORT = {"-h": "--help", "--multirun": "-m"}
+_PATHS = {"--config": "file", "--resume": "folder"}
 _OPENING, _CLOSING = "[{", "]}"
 
 
@@ -36,6 +38,7 @@ class CommandLine:
     Attributes:
         options: The options that stand in it.
         file: The configuration file to start from, or None.
+        resumed: The folder of the run to go on with, or None.
         values: Dotted key → texts of the values; more than one in a sweep. Keys whose values
             cannot be read are left out.
         problems: What is wrong with the words themselves.
@@ -43,6 +46,7 @@ class CommandLine:
 
     options: set[str] = field(default_factory=set)
     file: str | None = None
+    resumed: str | None = None
     values: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -73,6 +77,9 @@ def read_command_line(argv: Sequence[str]) -> CommandLine:
             _file(words, word)
         else:
             words.problems.append(_unplaced(word))
+    beside = words.options & {"-m", "--cfg"}
+    if words.resumed is not None and beside:
+        words.problems.append(f"--resume goes on with one run; leave {min(beside)} out")
     for key, texts in list(words.values.items()):
         _check_texts(words, key, texts)
     runs = math.prod(map(len, words.values.values()))
@@ -103,12 +110,13 @@ def _option(words: CommandLine, word: str, waiting: Iterator[str]) -> None:
     name = _SHORT.get(name, name)
     if name not in OPTIONS:
         words.problems.append(f"no option {name!r}.{did_you_mean(name, OPTIONS)}")
-    elif name == "--config":
+    elif name in _PATHS:
         found = value if equals else next(waiting, "")
-        if found:
-            _file(words, found)
+        if not found:
+            words.problems.append(f"{name}: say which {_PATHS[name]}")
         else:
-            words.problems.append("--config: say which file")
+            _file(words, found)
+            words.resumed = found if name == "--resume" else words.resumed
     elif equals:
         words.problems.append(f"{name} takes no value, but was given {value!r}")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 from medpipe_core.errors import MedpipeError
@@ -9,7 +10,7 @@ from medpipe_core.errors import MedpipeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DONE, FAILED, WRONG_WORDS, BROKEN_PLUGIN, UNUSABLE_FOLDER = 0, 1, 2, 3, 4
+DONE, FAILED, WRONG_WORDS, BROKEN_PLUGIN, UNUSABLE_FOLDER, REQUEUE = 0, 1, 2, 3, 4, 75
 
 
 class ConfigurationError(MedpipeError):
@@ -38,9 +39,11 @@ class Interrupted(BaseException):
     """The run was asked to stop by a signal; what catches errors of a candidate lets it pass.
 
     Attributes:
-        exit_code: 130 after SIGINT, 143 after SIGTERM.
+        exit_code: 130 after SIGINT, 143 after SIGTERM, 75 after SIGUSR1, with which a batch system
+            says that the time is up: run it again.
     """
 
     def __init__(self, signal_number: int) -> None:
-        self.exit_code = 128 + signal_number
+        again = signal_number == getattr(signal, "SIGUSR1", None)
+        self.exit_code = REQUEUE if again else 128 + signal_number
         super().__init__(f"stopped by signal {signal_number}")

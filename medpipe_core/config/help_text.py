@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _EXIT_CODES = """\
 exit codes: 0 done; 1 the run failed; 2 the command line or configuration is wrong; 3 a plugin that
-the run needs failed or is missing; 4 a run folder cannot be used; 130, 143 after SIGINT, SIGTERM"""
+the run needs failed or is missing; 4 a run folder cannot be used; 75 after SIGUSR1: resume it; 130,
+143 after SIGINT, SIGTERM"""
 
 
 def help_text(registry: Registry, names: Mapping[str, str]) -> str:

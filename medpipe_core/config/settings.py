@@ -94,6 +94,25 @@ class TestKeys(Section):
     resamples: int = Field(1000, ge=10, le=100_000, description="resamples of the intervals")
 
 
+class TrialKeys(Section):
+    """Keys `trial.*`."""
+
+    hours: float | None = Field(
+        None, gt=0, le=1e5, description="a candidate's training that takes longer fails; null for no limit"
+    )
+
+
+class CheckpointKeys(Section):
+    """Keys `checkpoint.*`."""
+
+    seconds: float | None = Field(
+        60.0, gt=0, le=1e6, description="time between two checkpoints, or more where saving is slow"
+    )
+    steps: int | None = Field(
+        None, ge=1, le=10**9, description="steps between two checkpoints, whatever time"
+    )
+
+
 class Keys(Section):
     """Every key of a run beside the groups and their parameters."""
 
@@ -119,6 +138,8 @@ class Keys(Section):
     evaluate: EvaluateKeys = Field(EvaluateKeys(), description="the evaluation of candidates")
     retrain: RetrainKeys = Field(RetrainKeys(), description="the training of the chosen one")
     test: TestKeys = Field(TestKeys(), description="the one test")
+    trial: TrialKeys = Field(TrialKeys(), description="one training of a candidate")
+    checkpoint: CheckpointKeys = Field(CheckpointKeys(), description="for going on after a stop")
 
     @field_validator("device")
     @classmethod

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from medpipe_core.errors import MedpipeError
+from medpipe_core.execution.run_memory import RunMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,10 +31,16 @@ class Executor(ABC):
 
     Args:
         context: The run's configuration, bound.
+
+    Attributes:
+        memory: The run's, set before the first trial. Trials that run in this process are gone on
+            with by it. While trials run elsewhere, call its `waiting` at least each second: it
+            saves the run, and ends it when a signal has come.
     """
 
     def __init__(self, context: RunContext) -> None:
         self.context = context
+        self.memory = RunMemory()
 
     @abstractmethod
     def run(

@@ -39,6 +39,12 @@ class Failures:
 
         return count
 
+    def load(self, content: Mapping[str, Any]) -> None:
+        """Go on from counts that `content` returned."""
+        for name, counted in content.items():
+            self._counts[name] = counted["count"]
+            self._failed[name] = Counter(counted["failed"])
+
     def content(self) -> dict[str, Any]:
         """Return the counts as `result.json` holds them."""
         return {

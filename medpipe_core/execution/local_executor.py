@@ -41,24 +41,34 @@ class LocalExecutor(Executor):
         self._pool: WorkerPool | None = None
         if workers > 1:
             _refuse_what_is_made_here(context, workers)
-            self._pool = WorkerPool(context.configuration.to_yaml(), workers)
+            hours = context.keys.trial.hours
+            self._pool = WorkerPool(context.configuration.to_yaml(), workers, hours=hours)
 
     def run(
         self, trials: Iterable[Trial], development: Development, emit: Emit
     ) -> Iterator[TrialRecord]:
         """Run trials; in one process they come back in their order."""
         if self._pool is not None:
-            yield from self._pool.run(trials, emit)
+            yield from self._pool.run(trials, emit, self.memory.waiting)
             return
-        if self._runner is None or self._runner[0] is not development:
-            self._runner = development, TrialRunner(self.context, development)
         for trial in trials:
-            yield self._runner[1].run(trial, emit)
+            yield self._here(trial, development, emit)
+
+    def run_one(self, trial: Trial, development: Development, emit: Emit) -> TrialRecord:
+        """Run one trial; a retraining in the run's own process, where it can be gone on with."""
+        if trial.purpose == "retrain":
+            return self._here(trial, development, emit)
+        return super().run_one(trial, development, emit)
 
     def close(self) -> None:
         """End the processes."""
         if self._pool is not None:
             self._pool.close()
+
+    def _here(self, trial: Trial, development: Development, emit: Emit) -> TrialRecord:
+        if self._runner is None or self._runner[0] is not development:
+            self._runner = development, TrialRunner(self.context, development)
+        return self._runner[1].run(trial, emit, self.memory)
 
 
 def _refuse_what_is_made_here(context: RunContext, workers: int) -> None:

@@ -70,6 +70,10 @@ class MicroBatching:
             return self._computing
         return self._split(self._footprint(network), batch_size, stage, emit)
 
+    def as_before(self, micro_batch: int | None) -> Computing:
+        """Return how steps were computed before a run was stopped, whatever memory there is now."""
+        return self._computing.with_micro_batch(micro_batch)
+
     def _known(self) -> bool:
         memory = free_memory(self._computing.device)
         return self._computing.micro_batch is None and memory is not None

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from medpipe_core.data.dataset import KnownAnswer
+from medpipe_core.events import silent
 from medpipe_core.execution.candidates import compared, distinct, most_promising
 from medpipe_core.execution.failures import (
     Failures,
@@ -20,11 +21,14 @@ from medpipe_core.execution.failures import (
     nothing_scored,
 )
 from medpipe_core.execution.results import RunResult
+from medpipe_core.execution.run_memory import RunMemory
 from medpipe_core.record.genotype_text import policy_text, tables
 from medpipe_core.record.journal import plain_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from torch import Tensor
 
     from medpipe_core.config.configuration import Configuration
     from medpipe_core.data import Dataset, Development, SealedTest
@@ -55,6 +59,9 @@ class Stages(Protocol):
     def retrain(self, development: Development, chosen: Candidate, emit: Emit) -> Trained:
         """Train the chosen one on the whole training set."""
 
+    def weights_so_far(self) -> Mapping[str, Tensor] | None:
+        """Return the weights of a retraining that is under way in this process."""
+
 
 class FinalTest(Protocol):
     """Opens the sealed test set and tests the chosen network; no stage, and called last."""
@@ -75,6 +82,7 @@ class Pipeline:
         final_test: Who does the one test.
         folder: Where its files go.
         emit: Who is told of its events.
+        memory: What an earlier process has done of it; by default nothing.
         clock: Seconds that only grow.
     """
 
@@ -86,6 +94,7 @@ class Pipeline:
         final_test: FinalTest,
         folder: RunFolder,
         emit: Emit,
+        memory: RunMemory | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._configuration = configuration
@@ -95,14 +104,27 @@ class Pipeline:
         self._folder = folder
         self._emit = emit
         self._clock = clock
+        self._memory = memory or RunMemory()
         self._seconds: dict[str, float] = {}
+        self._running: tuple[str, float] | None = None
+        self._told: set[str] = set()
         self._failures = Failures()
 
     def run(self) -> RunResult:
-        """Go through all stages and write the run's files."""
-        with self._stage("data"):
+        """Go through all stages and write the run's files; what is done already is not done again.
+
+        Each event of the pipeline itself is told once, however often the run is gone on with.
+        """
+        with self._memory.under_way("run", self._state_dict) as saved:
+            if saved is not None:
+                self._load_state_dict(saved)
+            return self._through()
+
+    def _through(self) -> RunResult:
+        with self._stage("data", steps=False):
             development = self._dataset.development()
-        self._emit("plan", stages={n: asdict(p) for n, p in self._stages.plan(development).items()})
+        plans = self._stages.plan(development)
+        self._tell("plan", stages={name: asdict(plan) for name, plan in plans.items()})
         with self._stage("search") as emit:
             telling = self._failures.counting(self._with_regret(emit))
             found = self._stages.search(development, telling)
@@ -113,36 +135,71 @@ class Pipeline:
         searched = {candidate.genotype.digest: candidate.validation for candidate in top}
         chosen = candidates[0]
         self._tell_chosen(chosen)
-        with self._stage("retrain") as emit:
+        self._write_chosen(chosen)
+        with self._stage("retrain") as emit, self._weights_so_far(chosen):
             trained = self._stages.retrain(development, chosen, emit)
         if not chosen.validation:  # the answer was known, so nothing has measured it before
             candidates = [replace(chosen, validation=trained.validation)]
-        self._write_chosen(chosen, trained)
-        with self._stage("test"):
+        self._write_weights(chosen, trained.network.state_dict(), "trained")
+        with self._stage("test", steps=False):
             digest = chosen.genotype.digest
-            self._emit("test-opened", after=digest)
+            self._tell("test-opened", after=digest)
             tested = self._final_test(
                 trained, self._dataset.sealed_test(), development, after=digest
             )
         self._folder.write_json(self._folder.DECISION, tested.decision)
         self._folder.write_text(self._folder.PREDICTIONS, tested.predictions)
         content = {
-            **self._content(chosen, trained.validation, tested.content),
+            **self._content(chosen, trained, tested.content),
             **compared(candidates, searched, self._configuration.keys.search.objectives),
         }
         self._folder.write_json(self._folder.RESULT, content)
         return RunResult(self._folder.path, chosen.genotype, content)
 
     @contextlib.contextmanager
-    def _stage(self, name: str) -> Iterator[Emit]:
+    def _stage(self, name: str, *, steps: bool = True) -> Iterator[Emit]:
+        """Time a stage and tell of it; one that is done tells nothing, whatever is asked of it."""
+        if f"stage-finished/{name}" in self._told:
+            yield silent
+            return
+
         def emit(event: str, /, **fields: Any) -> None:
             self._emit(event, **{**fields, "stage": name})
 
-        self._emit("stage-started", stage=name)
-        started = self._clock()
-        yield emit
-        self._seconds[name] = round(self._clock() - started, 3)
-        self._emit("stage-finished", stage=name, seconds=self._seconds[name])
+        self._tell("stage-started", name, stage=name)
+        self._running = name, self._clock() - self._seconds.get(name, 0.0)
+        with self._memory.stepping() if steps else contextlib.nullcontext():
+            yield emit
+        self._seconds = self._seconds_so_far()
+        self._running = None
+        self._tell("stage-finished", name, stage=name, seconds=self._seconds[name])
+        self._memory.save()
+        self._memory.between_steps()
+
+    def _tell(self, event: str, which: str = "", /, **fields: Any) -> None:
+        """Tell of an event of the pipeline itself, unless that has been told."""
+        key = f"{event}/{which}"
+        if key not in self._told:
+            self._emit(event, **fields)
+            self._told.add(key)
+
+    def _seconds_so_far(self) -> dict[str, float]:
+        if self._running is None:
+            return dict(self._seconds)
+        name, started = self._running
+        return {**self._seconds, name: round(self._clock() - started, 3)}
+
+    def _state_dict(self) -> dict[str, Any]:
+        return {
+            "told": sorted(self._told),
+            "seconds": self._seconds_so_far(),
+            "failures": self._failures.content(),
+        }
+
+    def _load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        self._told = set(saved["told"])
+        self._seconds = dict(saved["seconds"])
+        self._failures.load(saved["failures"])
 
     def _with_regret(self, emit: Emit) -> Emit:
         """Add to what the search says of its best what it cannot know: how far off that is."""
@@ -167,39 +224,58 @@ class Pipeline:
         searched = self._failures.content()
         if not anything:
             raise NothingScoredError(nothing_scored(searched))
-        for note in failure_notes(searched):
-            self._emit("search-warning", message=note)
+        for number, note in enumerate(failure_notes(searched)):
+            self._tell("search-warning", str(number), message=note)
 
     def _tell_chosen(self, chosen: Candidate) -> None:
-        self._emit(
+        self._tell(
             "chosen",
+            "",
             genotype=chosen.genotype.digest,
             validation=dict(chosen.validation),
             tables=[asdict(table) for table in tables(self._stages.space, chosen.genotype)],
         )
 
-    def _write_chosen(self, chosen: Candidate, trained: Trained) -> None:
+    def _write_chosen(self, chosen: Candidate) -> None:
         space, genotype = self._stages.space, chosen.genotype
         self._folder.write_text(self._folder.GENOTYPE, genotype.to_json())
         self._folder.write_text(self._folder.POLICY, policy_text(space, genotype))
+
+    @contextlib.contextmanager
+    def _weights_so_far(self, chosen: Candidate) -> Iterator[None]:
+        """Write the weights whenever the run is saved: somebody may be content with them."""
+
+        def write() -> None:
+            weights = self._stages.weights_so_far()
+            if weights is not None:
+                self._write_weights(chosen, weights, "in training")
+
+        self._memory.beside = write
+        try:
+            yield
+        finally:
+            self._memory.beside = None
+
+    def _write_weights(self, chosen: Candidate, weights: Mapping[str, Tensor], state: str) -> None:
         metadata = {
-            "genotype_digest": genotype.digest,
+            "genotype_digest": chosen.genotype.digest,
             "space": self._configuration.space,
-            "space_digest": space.digest,
+            "space_digest": self._stages.space.digest,
+            "state": state,
         }
-        self._folder.write_weights(trained.network.state_dict(), metadata)
+        self._folder.write_weights(weights, metadata)
 
     def _content(
         self,
         chosen: Candidate,
-        validation: Mapping[str, Any],
+        trained: Trained,
         tested: Mapping[str, Any],
     ) -> dict[str, Any]:
         configuration = self._configuration
         content: dict[str, Any] = plain_fields(
             {
                 **tested,
-                "validation": dict(validation),
+                "validation": dict(trained.validation),
                 "genotype": chosen.genotype.to_dict(),
                 "genotype_digest": chosen.genotype.digest,
                 "space": configuration.space,
@@ -212,6 +288,7 @@ class Pipeline:
                 "multiply_adds": chosen.multiply_adds,
                 **self._regret(chosen.genotype),
                 "searched": self._failures.content(),
+                "retraining": {"notes": trained.notes},
                 "seconds": self._seconds,
             }
         )

@@ -42,10 +42,12 @@ class Trained:
     Attributes:
         network: It, in evaluation mode.
         validation: Its figures on the validation volumes.
+        notes: What is worth telling of its training.
     """
 
     network: Any
     validation: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import ConfigurationError
+from medpipe_core.execution.search_under_way import SearchUnderWay
 from medpipe_core.execution.trial import Fidelity, Trial
-from medpipe_core.search import NoBatches, ScoreError, SearchState, StagesError, search
+from medpipe_core.record.state_encoding import copied
+from medpipe_core.search import NoBatches, ScoreError, SearchState, StagesError
 from medpipe_core.seeding import seeded_init
+from medpipe_core.space import Genotype
 from medpipe_core.supernet import Supernet, blocks_named
 
 if TYPE_CHECKING:
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from medpipe_core.execution.executor import Executor
     from medpipe_core.execution.results import Candidate
     from medpipe_core.search import BatchSource, Score, Searcher
-    from medpipe_core.space import Genotype
 
 # So many suit every searcher; how many there will be is known once the data are read.
 _ANY_STEPS = 1000
@@ -38,9 +40,10 @@ class SearchStage:
     def __init__(self, context: RunContext, executor: Executor) -> None:
         self._context = context
         self._executor = executor
+        self._memory = executor.memory
 
     def run(self, development: Development, emit: Emit) -> tuple[list[Candidate], Supernet | None]:
-        """Search; return scored candidates, and the shared weights if there are any.
+        """Search; return scored candidates and the shared weights, if somebody goes on with them.
 
         Where the answer is known from the start it is the one candidate, and has no score.
 
@@ -56,15 +59,70 @@ class SearchStage:
         known = self.known_answer()
         if known is not None:
             return [context.candidate(known, {}, 0)], None
+        done = self._memory.result("search")
+        if done is not None:
+            return self._found(done)
         weights_half, other_half = context.halves(development)
         training: BatchSource = context.batches(weights_half, "search", "weights")
         validation: BatchSource = context.batches(other_half, "search", "searcher")
         if not self.trains_weights(settings.epochs * len(training)):
             training = validation = NoBatches()
-        searcher = self._searcher(settings.epochs * len(training))
+        steps = settings.epochs * len(training)
+        searcher = self._searcher(steps)
         supernet = self._supernet(searcher)
+        under_way: SearchUnderWay | None = None
+        with self._memory.under_way(
+            "search", lambda: under_way and under_way.state_dict()
+        ) as saved:
+            state = self._state(supernet, searcher, training, validation, emit, saved)
+            under_way = SearchUnderWay(state, self._memory, emit)
+            if saved is not None:
+                under_way.load_state_dict(saved)
+            under_way.run(settings, context.task.loss, self._scorer(development, emit))
+        best = state.asked.best()
+        ranked = sorted(state.candidates, key=lambda c: (c.genotype != best, -c.score))
+        inherited = context.keys.evaluate.inherit or context.keys.retrain.inherit
+        done = {
+            "candidates": [
+                {"genotype": c.genotype.to_dict(), "figures": dict(c.figures), "epoch": c.epoch}
+                for c in ranked
+            ],
+            "steps": steps,
+            "supernet": copied(supernet.state_dict()) if inherited else None,
+        }
+        self._memory.finish("search", done)
+        return self._found(done)
+
+    def _found(self, done: Mapping[str, Any]) -> tuple[list[Candidate], Supernet | None]:
+        """Return what came of a search, in this process or an earlier one."""
+        candidates = [
+            self._context.candidate(Genotype.from_dict(c["genotype"]), c["figures"], c["epoch"])
+            for c in done["candidates"]
+        ]
+        if done["supernet"] is None:
+            return candidates, None
+        supernet = self._supernet(self._searcher(done["steps"]))
+        supernet.load_state_dict(done["supernet"])
+        return candidates, supernet
+
+    def _state(
+        self,
+        supernet: Supernet,
+        searcher: Searcher,
+        training: BatchSource,
+        validation: BatchSource,
+        emit: Emit,
+        saved: Mapping[str, Any] | None,
+    ) -> SearchState:
+        context, settings = self._context, self._context.keys.search
         configuration = context.configuration
-        state = SearchState.start(
+        if saved is None:
+            computing = context.micro_batching.computing(
+                context.heaviest(), settings.batch_size, stage="search", emit=emit
+            )
+        else:
+            computing = context.micro_batching.as_before(saved["micro_batch"])
+        return SearchState.start(
             supernet,
             searcher,
             training,
@@ -73,20 +131,8 @@ class SearchStage:
             seed=context.keys.seed,
             admit=context.meter.admits,
             who=context.registry.entry("searcher", configuration.searcher).who,
-            computing=context.micro_batching.computing(
-                context.heaviest(), settings.batch_size, stage="search", emit=emit
-            ),
+            computing=computing,
         )
-        found = search(
-            state,
-            settings=settings,
-            loss=context.task.loss,
-            score=self._scorer(development, emit),
-            emit=emit,
-        )
-        best = state.asked.best()
-        ranked = sorted(found, key=lambda c: (c.genotype != best, -c.score))
-        return [context.candidate(c.genotype, c.figures, c.epoch) for c in ranked], supernet
 
     def known_answer(self) -> Genotype | None:
         """Return the answer that no search is needed for, if there is one.

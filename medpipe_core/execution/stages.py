@@ -94,6 +94,8 @@ class RunStages:
 
         def tell(finish: Finish) -> None:
             record = finish.record
+            if record.told:
+                return
             emit(
                 "evaluate-candidate",
                 number=finish.number + 1,
@@ -129,7 +131,15 @@ class RunStages:
             raise TrialFailedError(f"the retraining failed: {record.failed}")
         network = self._context.network(genotype, seed=0)
         network.load_state_dict(record.weights)
-        return Trained(network.eval(), record.figures)
+        return Trained(network.eval(), record.figures, record.notes)
+
+    def weights_so_far(self) -> Mapping[str, Tensor] | None:
+        """Return the weights of a retraining that is under way in this process."""
+        fits = self._executor.memory.states("trial/retrain/")
+        for fit in (state["fit"] for state in fits if state):
+            weights: Mapping[str, Tensor] = fit["averaged"] or fit["network"]
+            return weights
+        return None
 
     def _evaluated(self, candidate: Candidate, row: Finish) -> Candidate:
         record = row.record

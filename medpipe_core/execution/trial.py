@@ -10,27 +10,23 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, ParamSpec
 
 import torch
 
 from medpipe_core.data import Development
-from medpipe_core.errors import MedpipeError, OperationError
+from medpipe_core.errors import MedpipeError, place_of
 from medpipe_core.execution.fidelity import Fidelity
+from medpipe_core.execution.run_memory import RunMemory
 from medpipe_core.execution.training_settings import as_trial, trained_as
+from medpipe_core.execution.trial_training import TrialTraining
 from medpipe_core.memory import out_of_memory, release_memory
 from medpipe_core.seeding import child_seed
 from medpipe_core.supernet import blocks_named, build_policy
-from medpipe_core.train import (
-    ClassificationTask,
-    FitSettings,
-    FitState,
-    TrainingDivergedError,
-    fit,
-)
+from medpipe_core.train import ClassificationTask, FitSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor, nn
 
@@ -41,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Fidelity", "Purpose", "Trial", "TrialFailedError", "TrialRecord", "TrialRunner"]
 
 Purpose = Literal["trial", "evaluate", "retrain"]
+P = ParamSpec("P")
 
 
 class TrialFailedError(MedpipeError):
@@ -69,6 +66,12 @@ class Trial:
     initial: Mapping[str, Tensor] | None = None
     keep_weights: bool = False
 
+    @property
+    def name(self) -> str:
+        """What tells it from every other trial of its run."""
+        fidelity = "x".join(map(str, self.fidelity.to_dict().values()))
+        return f"trial/{self.purpose}/{self.genotype.digest}/{fidelity}/{self.seed}"
+
 
 @dataclass(frozen=True)
 class TrialRecord:
@@ -80,6 +83,8 @@ class TrialRecord:
         failed: Why it failed, or the empty text.
         seconds: What it took.
         weights: The weights it ended with, by name, if they were to be kept.
+        notes: What is worth telling of it, though it did not fail.
+        told: Whether an earlier process, which was stopped, has told of it.
     """
 
     trial: Trial
@@ -87,6 +92,8 @@ class TrialRecord:
     failed: str = ""
     seconds: float = 0.0
     weights: Mapping[str, Tensor] | None = None
+    notes: tuple[str, ...] = ()
+    told: bool = False
 
     @property
     def score(self) -> float:
@@ -108,67 +115,74 @@ class TrialRunner:
         self._development = development
         self._search_part: Development | None = None
 
-    def run(self, trial: Trial, emit: Emit) -> TrialRecord:
-        """Train and judge; what fails is a record.
-
-        A loss or score that is not finite, an operation or block that raises, and memory run out
-        fail the trial alone.
+    def run(self, trial: Trial, emit: Emit, memory: RunMemory | None = None) -> TrialRecord:
+        """Train and judge; whatever goes wrong within the trial is a record with a reason.
 
         Args:
             trial: What to run.
             emit: Told of every epoch (`<purpose>-epoch`).
+            memory: What it is gone on with, and who is called between steps.
         """
         began = time.perf_counter()
+        listeners = _Listeners()
         try:
-            network, figures = self._trained(trial, emit)
-        except (TrainingDivergedError, OperationError) as error:
-            failed = str(error)
+            network, figures, notes = self._trained(trial, emit, memory or RunMemory(), listeners)
         except Exception as error:
-            if not out_of_memory(error):
+            if listeners.raised is error:
                 raise
-            failed = "out of memory"
+            failed = "out of memory" if out_of_memory(error) else _fault(error)
         else:
-            if math.isfinite(figures["score"]) or trial.purpose == "retrain":
-                weights = _weights(network) if trial.keep_weights else None
-                return TrialRecord(trial, figures, "", time.perf_counter() - began, weights)
-            failed = "its predictions are not finite numbers"
-            return TrialRecord(trial, figures, failed, time.perf_counter() - began)
+            weights = _weights(network) if trial.keep_weights else None
+            finite = math.isfinite(figures["score"]) or trial.purpose == "retrain"
+            failed = "" if finite else "its predictions are not finite numbers"
+            seconds = time.perf_counter() - began
+            return TrialRecord(trial, figures, failed, seconds, weights, notes)
         release_memory()
         return TrialRecord(trial, failed=failed, seconds=time.perf_counter() - began)
 
-    def _trained(self, trial: Trial, emit: Emit) -> tuple[nn.Module, dict[str, float]]:
+    def _trained(
+        self, trial: Trial, emit: Emit, memory: RunMemory, listeners: _Listeners
+    ) -> tuple[nn.Module, dict[str, float], tuple[str, ...]]:
         context = self._context
+        emit = listeners.noting(emit)
         seed = child_seed(trial.seed, trial.purpose, trial.genotype.digest)
         part = self._part(trial)
         settings = self._settings(trial)
         network = context.network(trial.genotype, seed=seed)
-        task = ClassificationTask.for_training(context.card.classes, settings, part.train.labels)
-        with blocks_named(network, context.space, trial.genotype):
-            if trial.initial is not None:
+        training: TrialTraining | None = None
+        with (
+            blocks_named(network, context.space, trial.genotype),
+            memory.under_way(trial.name, lambda: training and training.state_dict()) as saved,
+        ):
+            if trial.initial is not None and saved is None:
                 network.load_state_dict(trial.initial)
                 context.recalibrate(network, part.train)
-            state = FitState.start(
+            size = settings.batch_size
+            training = TrialTraining(
                 network,
-                part.train,
+                part,
                 settings=settings,
                 seed=seed,
-                device=context.device,
-                hold=context.keys.hold,
                 computing=context.micro_batching.computing(
-                    network, settings.batch_size, stage=trial.purpose, emit=emit
-                ),
+                    network, size, stage=trial.purpose, emit=emit
+                )
+                if saved is None
+                else context.micro_batching.as_before(saved["micro_batch"]),
+                hold=context.keys.hold,
+                hours=None if trial.purpose == "retrain" else context.keys.trial.hours,
+                second_try=trial.purpose == "retrain",
+                saved=saved,
             )
-            trained = fit(
-                state,
-                settings=settings,
-                task=task,
-                augment=build_policy(context.space, trial.genotype),
-                validation=part.validation,
-                emit=emit,
+            trained = training.run(
+                ClassificationTask.for_training(context.card.classes, settings, part.train.labels),
+                build_policy(context.space, trial.genotype),
+                emit,
+                listeners.noting(memory.between_steps),
                 stage=trial.purpose,
                 name=trial.genotype.digest,
             )
-            return trained, context.figures(trained, part.validation)
+            figures = context.figures(trained, part.validation)
+        return trained, figures, tuple(training.notes)
 
     def _settings(self, trial: Trial) -> FitSettings:
         keys, epochs = self._context.keys, trial.fidelity.epochs
@@ -196,6 +210,32 @@ class TrialRunner:
             unseen = other_half.join(self._development.validation)
             self._search_part = Development(weights_half, unseen)
         return self._search_part
+
+
+class _Listeners:
+    """Remembers what those raised who were told of a trial: it is not the trial's to fail of."""
+
+    def __init__(self) -> None:
+        self.raised: Exception | None = None
+
+    def noting(self, call: Callable[P, None]) -> Callable[P, None]:
+        """Return the same call, its errors remembered."""
+
+        def told(*arguments: P.args, **fields: P.kwargs) -> None:
+            try:
+                call(*arguments, **fields)
+            except Exception as error:
+                self.raised = error
+                raise
+
+        return told
+
+
+def _fault(error: Exception) -> str:
+    """Return what a trial raised; operations and blocks have been named where they raised it."""
+    if isinstance(error, MedpipeError):
+        return str(error)
+    return f"{type(error).__name__}: {error}{place_of(error)}"
 
 
 @torch.no_grad()

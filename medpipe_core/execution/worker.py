@@ -25,21 +25,34 @@ if TYPE_CHECKING:
 def main() -> int:
     """Work until the run closes the standard input; return 0."""
     # A signal to the whole group is the run's to answer; it ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     orders = os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-    _work(orders, answers)
+    try:
+        _work(orders, answers)
+    except BrokenPipeError:  # the run is gone
+        return 1
     return 0
 
 
 def _work(orders: BinaryIO, answers: BinaryIO) -> None:
+    from medpipe_core.execution.run_memory import RunMemory
     from medpipe_core.execution.worker_messages import read_trial, receive, record_message, send
     from medpipe_core.record.journal import plain_fields
 
     def emit(event: str, /, **fields: Any) -> None:
         send(answers, {"event": event, "fields": plain_fields(fields)})
 
+    class Memory(RunMemory):
+        def between_steps(self) -> None:
+            if os.getppid() != run:  # the run is gone, and nobody waits for this
+                os._exit(1)
+
+    run = os.getppid()
+    memory = Memory()
     runner: TrialRunner | None = None
     while (message := receive(orders)) is not None:
         order, tensors = message
@@ -48,7 +61,7 @@ def _work(orders: BinaryIO, answers: BinaryIO) -> None:
                 runner = _runner(order)
                 send(answers, {"ready": True})
                 continue
-            record = runner.run(read_trial(order, tensors), emit)
+            record = runner.run(read_trial(order, tensors), emit, memory)
         except MedpipeError as error:
             send(answers, {"error": str(error)})
             return

@@ -73,6 +73,7 @@ def record_message(record: TrialRecord) -> dict[str, Any]:
         "figures": dict(record.figures),
         "failed": record.failed,
         "seconds": record.seconds,
+        "notes": list(record.notes),
     }
 
 
@@ -80,7 +81,8 @@ def read_record(
     trial: Trial, message: Mapping[str, Any], weights: Mapping[str, Tensor] | None
 ) -> TrialRecord:
     """Return the record that a message describes."""
-    return TrialRecord(trial, weights=weights, **message)
+    notes = tuple(message["notes"])
+    return TrialRecord(trial, weights=weights, **{**message, "notes": notes})
 
 
 def _read(stream: BinaryIO, count: int) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import stat
 import threading
 from datetime import UTC, datetime
@@ -47,6 +48,31 @@ class Journal:
         with self._lock, writing(self.path):
             self._file.write(f"{text}\n")
             self._file.flush()
+
+    def position(self) -> int:
+        """Return the bytes of all events so far, which are on the disk then."""
+        with self._lock, writing(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            return os.fstat(self._file.fileno()).st_size
+
+    def cut(self, position: int) -> int:
+        """Drop the events after a position; return how many there were.
+
+        Raises:
+            RunFolderError: There are not so many bytes.
+        """
+        with self._lock, writing(self.path):
+            later = self.path.stat().st_size - position
+            if later < 0:
+                raise RunFolderError(
+                    f"{self.path} has lost its end: {-later} bytes less than when the run was saved"
+                )
+            with self.path.open("rb") as file:
+                file.seek(position)
+                dropped = file.read().count(b"\n")
+            os.truncate(self.path, position)
+            return dropped
 
     def close(self) -> None:
         """Close the file."""

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.config.configuration import read_file
 from medpipe_core.config.errors import ConfigurationError, RunFolderError
 from medpipe_core.config.plain_values import user_path
+from medpipe_core.record import run_lock
 from medpipe_core.record.atomic_files import sync_folder, write_atomically, write_json, writing
+from medpipe_core.record.checksums import delete_files, write_checksums
 from medpipe_core.record.journal import Journal, check_readable, read_journal, read_json
 
 if TYPE_CHECKING:
@@ -37,10 +40,24 @@ class RunFolder:
     EVENTS, GENOTYPE, POLICY = "events.jsonl", "genotype.json", "policy.txt"
     RESULT, WEIGHTS, REPORT = "result.json", "weights.safetensors", "report.html"
     DECISION, PREDICTIONS = "decision.json", "predictions.csv"
-    CHECKPOINTS = "checkpoints"
+    CHECKPOINTS, CHECKSUMS = "checkpoints", "checksums.json"
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.path / self.CHECKSUMS).is_file()
+
+    def finish(self) -> None:
+        """Note the checksums of all files, which ends the run, and delete its checkpoints."""
+        # The report can be written again at any time.
+        others = {self.REPORT, self.CHECKSUMS, run_lock.NAME}
+        files = (path for path in sorted(self.path.iterdir()) if path.is_file())
+        kept = [path for path in files if path.name not in others and path.name[0] != "."]
+        write_checksums(self.path / self.CHECKSUMS, kept)
+        delete_files(self.path / self.CHECKPOINTS)
 
     def journal(self) -> Journal:
         """Open the journal for appending."""
@@ -128,8 +145,9 @@ class RunFolder:
 def create_folder(configuration: Configuration, *, now: datetime | None = None) -> RunFolder:
     """Make a folder that no other run has, named by time, members of the groups and seed.
 
-    Runs that start within the same second get a number at the end; making the folder is what
-    claims the name, so no two share one.
+    It has its configuration and an empty folder for checkpoints from the moment that it is there.
+    Runs that start within the same second get a number at the end; taking the name is what claims
+    it, so no two share one.
 
     Raises:
         ConfigurationError: `run.root` cannot be used.
@@ -137,15 +155,23 @@ def create_folder(configuration: Configuration, *, now: datetime | None = None) 
     """
     root = usable_root(configuration.keys.run.root)
     name = folder_name(configuration, now or datetime.now(UTC))
+    begun = root / f".{name}.{os.getpid()}-{secrets.token_hex(4)}"
+    with writing(begun):
+        begun.mkdir(parents=True)
+        (begun / RunFolder.CHECKPOINTS).mkdir()
+    write_atomically(begun / RunFolder.CONFIG, configuration.to_yaml())
     for number in itertools.count(1):
         path = root / (name if number == 1 else f"{name}-{number}")
+        if path.exists():
+            continue
         with writing(path):
             root.mkdir(parents=True, exist_ok=True)
             try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-            (path / RunFolder.CHECKPOINTS).mkdir()
+                begun.rename(path)  # over no folder that has files
+            except OSError:
+                if path.exists():
+                    continue
+                raise
             sync_folder(root)
         break
     return RunFolder(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from medpipe_core.report.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rich.console import Console
     from rich.progress import TaskID
@@ -42,6 +42,14 @@ class Remaining:
         self._stage = ""
         self._started = 0.0
         self._unit: float | None = None
+        self._before = 0.0
+
+    def catch_up(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Take the events of an earlier process, whose time says nothing of this one's."""
+        for event in events:
+            self.take(event["event"], event)
+        self._unit, self._started = None, self._clock()
+        self._before = self._worked(self._stage) if self._stage in self._planned else 0.0
 
     def take(self, event: str, fields: Mapping[str, Any]) -> None:
         """Take an event of the run."""
@@ -50,6 +58,7 @@ class Remaining:
                 self._planned = dict(fields["stages"])
             case "stage-started":
                 self._stage, self._started = fields["stage"], self._clock()
+                self._before = 0.0
             case "stage-finished" if fields["stage"] in self._planned:
                 self._done[fields["stage"]] = self._planned[fields["stage"]]["count"]
             case _ if event == self._planned.get(self._stage, {}).get("event"):
@@ -71,7 +80,7 @@ class Remaining:
 
     def _advance(self) -> None:
         self._done[self._stage] = self._done.get(self._stage, 0) + 1
-        worked = self._worked(self._stage)
+        worked = self._worked(self._stage) - self._before
         if worked >= _LEAST_WORK:
             self._unit = (self._clock() - self._started) / worked
 
@@ -88,6 +97,10 @@ class PlainProgress:
     ) -> None:
         self._out = out or sys.stdout
         self._remaining = Remaining(clock)
+
+    def catch_up(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Take the events of an earlier process without a word."""
+        self._remaining.catch_up(events)
 
     def __call__(self, event: str, /, **fields: Any) -> None:
         """Take one event."""
@@ -122,6 +135,10 @@ class BarProgress:
         )
         self._task: TaskID = self._bar.add_task("starting", total=1.0, left="")
         self._bar.start()
+
+    def catch_up(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Take the events of an earlier process."""
+        self._remaining.catch_up(events)
 
     def __call__(self, event: str, /, **fields: Any) -> None:
         """Take one event."""
@@ -160,6 +177,8 @@ def line_of(event: str, fields: Mapping[str, Any]) -> str:
             return title
         case "stage-finished":
             return f"{title}: done in {duration(fields['seconds'])}"
+        case "resumed":
+            return "going on where it stopped"
         case _ if event.endswith("-epoch") and "epoch" in fields:
             figures = f", {fields['failed']}" if fields.get("failed") else _figures(fields)
             return f"{title}: epoch {fields['epoch']:g}{figures}"

@@ -142,8 +142,9 @@ def known_answer(content: Mapping[str, Any]) -> str:
 
 
 def notes_on(content: Mapping[str, Any]) -> list[str]:
-    """Return what a reader should know of the data and of what failed in the search."""
-    return [*data_notes(content), *failure_notes(content.get("searched", {}))]
+    """Return what a reader should know of the data and of what failed on the way."""
+    retrained = map(str, content.get("retraining", {}).get("notes", []))
+    return [*data_notes(content), *failure_notes(content.get("searched", {})), *retrained]
 
 
 def data_notes(content: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,8 @@ from medpipe_core.train.ranking import check_ranking
 from medpipe_core.train.state import Best, FitState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from medpipe_core.data import Batch, LabelledVolumes
     from medpipe_core.train.settings import FitSettings
     from medpipe_core.train.task import Task
@@ -51,6 +53,7 @@ def fit(
     emit: Emit = silent,
     stage: str = "fit",
     name: str = "",
+    between: Callable[[], None] = lambda: None,
 ) -> nn.Module:
     """Train a network from its state to the end, and return it in evaluation mode.
 
@@ -68,6 +71,7 @@ def fit(
         emit: Told of every epoch (`<stage>-epoch`).
         stage: Name of the stage in events.
         name: What is trained, such as a genotype's digest, for messages.
+        between: Called before every step, when the state is whole and can be saved.
 
     Raises:
         TrainingDivergedError: The loss or a weight was not finite; the text names epoch and step,
@@ -87,6 +91,7 @@ def fit(
     total = settings.epochs * per_epoch
     began = time.perf_counter()
     while state.step < total:
+        between()
         _anneal(state, settings, total)
         batch = state.batches.next()
         with state.stream.running():

@@ -56,7 +56,7 @@ def test_help_tells_options_members_keys_and_codes(capsys, registry):
     epochs = PRESETS["quick"]["search.epochs"]
     assert any(line.startswith(f"search.epochs={epochs} ") for line in lines)
     assert "143" in text
-    assert "--resume" not in text
+    assert "--resume" in text
 
 
 def test_both_commands_tell_their_version(capsys):
@@ -181,6 +181,7 @@ def test_a_run_from_words_to_report(command, toy_words, tmp_path):
     assert {p.name for p in folder.iterdir()} == {
         "config.yaml", "plugins.json", "environment.json", "events.jsonl", "genotype.json",
         "policy.txt", "result.json", "weights.safetensors", "report.html", "checkpoints",
+        "checksums.json", "run.lock",
     }  # fmt: skip
     assert "always answering 'dark'" in out
     assert str(folder) in out

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import pytest
 from safetensors.torch import load_file
 
 import medpipe_core as mp
 from medpipe_core.config import ConfigurationError
+from medpipe_core.config.errors import Interrupted
 from medpipe_core.events import silent
 from medpipe_core.execution import worker_pool
 from medpipe_core.execution.executor import ExecutorError
@@ -29,7 +29,7 @@ def test_two_processes_return_the_records_of_one(context, development, trial_of,
 
 
 def test_weights_and_events_come_back(context, development, trial_of, in_two):
-    trial = trial_of(1, epochs=2, purpose="retrain", keep_weights=True)
+    trial = trial_of(1, epochs=2, keep_weights=True)
     events = {"alone": [], "in two": []}
     with LocalExecutor(context) as alone:
         here = alone.run_one(trial, development, lambda e, **f: events["alone"].append((e, f)))
@@ -40,7 +40,7 @@ def test_weights_and_events_come_back(context, development, trial_of, in_two):
         for _, fields in rows:
             fields.pop("seconds")
     assert events["alone"] == events["in two"]
-    assert [event for event, _ in events["in two"]] == ["retrain-epoch"] * 2
+    assert [event for event, _ in events["in two"]] == ["evaluate-epoch"] * 2
 
 
 def test_trials_may_be_decided_by_the_records_so_far(development, trial_of, in_two):
@@ -58,20 +58,26 @@ def test_trials_may_be_decided_by_the_records_so_far(development, trial_of, in_t
 
 
 @pytest.mark.slow
-def test_a_killed_process_fails_its_trial_and_no_other(development, trial_of, in_two):
+def test_a_process_that_is_killed_three_times_fails_its_trial_and_no_other(
+    development, trial_of, in_two
+):
     trials = [trial_of(0, epochs=100_000), trial_of(3)]
-    victim = []
+    killed, warned = [], []
 
-    def kill(event, **_):
-        if not victim:
-            worker = next(w for w in in_two._pool._workers if w.trial is trials[0])
-            victim.append(worker)
-            time.sleep(0.2)
+    def kill(event, **fields):
+        if event == "trial-warning":
+            warned.append(fields["message"])
+            return
+        worker = next((w for w in in_two._pool._workers if w.trial is trials[0]), None)
+        if worker is not None and worker not in killed:
+            killed.append(worker)
             os.kill(worker._process.pid, signal.SIGKILL)
 
     records = {r.trial: r for r in in_two.run(trials, development, kill)}
-    assert "signal 9" in records[trials[0]].failed
+    assert "its process ended 3 times, the last time with signal 9" in records[trials[0]].failed
     assert not records[trials[1]].failed
+    assert len(killed) == 3
+    assert len(warned) == 2
     again = in_two.run_one(trial_of(5), development, silent)
     assert not again.failed
 
@@ -82,6 +88,60 @@ def test_a_process_that_never_gets_ready_is_told(context, development, trial_of)
         executor._pool._configuration = "space: no-such-space\n"
         with pytest.raises(ExecutorError, match=r"no-such-space"):
             executor.run_one(trial_of(), development, silent)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_once_changes_nothing(context, development, trial_of, in_two):
+    trials = [trial_of(0, epochs=6), trial_of(3)]
+    with LocalExecutor(context) as alone:
+        expected = told(alone.run(trials, development, silent))
+    killed = []
+
+    def kill(event, **_):
+        worker = next((w for w in in_two._pool._workers if w.trial is trials[0]), None)
+        if worker is not None and not killed:
+            killed.append(worker)
+            os.kill(worker._process.pid, signal.SIGKILL)
+
+    assert told(in_two.run(trials, development, kill)) == expected
+    assert killed
+
+
+def test_a_process_whose_trial_takes_too_long_is_killed(trial_of, monkeypatch):
+    class Busy:
+        def __init__(self, began):
+            self.trial, self.began, self.killed = trial_of(), began, False
+
+        def kill(self):
+            self.killed = True
+
+    pool = worker_pool.WorkerPool("", 2, hours=1)
+    now = worker_pool.time.monotonic()
+    pool._workers = [Busy(now), Busy(now - 3600 - 361)]
+    pool._end_late()
+    assert [worker.killed for worker in pool._workers] == [False, True]
+
+
+def test_a_signal_is_heard_while_processes_work(development, trial_of, in_two):
+    asked = []
+
+    def between():
+        asked.append(1)
+        if len(asked) == 3:
+            raise Interrupted(15)
+
+    records = in_two._pool.run([trial_of(0, epochs=100_000)], silent, between)
+    with pytest.raises(Interrupted):
+        next(records)
+    assert all(worker.trial is None for worker in in_two._pool._workers)
+
+
+def test_a_retraining_runs_here_where_it_can_be_gone_on_with(development, trial_of, in_two):
+    before = len(in_two._pool._workers)
+    record = in_two.run_one(trial_of(purpose="retrain", epochs=1), development, silent)
+    assert not record.failed
+    assert in_two._runner is not None
+    assert len(in_two._pool._workers) == before
 
 
 def test_what_is_left_running_is_ended(development, trial_of, in_two):

@@ -11,23 +11,38 @@ import pytest
 from medpipe_core.config.errors import Interrupted
 from medpipe_core.execution.signals import stopping
 
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"]
+CODES = pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 75)],
+    ids=["int", "term", "usr1"],
 )
-def test_a_signal_stops_at_the_next_event(number, code):
+
+
+@CODES
+def test_between_steps_a_signal_stops_at_the_next_step(number, code):
     told = []
-    with stopping(told.append) as stop:
-        stop("search-step")
+    with stopping(told.append) as stop, stop.between_steps():
+        stop.check()
         os.kill(os.getpid(), number)
         assert told == [number]
+        assert stop.asked
         with pytest.raises(Interrupted) as caught:
-            stop("search-step")
+            stop.check()
+    assert caught.value.exit_code == code
+
+
+@CODES
+def test_where_there_are_no_steps_a_signal_stops_at_once(number, code):
+    with stopping(lambda _: pytest.fail("nobody is to wait")) as stop:
+        with stop.between_steps():
+            pass
+        with pytest.raises(Interrupted) as caught:
+            os.kill(os.getpid(), number)
     assert caught.value.exit_code == code
 
 
 def test_a_second_signal_stops_at_once():
-    with stopping(lambda _: None):
+    with stopping(lambda _: None) as stop, stop.between_steps():
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Interrupted):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -43,7 +58,7 @@ def test_handlers_are_put_back():
 def test_outside_the_main_thread_signals_are_left_alone():
     def work():
         with stopping(lambda _: None) as stop:
-            stop("event")
+            stop.check()
         finished.set()
 
     finished = threading.Event()

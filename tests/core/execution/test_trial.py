@@ -10,12 +10,19 @@ import weakref
 import pytest
 import torch
 
+from medpipe_core.config import resolve
+from medpipe_core.config.errors import StorageError
 from medpipe_core.errors import OperationError
 from medpipe_core.events import silent
 from medpipe_core.execution import trial as module
+from medpipe_core.execution import trial_training
+from medpipe_core.execution.checked_dataset import make_dataset
+from medpipe_core.execution.context import RunContext
 from medpipe_core.execution.fidelity import Fidelity
+from medpipe_core.execution.run_memory import RunMemory
 from medpipe_core.execution.stages import NoContenderError, RunStages
 from medpipe_core.execution.trial import TrialFailedError, TrialRunner
+from medpipe_core.plugins import load_plugins
 from medpipe_core.train import TrainingDivergedError
 
 
@@ -48,13 +55,13 @@ def test_seed_and_fidelity_each_change_what_is_trained(runner, trial_of, change)
 
 def test_a_trial_trains_on_what_it_is_not_judged_by(runner, trial_of, development, monkeypatch):
     seen = {}
-    real = module.fit
+    real = trial_training.fit
 
     def fit(state, **words):
         seen[words["stage"]] = (state.step, len(state.batches), len(words["validation"]))
         return real(state, **words)
 
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(trial_training, "fit", fit)
     for purpose in ("trial", "evaluate", "retrain"):
         runner.run(trial_of(purpose=purpose), silent)
     count, validation = len(development.train), len(development.validation)
@@ -96,7 +103,7 @@ def test_a_training_that_fails_is_a_record_with_a_reason(
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(module, "fit", fail)
+    monkeypatch.setattr(trial_training, "fit", fail)
     record = runner.run(trial_of(), silent)
     assert record.failed == reason
     assert record.figures == {}
@@ -112,13 +119,59 @@ def test_a_score_that_is_not_finite_is_a_failure(runner, trial_of, monkeypatch):
     assert record.score == -math.inf
 
 
-def test_a_fault_of_the_code_is_no_record(runner, trial_of, monkeypatch):
-    def fail(*_, **__):
-        raise RuntimeError("shape mismatch")
+BREAKING = """
+from torch import nn
+from medpipe_core import Group, Operation, SearchSpace, hookimpl
 
-    monkeypatch.setattr(module, "fit", fail)
-    with pytest.raises(RuntimeError, match="shape mismatch"):
-        runner.run(trial_of(), silent)
+class Breaking(nn.Conv3d):
+    out_channels = 2
+
+    def forward(self, volumes):
+        if volumes.device.type != "meta" and self.training:
+            raise ValueError("no such shape")
+        return super().forward(volumes)
+
+def breaking(in_channels):
+    return Breaking(in_channels, 2, 1)
+
+def space():
+    return SearchSpace("breaking", Group({"network": Operation("block", "breaking")}))
+
+@hookimpl
+def medpipe_register(registry):
+    registry.register("block", "breaking", breaking)
+    registry.register("space", "breaking", space)
+"""
+
+
+def test_what_a_block_raises_is_a_record_that_names_its_plugin(toy_values, tmp_path):
+    path = tmp_path / "breaking.py"
+    path.write_text(BREAKING)
+    registry = load_plugins(load=[*toy_values["plugins.load"], path])
+    configuration = resolve({**toy_values, "space": "breaking"}, registry)
+    dataset = make_dataset(configuration, registry)
+    context = RunContext.of(configuration, registry, dataset.card)
+    trial = module.Trial(context.space.sample(seed=0), Fidelity(1), 0, "evaluate")
+    record = TrialRunner(context, dataset.development()).run(trial, silent)
+    assert "block 'breaking' of file:breaking.py" in record.failed
+    assert f"ValueError: no such shape (at {path}:10)" in record.failed
+    assert record.score == -math.inf
+
+
+@pytest.mark.parametrize("error", [StorageError("the disk is full"), ValueError("a listener")])
+def test_what_a_listener_raises_is_no_record(runner, trial_of, error):
+    def full(*_, **__):
+        raise error
+
+    with pytest.raises(type(error), match=str(error)):
+        runner.run(trial_of(), full)
+
+    class Full(RunMemory):
+        def between_steps(self):
+            raise error
+
+    with pytest.raises(type(error), match=str(error)):
+        runner.run(trial_of(), silent, Full())
 
 
 def test_a_block_that_raises_fails_its_trial_with_its_name(runner, trial_of, monkeypatch):
@@ -147,7 +200,7 @@ def test_what_failed_gives_its_memory_back(runner, trial_of, monkeypatch):
         kept.append(weakref.ref(state.network))
         raise TrainingDivergedError("the loss became inf")
 
-    monkeypatch.setattr(module, "fit", fail)
+    monkeypatch.setattr(trial_training, "fit", fail)
     gc.disable()  # so that only the trial itself can collect what failed
     try:
         runner.run(trial_of(), silent)
@@ -161,6 +214,7 @@ class Replies:
 
     def __init__(self, scores):
         self.scores = iter(scores)
+        self.memory = RunMemory()
 
     def run(self, trials, development, emit):
         for trial in trials:

@@ -1,0 +1,122 @@
+"""What stopping and saving cost: seconds from a signal to the end, of a save, and of a whole run.
+
+    python tests/benchmarks/stopping.py [stop|save|cost] [--runs 3] [--root FOLDER] [key=value ...]
+
+`stop` sends SIGTERM in each stage of `medpipe-run` and waits for its end. `save` stops such a run
+in its search, and writes and reads the state that it left again and again. `cost` runs a whole run
+by turns with the default interval between checkpoints and without any; the seconds are of the
+processor, which other work on the machine changes less than those of the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from medpipe_core.record.checkpoints import Checkpoints
+
+RUN = [sys.executable, "-c", "from medpipe_core.command.medpipe_run import main; exit(main())"]
+BEGUN = {
+    "rehearsal": "",
+    "search": "search-step",
+    "scoring": "search-epoch",
+    "evaluate": "stage-started evaluate",
+    "retrain": "stage-started retrain",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["stop", "save", "cost"])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--root", type=Path, default=None)
+    parser.add_argument("words", nargs="*")
+    asked = parser.parse_intermixed_args()
+    with tempfile.TemporaryDirectory(dir=asked.root) as root:
+        {"stop": stop, "save": save, "cost": cost}[asked.what](Path(root), asked)
+
+
+def stop(root, asked):
+    for stage, event in BEGUN.items():
+        taken = [stopped(root / f"{stage}-{n}", event, asked.words) for n in range(asked.runs)]
+        codes = sorted({code for code, _, _ in taken})
+        told = ", ".join(f"{seconds:.2f}" for _, seconds, _ in taken)
+        print(f"{stage}: {told} s, exit code {', '.join(map(str, codes))}", flush=True)
+
+
+def save(root, asked):
+    _, _, folder = stopped(root / "run", "search-step", asked.words)
+    state = Checkpoints(folder / "checkpoints").newest().state
+    places = Checkpoints(root)
+    wrote, read = [], []
+    for _ in range(max(asked.runs, 5)):
+        wrote.append(timed(lambda: places.save(state)))
+        read.append(timed(places.newest))
+    size = sum(path.stat().st_size for path in root.glob(f"{places.numbers()[0]:06d}.*"))
+    spread = f"{min(wrote):.3f} to {max(wrote):.3f}"
+    print(
+        f"{size / 2**20:.1f} MiB: written in {statistics.median(wrote):.3f} s ({spread}), ", end=""
+    )
+    print(f"read in {statistics.median(read):.3f} s")
+
+
+def cost(root, asked):
+    used = {"with": [], "without": []}
+    for number in range(asked.runs):
+        for how, seconds in (("with", 60), ("without", "null")):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            began = time.monotonic()
+            keys = [f"checkpoint.seconds={seconds}", f"run.root={root / how / str(number)}"]
+            subprocess.run([*RUN, *asked.words, *keys], check=True, stdout=subprocess.DEVNULL)
+            clock, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            used[how].append(spent)
+            print(f"{how}: {spent:.1f} s of the processor, {clock:.1f} s of the clock", flush=True)
+    medians = {how: statistics.median(seconds) for how, seconds in used.items()}
+    print(f"with {medians['with']:.1f} s, without {medians['without']:.1f} s: "
+          f"{100 * (medians['with'] / medians['without'] - 1):+.1f} %")  # fmt: skip
+
+
+def stopped(root, event, words):
+    """Start a run, send SIGTERM after an event; return the code, the seconds, and the folder."""
+    process = subprocess.Popen(
+        [*RUN, f"run.root={root}", *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    folder = None
+    if not event:
+        time.sleep(8)
+    while event:
+        time.sleep(0.02)
+        if process.poll() is not None:
+            raise SystemExit(f"the run ended with {process.returncode} before {event!r}")
+        folder = next((p for p in root.glob("[!.]*")), None) if root.exists() else None
+        if folder is not None and (folder / "events.jsonl").exists():
+            lines = (folder / "events.jsonl").read_bytes().split(b"\n")[:-1]
+            names = (json.loads(line) for line in lines)
+            if any(f"{e['event']} {e.get('stage', '')}".startswith(event) for e in names):
+                break
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    return process.returncode, time.monotonic() - began, folder
+
+
+def timed(call):
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

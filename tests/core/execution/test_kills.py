@@ -1,0 +1,51 @@
+"""A run that is killed at any moment goes on to the same end; see `kill_driver.py`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+DRIVER = Path(__file__).with_name("kill_driver.py")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="the driver forks"),
+]
+
+
+def killed(folder, *words):
+    done = subprocess.run(
+        [sys.executable, str(DRIVER), str(folder), *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    _, *lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(line["differs"] == [] for line in lines)
+    return Counter(where for line in lines for where in line["where"])
+
+
+@pytest.mark.parametrize(
+    ("kills", "words"),
+    [
+        (80, ["searcher=gumbel", "retrain.select=best"]),
+        (60, ["search.scores=trained", "evaluate.inherit=true"]),
+        (60, ["searcher=gumbel", "search.scores=trained", "retrain.inherit=true"]),
+    ],
+    ids=["shared weights", "trials", "both"],
+)
+def test_two_hundred_kills_and_the_same_result(tmp_path, kills, words):
+    where = killed(tmp_path, "--kills", kills, *words)
+    assert sum(where.values()) >= kills
+    assert len(where) > 5, "the kills were all at the same kind of place"
+
+
+def test_kills_while_two_processes_train_and_the_same_result(tmp_path):
+    assert killed(tmp_path, "--kills", 6, "--chain", 1, "executor.workers=2")
