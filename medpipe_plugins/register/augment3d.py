@@ -23,11 +23,18 @@ _AUGMENTATIONS = {
     "invert": ("Invert", "inverts intensities"),
     "color_jitter": ("ColorJitter", "changes brightness and contrast"),
 }
+_SETTINGS = {"noise": "NoiseSettings", "blur": "BlurSettings"}
 
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
     """Register the twelve augmentations."""
     for name, (attribute, summary) in _AUGMENTATIONS.items():
-        target = f"medpipe_plugins.augment3d:{attribute}"
-        registry.register("augmentation", name, target, summary=summary)
+        settings = _SETTINGS.get(name, "NoSettings")
+        registry.register(
+            "augmentation",
+            name,
+            f"medpipe_plugins.augment3d:{attribute}",
+            parameters=f"medpipe_plugins.register.operation_settings:{settings}",
+            summary=summary,
+        )
