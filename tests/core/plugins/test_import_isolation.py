@@ -81,7 +81,7 @@ print(random.random(), numpy.random.random(), torch.initial_seed())
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     python, numpy, seed = done.stdout.split()
     assert float(python) != random.Random(0).random()
-    assert float(numpy) != np.random.RandomState(0).random()  # noqa: NPY002
+    assert float(numpy) != np.random.RandomState(0).random()
     assert int(seed) == torch.Generator().initial_seed()
 
 
