@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, TypeVar
 
 K = TypeVar("K")
@@ -47,6 +47,20 @@ class FrozenMapping(Mapping[K, V]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._items
+
+    # Those of `Mapping` would go through Python for every item.
+
+    def keys(self) -> KeysView[K]:
+        """Return its keys."""
+        return self._items.keys()
+
+    def values(self) -> ValuesView[V]:
+        """Return its values."""
+        return self._items.values()
+
+    def items(self) -> ItemsView[K, V]:
+        """Return its items."""
+        return self._items.items()
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, FrozenMapping):

@@ -21,6 +21,7 @@ from medpipe_core.plugins.discovery import Candidate, installed
 from medpipe_core.plugins.distribution_names import FILE, PROJECT, normal
 from medpipe_core.plugins.errors import PluginError
 from medpipe_core.plugins.hookspecs import Hooks
+from medpipe_core.plugins.import_isolation import isolated_import
 from medpipe_core.plugins.registry import PluginRecord, Registrar, Registry
 
 if TYPE_CHECKING:
@@ -120,8 +121,11 @@ def _load_one(
     record = _record(candidate, status="loaded")
     registrar = Registrar(record, Registry(entries, records))
     try:
-        _call_hook(candidate, registrar)
-    except (Exception, SystemExit) as error:  # a plugin may raise anything; it stays out whole
+        with isolated_import():
+            _call_hook(candidate, registrar)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may raise anything, or exit; it stays out whole
         return _record(candidate, status="failed", error=_failure(candidate, error))
     entries.update(registrar.entries)
     registered = tuple(f"{kind}/{name}" for kind, name in registrar.entries)

@@ -145,9 +145,9 @@ class Registry:
 
     def find(self, kind: str, name: str) -> Entry | None:
         """Return the entry under `name` or `distribution:name`, or None."""
-        distribution, _, short = name.rpartition(":")
+        distribution, colon, short = name.rpartition(":")
         entry = self._entries.get((kind, short))
-        if entry is None or (distribution and normal(entry.distribution) != normal(distribution)):
+        if entry is None or (colon and normal(entry.distribution) != normal(distribution)):
             return None
         return entry
 
@@ -281,9 +281,9 @@ class Registry:
         return Registry({**self._entries, **registrar.entries}, self.plugins)
 
     def _hint(self, kind: str, name: str) -> str:
-        distribution, _, short = name.rpartition(":")
+        _, colon, short = name.rpartition(":")
         entry = self.find(kind, short)
-        if distribution and entry is not None:
+        if colon and entry is not None:
             return f" {short!r} is of {entry.distribution} {entry.version}."
         return did_you_mean(short, self.names(kind))
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from medpipe_core.errors import MedpipeError, place_of
 from medpipe_core.plugins.errors import PluginError
+from medpipe_core.plugins.import_isolation import isolated_import
 from medpipe_core.plugins.parameters import check, keywords_of, model_of
 from medpipe_core.plugins.signature_defaults import wrong_defaults
 
@@ -112,7 +113,9 @@ class Entry:
             return factory(*args, **arguments)
         except MedpipeError:
             raise
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # it may raise anything, or exit
             raise PluginError(
                 f"{self.who} could not be made: {type(error).__name__}: {error}{place_of(error)}"
             ) from error
@@ -154,8 +157,11 @@ class Entry:
         if not isinstance(target, str):
             return target
         try:
-            return pkgutil.resolve_name(target)
-        except (Exception, SystemExit) as error:
+            with isolated_import():
+                return pkgutil.resolve_name(target)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # an import may raise anything, or exit
             raise PluginError(
                 f"{self.who}: {target!r} cannot be imported ({type(error).__name__}: {error}"
                 f"{place_of(error)}); reinstall or update {self.distribution}, or disable it "

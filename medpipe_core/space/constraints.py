@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.frozen_mapping import FrozenMapping
 from medpipe_core.space.errors import SpaceError
-from medpipe_core.space.values import plain_value, value_key
+from medpipe_core.space.values import plain_text, plain_value, value_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,6 +76,7 @@ class Limit:
             )
         if not isinstance(reason, str):
             raise SpaceError(f"a Limit's reason must be a text, but is {reason!r}")
+        plain_text(reason)
 
     def __str__(self) -> str:
         what = "; ".join(f"{path} = {' or '.join(keys)}" for path, keys in self.keys.items())
@@ -163,7 +165,7 @@ def limit_from_plain(plain: Any) -> Limit:
             **rest,
         } if not rest:
             return Limit(keys, at_least=at_least, at_most=at_most, reason=reason)
-    raise SpaceError(f"not a space: a constraint cannot be {plain!r}")
+    raise SpaceError(f"a constraint cannot be {reprlib.repr(plain)}")
 
 
 def limit_keys(path: str, keys: Iterable[Value]) -> tuple[str, ...]:
@@ -174,6 +176,7 @@ def limit_keys(path: str, keys: Iterable[Value]) -> tuple[str, ...]:
     """
     if not isinstance(path, str):
         raise SpaceError(f"the path of a choice must be a text, but is {path!r}")
+    plain_text(path)
     if not isinstance(keys, list | tuple) or not keys:
         raise SpaceError(f"{path!r} needs a list of keys, such as ['x'], but got {keys!r}")
     return tuple(dict.fromkeys(value_key(plain_value(key)) for key in keys))

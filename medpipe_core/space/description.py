@@ -53,21 +53,33 @@ def lines(node: Mutable, name: str, indent: str = "") -> Iterator[str]:
 
 
 def operations(node: Mutable) -> Iterator[tuple[str, str]]:
-    """Iterate over kind and name of every operation under a node."""
+    """Iterate over kind and name of every operation under a node.
+
+    A node that stands at several places is looked at once.
+    """
+    seen: set[int] = set()
+    left = [node]
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, Operation):
+            yield one.kind, one.name
+        left.extend(reversed(_parts(one)))
+
+
+def _parts(node: Mutable) -> list[Mutable]:
     match node:
-        case Operation():
-            yield node.kind, node.name
         case OperationChoice():
-            for candidate in node.candidates.values():
-                yield from operations(candidate)
+            return list(node.candidates.values())
         case Repeat():
-            yield from operations(node.template)
+            return [node.template]
         case Group():
-            for child in node.children.values():
-                yield from operations(child)
+            return list(node.children.values())
         case Shared():
-            for part in (*node.parts.values(), node.body):
-                yield from operations(part)
+            return [*node.parts.values(), node.body]
+    return []
 
 
 def _is_open(node: Operation) -> bool:

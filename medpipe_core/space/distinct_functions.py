@@ -7,6 +7,7 @@ all counts that the members of a class reach, beside the shared choices that it 
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from medpipe_core.space.choices import repetitions
 from medpipe_core.space.constrained_counting import counted
-from medpipe_core.space.dynamic_programming import check_states
+from medpipe_core.space.dynamic_programming import check_states, check_work
 from medpipe_core.space.nodes import (
     Group,
     Mutable,
@@ -70,6 +71,7 @@ class _Classes:
     def __init__(self, root: Mutable, counter: ConstraintCounter) -> None:
         self._counter = counter
         self._members = counted(root, counter)
+        self._work = 0
         self._unit = self._certain([counter.none])
 
     def table(self, node: Mutable, scope: _Scope) -> _Table:
@@ -153,6 +155,7 @@ class _Classes:
         names = declare(node, scope.path, scope.names)
         deciding = _deciding(node)
         choices = {name: names[name].choice for name in node.parts if name in deciding}
+        check_states(math.prod(len(choice.keys) for choice in choices.values()))
         numbers: Counter[State] = Counter()
         table = self._unit
         for keys in itertools.product(*(choice.keys for choice in choices.values())):
@@ -206,6 +209,7 @@ class _Classes:
         return table
 
     def _product(self, one: _Table, other: _Table) -> _Table:
+        self._work = check_work(self._work + len(one.numbers) * len(other.numbers))
         numbers: Counter[State] = Counter()
         for (names, reached), number in one.numbers.items():
             for (more, further), times in other.numbers.items():

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Parts = list[tuple[Mutable, str]]
 _MOST_STATES = 20_000
+_MOST_SUMS = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class MemberSums(Generic[T]):
         self._times = times
         self._unit = Table({counter.none: one}, counter.none)
         self._tables: dict[tuple[str, int], Table[T]] = {}
+        self._work = 0
 
     def total(self) -> T | None:
         """Return the sum over all members; None where there is none."""
@@ -191,6 +193,7 @@ class MemberSums(Generic[T]):
         return self._settled(self._multiplied(one.sums, other.sums), seen)
 
     def _multiplied(self, one: dict[Counts, T], other: dict[Counts, T]) -> dict[Counts, T]:
+        self._work = check_work(self._work + len(one) * len(other))
         sums: dict[Counts, T] = {}
         for a, x in one.items():
             for b, y in other.items():
@@ -223,11 +226,25 @@ def check_states(number: int) -> None:
         SpaceError: There are more than 20,000 states.
     """
     if number > _MOST_STATES:
-        raise SpaceError(
-            "the constraints tie so many choices together that members cannot be counted (over "
-            f"{_MOST_STATES:,} states); use fewer of them, lower bounds, or put choices that "
-            "belong together side by side"
-        )
+        raise _entangled(f"over {_MOST_STATES:,} states")
+
+
+def check_work(sums: int) -> int:
+    """Return how many sums were made; check that counting ends soon.
+
+    Raises:
+        SpaceError: There are more than three million.
+    """
+    if sums > _MOST_SUMS:
+        raise _entangled(f"over {_MOST_SUMS:,} sums of states")
+    return sums
+
+
+def _entangled(how: str) -> SpaceError:
+    return SpaceError(
+        f"the constraints tie so many choices together that members cannot be counted ({how}); use "
+        "fewer of them, lower bounds, or put choices that belong together side by side"
+    )
 
 
 def parts(node: Mutable, path: str) -> Parts:

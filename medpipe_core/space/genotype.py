@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.frozen_mapping import FrozenMapping
 from medpipe_core.space.errors import GenotypeError
+from medpipe_core.space.untrusted_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from medpipe_core.errors import MedpipeError
+    from collections.abc import Iterable, Iterator
 
 _FORMAT = "medpipe-genotype-1"
-_LARGEST_TEXT = 64 * 2**20
 
 
 class Genotype:
@@ -46,6 +45,7 @@ class Genotype:
         space_digest: str,
         provenance: Mapping[str, str] | None = None,
     ) -> None:
+        _check(choices, space, space_digest, provenance or {})
         put = object.__setattr__
         put(self, "choices", FrozenMapping(choices))
         put(self, "space", space)
@@ -113,19 +113,9 @@ class Genotype:
         if not isinstance(data, dict) or data.get("format") != _FORMAT:
             found = data.get("format") if isinstance(data, dict) else type(data).__name__
             raise GenotypeError(f"not a genotype: expected format {_FORMAT!r}, found {found!r}")
-        for key in ("space", "space_digest"):
-            if not isinstance(data.get(key), str):
-                raise GenotypeError(f"not a genotype: {key!r} must be a text")
-        for key in ("choices", "provenance"):
-            table = data.get(key)
-            if not isinstance(table, dict) or not _texts(table):
-                raise GenotypeError(f"not a genotype: {key!r} must map texts to texts")
-        return cls(
-            data["choices"],
-            space=data["space"],
-            space_digest=data["space_digest"],
-            provenance=data["provenance"],
-        )
+        found = {key: data.get(key) for key in ("choices", "space", "space_digest", "provenance")}
+        _check(**found)
+        return cls(found.pop("choices"), **found)
 
     @classmethod
     def from_json(cls, text: str) -> Genotype:
@@ -137,15 +127,16 @@ class Genotype:
         return cls.from_dict(parse_json(text, GenotypeError, "a genotype"))
 
 
-def parse_json(text: str, error: type[MedpipeError], what: str) -> Any:
-    """Parse JSON from a file that anybody may have written; every failure becomes `error`."""
-    if len(text) > _LARGEST_TEXT:
-        raise error(f"not {what}: the text has {len(text)} characters")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise error(f"not {what}: the text is not usable JSON ({problem})") from None
+def _check(choices: Any, space: Any, space_digest: Any, provenance: Any) -> None:
+    for what, text in (("space", space), ("space_digest", space_digest)):
+        if not isinstance(text, str):
+            raise GenotypeError(f"not a genotype: {what!r} must be a text")
+    for what, table in (("choices", choices), ("provenance", provenance)):
+        if not isinstance(table, Mapping) or not (
+            _are_texts(table.keys()) and _are_texts(table.values())
+        ):
+            raise GenotypeError(f"not a genotype: {what!r} must map texts to texts")
 
 
-def _texts(table: dict[Any, Any]) -> bool:
-    return all(isinstance(k, str) and isinstance(v, str) for k, v in table.items())
+def _are_texts(found: Iterable[object]) -> bool:
+    return all(issubclass(kind, str) for kind in {*map(type, found)})

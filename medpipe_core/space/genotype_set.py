@@ -13,6 +13,7 @@ from medpipe_core.space.constraint_counter import ConstraintCounter
 from medpipe_core.space.description import operations
 from medpipe_core.space.distinct_functions import distinct_size
 from medpipe_core.space.errors import InvalidGenotypeError, SpaceError
+from medpipe_core.space.extent import check_extent
 from medpipe_core.space.genotype import Genotype
 from medpipe_core.space.genotype_steps import effective_choices, steps
 from medpipe_core.space.membership_checks import (
@@ -21,6 +22,7 @@ from medpipe_core.space.membership_checks import (
     of_another_space,
     refuse,
 )
+from medpipe_core.space.values import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,11 +49,14 @@ class GenotypeSet:
         constraints: Iterable[Limit] = (),
         catalogue: Catalogue | None = None,
     ) -> None:
-        self.name = name
+        if not isinstance(name, str):
+            raise SpaceError(f"the name of a space must be a text, but is {name!r}")
+        self.name = plain_text(name)
         self.root = root
         self.budget = budget
         self.constraints = tuple(constraints)
         self.catalogue = catalogue
+        check_extent(root, name)
         sharing.check(root, name)
         if self.constraints and self.size() == 0:
             raise SpaceError(
@@ -121,7 +126,12 @@ class GenotypeSet:
 
         Raises:
             IndexError: The position is not in [0, size()).
+            SpaceError: It is no integer.
         """
+        if not isinstance(index, int):
+            raise SpaceError(
+                f"space {self.name!r}: a position must be an integer, but is {index!r}"
+            )
         if not 0 <= index < self.size():
             raise IndexError(f"space {self.name!r} has {self.size()} genotypes; none is {index}")
         if self.constraints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +11,7 @@ from functools import cached_property
 from medpipe_core.frozen_mapping import FrozenMapping
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.value_declaration import Declaration
-from medpipe_core.space.values import Value, plain_value, value_key
+from medpipe_core.space.values import Value, plain_text, plain_value, value_key
 
 _MOST_REPEATS = 10_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -130,6 +131,15 @@ class Operation(Mutable):
     neutral: Mapping[str, Value] | None = None
 
     def __post_init__(self) -> None:
+        for what, text in (("kind", self.kind), ("name", self.name)):
+            if not isinstance(text, str) or not text:
+                raise SpaceError(f"the {what} of an Operation must be a text, but is {text!r}")
+            plain_text(text)
+        for what, table in (("parameters", self.parameters), ("neutral", self.neutral or {})):
+            if not isinstance(table, Mapping):
+                raise SpaceError(
+                    f"operation {self.name!r}: {what} must be names with values, but are {table!r}"
+                )
         frozen = {
             _checked_name(name): value
             if isinstance(value, ValueChoice | Ref)
@@ -143,7 +153,7 @@ class Operation(Mutable):
             choice = frozen.get(name)
             if isinstance(choice, Ref):
                 continue  # what it refers to is known where it stands
-            if not isinstance(choice, ValueChoice) or value_key(value) not in choice.keys:
+            if not isinstance(choice, ValueChoice) or _key(value) not in choice.keys:
                 raise SpaceError(
                     f"operation {self.name!r}: neutral {name}={value!r} is not among its choices"
                 )
@@ -272,6 +282,10 @@ class Shared(Mutable):
             )
 
 
+def _key(value: Value) -> str:
+    return value_key(plain_value(value))
+
+
 _NODES = (
     "not a node (ValueChoice, Operation, OperationChoice, Group, Repeat, Shared, Ref); that of a "
     "space is space.root"
@@ -299,6 +313,14 @@ def _children(what: str, nodes: Mapping[str, Mutable]) -> Mapping[str, Mutable]:
 
 def _names_within(node: Mutable) -> set[str]:
     """Return the names under which a node's choices stand directly below it."""
+    around: set[str] = set()
+    while isinstance(node, Shared):
+        around |= set(node.parts)
+        node = node.body
+    return around | _names_below(node)
+
+
+def _names_below(node: Mutable) -> set[str]:
     match node:
         case Operation():
             return set(node.choices)
@@ -308,15 +330,13 @@ def _names_within(node: Mutable) -> set[str]:
             return {f"item{number}" for number in range(1, max(node.counts) + 1)}
         case Group():
             return set(node.children)
-        case Shared():
-            return set(node.parts) | _names_within(node.body)
     return set()
 
 
 def _checked_name(name: str) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise SpaceError(
-            f"{name!r} cannot be a name: use lower-case letters, digits, '_', '-' and '.', "
-            "beginning with a letter or digit"
+            f"{reprlib.repr(name)} cannot be a name: use lower-case letters, digits, '_', '-' and "
+            "'.', beginning with a letter or digit"
         )
     return name

@@ -10,10 +10,10 @@ from medpipe_core.errors import did_you_mean
 from medpipe_core.space import constrained_counting, serialization, variation
 from medpipe_core.space.description import lines
 from medpipe_core.space.errors import SpaceError
-from medpipe_core.space.genotype import parse_json
 from medpipe_core.space.genotype_set import GenotypeSet
 from medpipe_core.space.narrowing import named_keys, narrowed
 from medpipe_core.space.nodes import Group, Shared
+from medpipe_core.space.untrusted_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -234,4 +234,8 @@ class SearchSpace(GenotypeSet):
 def _generator(seed: int | None, rng: random.Random | None) -> random.Random:
     if (seed is None) == (rng is None):
         raise SpaceError("give either seed=<int> or rng=<random.Random>, one of the two")
-    return rng if rng is not None else random.Random(seed)  # noqa: S311
+    if rng is not None:
+        return rng
+    if not isinstance(seed, int):
+        raise SpaceError(f"a seed must be an integer, but is {seed!r}")
+    return random.Random(seed)  # noqa: S311

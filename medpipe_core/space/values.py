@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from typing import Any
 
 from medpipe_core.space.errors import SpaceError
+
+_DEEPEST = 8
+_MOST_BITS = 1024
 
 Value = bool | int | float | str | None | tuple[Any, ...]
 
@@ -28,19 +32,47 @@ def value_key(value: Value) -> str:
     return json.dumps(value)
 
 
-def plain_value(value: Any) -> Value:
+def plain_value(value: Any, *, depth: int = 0) -> Value:
     """Return a value as a description holds it, lists as tuples.
 
     Raises:
-        SpaceError: It is no plain value.
+        SpaceError: It is no plain value, or tuples are nested deeper than eight levels.
     """
     if isinstance(value, list | tuple):
-        return tuple(plain_value(part) for part in value)
-    if value is None or isinstance(value, bool | int | str):
+        if depth == _DEEPEST:
+            raise SpaceError(f"a plain value is nested deeper than {_DEEPEST} levels")
+        return tuple(plain_value(part, depth=depth + 1) for part in value)
+    if isinstance(value, str):
+        return plain_text(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if value.bit_length() > _MOST_BITS:
+            raise SpaceError(f"an integer of {value.bit_length()} bits is too large for a value")
         return value
     if isinstance(value, float) and abs(value) < float("inf"):
         return value
     raise SpaceError(
-        f"{value!r} is no plain value; a description holds bool, int, finite float, str, None "
-        "and tuples of these"
+        f"{reprlib.repr(value)} is no plain value; a description holds bool, int, finite float, "
+        "str, None and tuples of these"
     )
+
+
+def plain_text(text: str) -> str:
+    """Return a text that files can hold.
+
+    Raises:
+        SpaceError: It has a lone surrogate, half of a character, which no file can.
+    """
+    if not is_whole(text):
+        raise SpaceError(f"{reprlib.repr(text)} has half of a character (a lone surrogate)")
+    return text
+
+
+def is_whole(text: str) -> bool:
+    """Say whether a text has no lone surrogate, so that it can be written to a file."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

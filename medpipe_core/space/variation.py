@@ -38,6 +38,11 @@ def sample(space: GenotypeSet, rng: random.Random) -> Genotype:
 
 def mutate(space: GenotypeSet, genotype: Genotype, rng: random.Random, count: int) -> Genotype:
     """Return the member with `count` choices that have an effect changed."""
+    if not isinstance(count, int) or count < 1:
+        raise SpaceError(
+            f"space {space.name!r}: the number of choices to change must be an integer from 1, but "
+            f"is {count!r}"
+        )
     space.validate(genotype)
     effective = space.effective(genotype)
     able = [p for p in genotype if p in effective and len(space.choices[p].keys) > 1]

@@ -6,8 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medpipe_plugins.datasets.medmnist3d import MedMNIST3D, MedMNISTSettings, open_medmnist3d
-    from medpipe_plugins.datasets.phantom3d import Phantom3D, PhantomSettings
+    from medpipe_plugins.datasets.medmnist3d import MedMNIST3D, open_medmnist3d
+    from medpipe_plugins.datasets.phantom3d import Phantom3D
+    from medpipe_plugins.datasets.settings import MedMNISTSettings, PhantomSettings
 
 __all__ = [
     "MedMNIST3D",
@@ -19,9 +20,9 @@ __all__ = [
 
 _MODULE_OF = {
     "MedMNIST3D": "medmnist3d",
-    "MedMNISTSettings": "medmnist3d",
+    "MedMNISTSettings": "settings",
     "Phantom3D": "phantom3d",
-    "PhantomSettings": "phantom3d",
+    "PhantomSettings": "settings",
     "open_medmnist3d": "medmnist3d",
 }
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from medpipe_core.data import (
-    DATA_FOLDER_VARIABLE,
     DataError,
     DatasetCard,
     Development,
@@ -25,26 +23,11 @@ from medpipe_core.data import (
 )
 from medpipe_plugins.datasets.download import fetch, md5_of
 from medpipe_plugins.datasets.npz import read_member
+from medpipe_plugins.datasets.settings import PUBLISHED_AT, MedMNISTSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-PUBLISHED_AT = "https://zenodo.org/records/10519652/files"
-
-
-class MedMNISTSettings(BaseModel):
-    """Parameters of the MedMNIST3D datasets."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    size: Literal[28, 64] = Field(28, description="edge length of the published volumes, in voxels")
-    root: str | None = Field(
-        None, description=f"folder of the npz files; ${DATA_FOLDER_VARIABLE} or ./data by default"
-    )
-    download: bool = Field(False, description="fetch the file if it is missing")
-    strict: bool = Field(False, description="refuse blank training volumes, not leave them out")
-    url: str = Field(PUBLISHED_AT, pattern="^https?://", description="where files are fetched from")
 
 
 @dataclass(frozen=True)

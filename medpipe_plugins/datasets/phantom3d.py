@@ -10,45 +10,24 @@ of that decision is a ceiling for every classifier: `ceiling` computes it in clo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 from scipy.stats import norm
 
 from medpipe_core import child_seed
 from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
+from medpipe_plugins.datasets.settings import PhantomSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Count = Annotated[int, Ge(6)]
 
 CLASSES = ("plate", "ball", "rod")
 CENTRES = (-1.0, 0.0, 1.0)
 SHARES = (0.3, 0.45, 0.25)
 _LARGEST_TILT_DEGREES = 30.0
-
-
-class PhantomSettings(BaseModel):
-    """Parameters of `phantom3d`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    size: Annotated[int, Ge(8), Le(256)] = Field(20, description="edge length, in voxels")
-    train: Count = Field(720, description="volumes in the training set")
-    validation: Count = Field(120, description="volumes in the validation set")
-    test: Count = Field(200, description="volumes in the test set")
-    overlap: Annotated[float, Gt(0), Le(3)] = Field(
-        0.3, description="standard deviation of the latent elongation within a class"
-    )
-    noise: Annotated[float, Ge(0), Le(1)] = Field(
-        0.05, description="standard deviation of the noise, in units of the intensity range"
-    )
-    seed: Annotated[int, Ge(0)] = Field(0, description="seed of the volumes, not of the run")
 
 
 class Phantom3D:

@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
-from medpipe_plugins.planted.problem import Count, PlantedDataset, PlantedSettings
+from medpipe_plugins.planted.problem import PlantedDataset
+from medpipe_plugins.planted.settings import ReachSettings, TextureSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,13 +16,6 @@ if TYPE_CHECKING:
     from medpipe_core import Genotype
 
 CHANCE = 0.5
-
-
-class ReachSettings(PlantedSettings):
-    """Parameters of `planted-reach`: little noise, many volumes."""
-
-    train: Count = Field(1600, description="volumes in the training set")
-    noise: float = Field(0.05, ge=0, le=1, description="standard deviation of the noise")
 
 
 class Reach(PlantedDataset):
@@ -53,12 +46,6 @@ class Reach(PlantedDataset):
             for place in (first, first + step):
                 plane[tuple(place % size)] = 0.4
         return np.broadcast_to(plane, (size, size, size))
-
-
-class TextureSettings(PlantedSettings):
-    """Parameters of `planted-texture`: many volumes."""
-
-    train: Count = Field(1600, description="volumes in the training set")
 
 
 class Texture(PlantedDataset):

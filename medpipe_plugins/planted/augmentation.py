@@ -6,14 +6,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
-from medpipe_plugins.planted.problem import (
-    Count,
-    PlantedDataset,
-    PlantedSettings,
-    majority_belief,
-)
+from medpipe_plugins.planted.problem import PlantedDataset, majority_belief
+from medpipe_plugins.planted.settings import SymmetrySettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,13 +58,6 @@ class Intensity(PlantedDataset):
         for d, h, w in rng.integers(0, size - 2, (6, 3)):
             signal[d : d + 2, h : h + 2, w : w + 2] = 0.4 if label else -0.4
         return signal
-
-
-class SymmetrySettings(PlantedSettings):
-    """Parameters of `planted-symmetry`: few training volumes, little noise."""
-
-    train: Count = Field(128, description="volumes in the training set")
-    noise: float = Field(0.05, ge=0, le=1, description="standard deviation of the noise")
 
 
 class Symmetry(PlantedDataset):

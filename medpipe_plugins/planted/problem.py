@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field
 
 from medpipe_core import child_seed
 from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
+from medpipe_plugins.planted.settings import PlantedSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,23 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from medpipe_core import Genotype
-
-Count = Annotated[int, Ge(4)]
-
-
-class PlantedSettings(BaseModel):
-    """Parameters of the planted datasets."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    size: Annotated[int, Ge(12), Le(64)] = Field(12, description="edge length, in voxels")
-    train: Count = Field(256, description="volumes in the training set")
-    validation: Count = Field(64, description="volumes in the validation set")
-    test: Count = Field(400, description="volumes in the test set")
-    noise: Annotated[float, Ge(0), Le(1)] = Field(
-        0.1, description="standard deviation of the noise, in units of the intensity range"
-    )
-    seed: Annotated[int, Ge(0)] = Field(0, description="seed of the volumes, not of the run")
 
 
 class PlantedDataset(ABC):

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from annotated_types import Ge, Le
-from pydantic import Field
 
-from medpipe_plugins.planted.problem import PlantedDataset, PlantedSettings
+from medpipe_plugins.planted.problem import PlantedDataset
+from medpipe_plugins.planted.settings import SynergySettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from medpipe_core import Genotype
-
-
-class SynergySettings(PlantedSettings):
-    """Parameters of `planted-synergy`."""
-
-    reliable: Annotated[float, Ge(0.5), Le(1)] = Field(
-        0.8, description="share of volumes whose texture tells the class"
-    )
 
 
 class Synergy(PlantedDataset):

@@ -25,11 +25,18 @@ _AUGMENTATIONS = {
     "shift": ("Shift", "moves the content along all axes"),
     "trivial_augment": ("TrivialAugment", "one random operation at a random strength"),
 }
+_SETTINGS = {"noise": "NoiseSettings", "blur": "BlurSettings"}
 
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
     """Register the paper's twelve augmentations, and two more."""
     for name, (attribute, summary) in _AUGMENTATIONS.items():
-        target = f"medpipe_plugins.augment3d:{attribute}"
-        registry.register("augmentation", name, target, summary=summary)
+        settings = _SETTINGS.get(name, "NoSettings")
+        registry.register(
+            "augmentation",
+            name,
+            f"medpipe_plugins.augment3d:{attribute}",
+            parameters=f"medpipe_plugins.register.operation_settings:{settings}",
+            summary=summary,
+        )

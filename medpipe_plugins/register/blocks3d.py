@@ -10,14 +10,20 @@ if TYPE_CHECKING:
     from medpipe_core import Registrar
 
 _BLOCKS = {
-    "conv3d": ("Conv3DBlock", "3D convolution, batch normalisation, ReLU6"),
-    "mbconv3d": ("MBConv3D", "mobile inverted bottleneck"),
-    "identity": ("IdentityBlock", "a layer that is not there"),
+    "conv3d": ("Conv3DBlock", "Conv3DSettings", "3D convolution, batch normalisation, ReLU6"),
+    "mbconv3d": ("MBConv3D", "MBConv3DBlockSettings", "mobile inverted bottleneck"),
+    "identity": ("IdentityBlock", "NoSettings", "a layer that is not there"),
 }
 
 
 @hookimpl
 def medpipe_register(registry: Registrar) -> None:
     """Register the blocks."""
-    for name, (attribute, summary) in _BLOCKS.items():
-        registry.register("block", name, f"medpipe_plugins.blocks3d:{attribute}", summary=summary)
+    for name, (attribute, settings, summary) in _BLOCKS.items():
+        registry.register(
+            "block",
+            name,
+            f"medpipe_plugins.blocks3d:{attribute}",
+            parameters=f"medpipe_plugins.register.operation_settings:{settings}",
+            summary=summary,
+        )

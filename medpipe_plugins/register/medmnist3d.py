@@ -28,6 +28,6 @@ def medpipe_register(registry: Registrar) -> None:
             "dataset",
             name,
             f"{module}:{name}",
-            parameters=f"{module}:MedMNISTSettings",
+            parameters="medpipe_plugins.datasets.settings:MedMNISTSettings",
             summary=summary,
         )

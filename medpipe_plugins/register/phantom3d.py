@@ -18,6 +18,6 @@ def medpipe_register(registry: Registrar) -> None:
         "dataset",
         "phantom3d",
         f"{module}:Phantom3D",
-        parameters=f"{module}:PhantomSettings",
+        parameters="medpipe_plugins.datasets.settings:PhantomSettings",
         summary="made in process: plates, balls and rods, with a known ceiling",
     )

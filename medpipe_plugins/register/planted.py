@@ -10,22 +10,22 @@ if TYPE_CHECKING:
     from medpipe_core import Registrar
 
 _PROBLEMS = {
-    "side": ("augmentation:Side", "problem:PlantedSettings", "V-flips destroy the label"),
-    "intensity": ("augmentation:Intensity", "problem:PlantedSettings", "inversion destroys it"),
+    "side": ("augmentation:Side", "PlantedSettings", "V-flips destroy the label"),
+    "intensity": ("augmentation:Intensity", "PlantedSettings", "inversion destroys it"),
     "symmetry": (
         "augmentation:Symmetry",
-        "augmentation:SymmetrySettings",
+        "SymmetrySettings",
         "few samples, flips along all axes help",
     ),
-    "reach": ("architecture:Reach", "architecture:ReachSettings", "only kernel 7 is large enough"),
+    "reach": ("architecture:Reach", "ReachSettings", "only kernel 7 is large enough"),
     "texture": (
         "architecture:Texture",
-        "architecture:TextureSettings",
+        "TextureSettings",
         "an early stride destroys it",
     ),
     "synergy": (
         "synergy:Synergy",
-        "synergy:SynergySettings",
+        "SynergySettings",
         "the best augmentation depends on the network",
     ),
 }
@@ -41,7 +41,7 @@ def medpipe_register(registry: Registrar) -> None:
             "dataset",
             name,
             f"{room}.{dataset}",
-            parameters=f"{room}.{settings}",
+            parameters=f"{room}.settings:{settings}",
             summary=f"planted problem: {summary}",
         )
         registry.register(
@@ -51,11 +51,13 @@ def medpipe_register(registry: Registrar) -> None:
         "augmentation",
         "planted-exchange",
         f"{room}.exchange:Exchange",
+        parameters=f"{room}.settings:ExchangeSettings",
         summary="turns a texture along the height into one along the width, for planted-synergy",
     )
     registry.register(
         "block",
         "planted-plane",
         f"{room}.plane:PlaneConv",
+        parameters=f"{room}.settings:PlaneSettings",
         summary="convolution within planes of equal depth, for planted-synergy",
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medpipe_core import (
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from medpipe_core import Catalogue
 
 Positive = Annotated[int, Ge(1)]
+Channels = Annotated[int, Ge(1), Le(65_536)]
+Depth = Annotated[int, Ge(0), Le(1000)]
+Stride = Annotated[int, Ge(1), Le(64)]
 
 CANDIDATES = (
     "mbconv_k3_e3",
@@ -40,7 +44,8 @@ CANDIDATES = (
 )
 PAPER_CHANNELS = (32, 48, 64, 96, 160, 320)
 WIDE_CHANNELS = (32, 64, 128, 256, 512, 1024)
-_MBCONV = r"mbconv_k(?P<kernel>\d+)_e(?P<expansion>\d+)"
+_MBCONV = r"mbconv_k(?P<kernel>[0-9]+)_e(?P<expansion>[0-9]+)"
+_WIDEST_KERNEL, _MOST_EXPANSION = 63, 64
 Candidate = Annotated[str, Registered("block", unless=_MBCONV)]
 
 
@@ -66,11 +71,11 @@ class MBConv3DSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    stem_channels: Positive = Field(32, description="output channels of the stem")
-    channels: tuple[Positive, ...] = Field(
+    stem_channels: Channels = Field(32, description="output channels of the stem")
+    channels: tuple[Channels, ...] = Field(
         PAPER_CHANNELS, min_length=1, description="output channels of each block"
     )
-    depths: tuple[Annotated[int, Ge(0)], ...] = Field(
+    depths: tuple[Depth, ...] = Field(
         (4, 4, 4, 4, 4, 1), min_length=1, description="normal layers of each block"
     )
     candidates: tuple[Candidate, ...] = Field(
@@ -88,7 +93,7 @@ class MBConv3DSettings(BaseModel):
     residual: bool = Field(
         False, description="whether MBConv layers add their input to their output; the paper's not"
     )
-    strides: tuple[Positive, ...] = Field(
+    strides: tuple[Stride, ...] = Field(
         (1, 2), min_length=1, description="strides offered to the stem and the calibration layers"
     )
     budget: BudgetSettings = Field(
@@ -121,6 +126,20 @@ class MBConv3DSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _sizes_of_candidates(self) -> Self:
+        for name in self.candidates:
+            mbconv = re.fullmatch(_MBCONV, name)
+            if mbconv is None:
+                continue
+            for what, most in (("kernel", _WIDEST_KERNEL), ("expansion", _MOST_EXPANSION)):
+                digits = mbconv[what]
+                if digits.startswith("0") or len(digits) > len(str(most)) or int(digits) > most:
+                    raise ValueError(
+                        f"candidates: {reprlib.repr(name)} has a {what} that is not in [1, {most}]"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _one_depth_a_block(self) -> Self:
         if len(self.channels) != len(self.depths):
             raise ValueError(
@@ -133,7 +152,7 @@ class MBConv3DSettings(BaseModel):
 class WideMBConv3DSettings(MBConv3DSettings):
     """Parameters of `medpipe-mbconv3d-wide`."""
 
-    channels: tuple[Positive, ...] = Field(
+    channels: tuple[Channels, ...] = Field(
         WIDE_CHANNELS, min_length=1, description="output channels of each block"
     )
 

@@ -32,6 +32,12 @@ def test_a_name_may_be_qualified_by_its_distribution(registry):
         registry.entry("augmentation", "other:gamma")
 
 
+@pytest.mark.parametrize("name", [":gamma", "::gamma", "acme::gamma", "acme:"])
+def test_half_a_qualified_name_is_none(registry, name):
+    with pytest.raises(UnknownNameError, match=f"there is no augmentation '{name}'"):
+        registry.entry("augmentation", name)
+
+
 def test_unknown_names_and_kinds_come_with_what_is_near(registry):
     with pytest.raises(UnknownNameError, match=r"'gama'\. Did you mean 'gamma'\?"):
         registry.entry("augmentation", "gama")

@@ -1,0 +1,53 @@
+"""Parameters of augmentations and blocks; free of torch, for help and checking.
+
+They say what the constructors' signatures say, which cannot be read without importing torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Ge(1)]
+
+
+class NoSettings(BaseModel):
+    """Of an operation whose parameters are all searchable, or that has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoiseSettings(NoSettings):
+    """Of `noise`."""
+
+    std: Annotated[float, Ge(0)] = Field(0.05, description="standard deviation of the noise")
+
+
+class BlurSettings(NoSettings):
+    """Of `blur`."""
+
+    sigma: tuple[Annotated[float, Gt(0)], Annotated[float, Gt(0)]] = Field(
+        (0.1, 2.0), description="least and largest standard deviation, in voxels"
+    )
+
+
+class Conv3DSettings(NoSettings):
+    """Of `conv3d`."""
+
+    channels: Positive = Field(description="channels that go out")
+    kernel: Positive = Field(3, description="odd edge length of the kernel, in voxels")
+    stride: Positive = Field(1, description="step of the kernel, in voxels")
+
+
+class MBConv3DBlockSettings(NoSettings):
+    """Of `mbconv3d`."""
+
+    kernel: Positive = Field(description="odd edge length of the kernel, in voxels")
+    expansion: Positive = Field(description="ratio of inner to incoming channels")
+    channels: Positive | None = Field(
+        None, description="channels that go out; null for as many as come in"
+    )
+    stride: Positive = Field(1, description="step of the kernel, in voxels")
+    residual: bool = Field(False, description="add the input to the output where shapes agree")
