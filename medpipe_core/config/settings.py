@@ -98,7 +98,10 @@ class TrialKeys(Section):
     """Keys `trial.*`."""
 
     hours: float | None = Field(
-        None, gt=0, le=1e5, description="a candidate's training that takes longer fails; null for no limit"
+        None,
+        gt=0,
+        le=1e5,
+        description="a candidate's training that takes longer fails; null for no limit",
     )
 
 

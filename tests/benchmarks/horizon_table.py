@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from medpipe_core.runner.comparison.statistics import agreement
 
 FULL = "full"
