@@ -60,8 +60,9 @@ def _read(distribution: importlib.metadata.Distribution) -> list[Candidate]:
         # Most distributions have no plugin, and reading their whole metadata would take long.
         if ANY_VERSION not in (distribution.read_text("entry_points.txt") or ""):
             return []
-        name = distribution.metadata["Name"] or ""
-        version = distribution.metadata["Version"] or "?"
+        told = distribution.metadata  # one that says nothing of itself is asked in vain
+        name = (told["Name"] if "Name" in told else "") or ""
+        version = (told["Version"] if "Version" in told else "") or "?"
         if not name:
             raise ValueError("METADATA has no Name")
         points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)

@@ -75,3 +75,11 @@ def test_help_and_refusals_of_a_run_import_nothing_heavy(light, words, code):
 )
 def test_what_is_installed_is_told_without_anything_heavy(words, code):
     assert heavy_after("medpipe", *words) == (code, "[]")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["--help"], 0), (["--cfg"], 0), (["serch.epochs=3", "space=medpipe-jiont"], 2)],
+)
+def test_so_it_is_with_what_the_bundle_registers(words, code):
+    assert heavy_after("medpipe_run", *words) == (code, "[]")
