@@ -61,8 +61,8 @@ def _read(distribution: importlib.metadata.Distribution) -> list[Candidate]:
         if ANY_VERSION not in (distribution.read_text("entry_points.txt") or ""):
             return []
         told = distribution.metadata  # one that says nothing of itself is asked in vain
-        name = (told["Name"] if "Name" in told else "") or ""
-        version = (told["Version"] if "Version" in told else "") or "?"
+        name = (told.get("Name", "")) or ""
+        version = (told.get("Version", "")) or "?"
         if not name:
             raise ValueError("METADATA has no Name")
         points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
