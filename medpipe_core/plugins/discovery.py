@@ -61,8 +61,8 @@ def _read(distribution: importlib.metadata.Distribution) -> list[Candidate]:
         if ANY_VERSION not in (distribution.read_text("entry_points.txt") or ""):
             return []
         told = distribution.metadata  # one that says nothing of itself is asked in vain
-        name = (told.get("Name", "")) or ""
-        version = (told.get("Version", "")) or "?"
+        name, version = (told[key] if key in told else "" for key in ("Name", "Version"))  # noqa: SIM401
+        version = version or "?"
         if not name:
             raise ValueError("METADATA has no Name")
         points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
