@@ -58,15 +58,18 @@ def save(root, asked):
     state = Checkpoints(folder / "checkpoints").newest().state
     places = Checkpoints(root)
     wrote, read = [], []
+    used = time.process_time()
     for _ in range(max(asked.runs, 5)):
         wrote.append(timed(lambda: places.save(state)))
+    used = (time.process_time() - used) / len(wrote)
+    for _ in wrote:
         read.append(timed(places.newest))
     size = sum(path.stat().st_size for path in root.glob(f"{places.numbers()[0]:06d}.*"))
     spread = f"{min(wrote):.3f} to {max(wrote):.3f}"
     print(
         f"{size / 2**20:.1f} MiB: written in {statistics.median(wrote):.3f} s ({spread}), ", end=""
     )
-    print(f"read in {statistics.median(read):.3f} s")
+    print(f"of the processor {used:.3f} s; read in {statistics.median(read):.3f} s")
 
 
 def cost(root, asked):
