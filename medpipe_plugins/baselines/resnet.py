@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from medpipe_plugins.blocks3d.convolution import channels_last
+from medpipe_plugins.blocks3d.convolution import channels_last, require_odd
 
 _DEEPER = (1, 2, 4, 8)  # channels of a stage, in widths
 
@@ -129,6 +129,7 @@ class ACSConv3d(nn.Module):
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int) -> None:
+        require_odd(kernel)
         super().__init__()
         self.planes = nn.ModuleList(
             _convolution(in_channels, (out_channels + 2 - axis) // 3, size, stride)

@@ -28,11 +28,15 @@ class Conv3DBlock(nn.Module):
         channels: Channels that go out.
         kernel: Odd edge length of the kernel, in voxels.
         stride: Step of the kernel, in voxels, for all three axes.
+
+    Raises:
+        ValueError: The kernel is even.
     """
 
     def __init__(
         self, in_channels: int, *, channels: Channels, kernel: Kernel = 3, stride: Stride = 1
     ) -> None:
+        require_odd(kernel)
         super().__init__()
         self.out_channels = channels
         self.convolution = nn.Conv3d(
@@ -46,6 +50,16 @@ class Conv3DBlock(nn.Module):
             volumes = channels_last(volumes)
         output: Tensor = self.normalisation(self.convolution(volumes))
         return output
+
+
+def require_odd(kernel: int) -> None:
+    """Refuse kernels that have no centre: they would move the volume, or change its size.
+
+    Raises:
+        ValueError: The edge is even.
+    """
+    if kernel % 2 == 0:
+        raise ValueError(f"kernel must be odd, so that it has a centre, but is {kernel}")
 
 
 def channels_last(volumes: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.grad import conv3d_input, conv3d_weight
 
 from medpipe_plugins.blocks3d import depthwise_compiled as compiled
+from medpipe_plugins.blocks3d.convolution import require_odd
 from medpipe_plugins.numba_extra import has_numba
 from medpipe_plugins.watching import watched
 
@@ -35,8 +36,7 @@ class DepthwiseConv3d(nn.Conv3d):
     """
 
     def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
-        if kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd, so that it has a centre, but is {kernel}")
+        require_odd(kernel)
         super().__init__(
             channels,
             channels,
@@ -56,7 +56,7 @@ class DepthwiseConv3d(nn.Conv3d):
                 input, self.weight, self.stride[0]
             )
         else:
-            output = super().forward(input)
+            output = super().forward(_channels_first(input) if max(self.stride) > 1 else input)
         return output
 
     def _has_own_way(self, volumes: Tensor) -> bool:
@@ -121,10 +121,11 @@ def _input_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tens
     compiles = not plain and not torch.is_grad_enabled() and has_numba()
     if compiles and (stride > 1 or compiled.is_quicker(gradient)):
         return compiled.input_gradient(gradient, weight, stride, like=volumes)
-    if not plain:
-        gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
     if stride == 1 and not plain:
+        gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
         return F.conv3d(gradient, weight.flip(2, 3, 4), None, *_moves(weight, stride))
+    if stride > 1:
+        gradient = _channels_first(gradient)
     found: Tensor = conv3d_input(  # type: ignore[no-untyped-call]
         volumes.shape, weight, gradient, *_moves(weight, stride)
     )
@@ -134,10 +135,24 @@ def _input_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tens
 def _weight_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tensor) -> Tensor:
     if not torch.is_grad_enabled() and not watched(gradient) and has_numba():
         return compiled.weight_gradient(volumes, gradient, weight.shape[-1], stride)
+    if stride > 1:
+        volumes, gradient = _channels_first(volumes), _channels_first(gradient)
     found: Tensor = conv3d_weight(  # type: ignore[no-untyped-call]
         volumes, weight.shape, gradient, *_moves(weight, stride)
     )
     return found
+
+
+def _channels_first(volumes: Tensor) -> Tensor:
+    """Return the volumes in torch's own order on a CPU, for strides above 1.
+
+    In channels-last order oneDNN's gradient with respect to a depthwise weight is wrong, or ends
+    the process, where such a stride meets a large kernel on few slices: in torch 2.13 with a kernel
+    of 7 at stride 2 on 5 to 7 slices, for one.
+    """
+    if isinstance(volumes, Tensor) and volumes.device.type == "cpu":
+        return volumes.contiguous()
+    return volumes
 
 
 def _moves(weight: Tensor, stride: int) -> tuple[int, int, int, int]:

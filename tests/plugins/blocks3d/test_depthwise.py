@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -209,3 +211,43 @@ def test_in_onnx_it_is_one_convolution_with_a_group_a_channel():
     (convolution,) = [node for node in program.model.graph if node.op_type == "Conv"]
     assert convolution.attributes["group"].value == 4
     assert list(convolution.attributes["strides"].value) == [2, 2, 2]
+
+
+LARGE = """
+import sys, torch
+from torch import nn
+from medpipe_plugins.blocks3d import DepthwiseConv3d, depthwise
+
+torch.set_num_threads(1)
+if sys.argv[1] == "without numba":
+    depthwise.has_numba = lambda: False
+for kernel, stride, depths in (
+    (7, 2, (5, 6, 7)), (9, 2, (6,)), (9, 3, (6, 7)), (11, 2, (7, 9)), (13, 3, (8,)), (11, 1, (4,)),
+):
+    for depth in depths:
+        layer = DepthwiseConv3d(8, kernel, stride)
+        exact = nn.Conv3d(8, 8, kernel, stride, kernel // 2, groups=8, bias=False).double()
+        exact.load_state_dict(layer.state_dict())
+        found = []
+        for one, dtype in ((layer, torch.float32), (exact, torch.float64)):
+            generator = torch.Generator().manual_seed(0)
+            given = torch.rand(2, 8, depth, 6, 7, generator=generator).to(dtype)
+            given = given.contiguous(memory_format=torch.channels_last_3d).requires_grad_()
+            out = one(given)
+            weights = torch.rand(out.shape, generator=generator).to(dtype)
+            weights = weights.contiguous(memory_format=torch.channels_last_3d)
+            out.backward(weights)
+            found.append((out.detach(), given.grad, one.weight.grad))
+        for ours, theirs in zip(*found):
+            assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max(), (kernel, stride, depth)
+print("right")
+"""
+
+
+@pytest.mark.parametrize("numba", ["with numba", "without numba"])
+def test_kernels_larger_than_the_volume_train_right_at_any_stride(numba):
+    """Where torch's own gradient is wrong or ends the process: so in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE, numba], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "right\n"), done.stderr

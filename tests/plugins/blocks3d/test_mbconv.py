@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from medpipe_plugins.baselines.resnet import ACSConv3d
 from medpipe_plugins.blocks3d import Conv3DBlock, IdentityBlock, MBConv3D
 
 
@@ -54,3 +55,26 @@ def test_a_residual_mbconv_adds_its_input_where_shapes_agree():
     assert torch.equal(block(volumes), volumes)
     assert not MBConv3D(3, kernel=3, expansion=2, channels=5, residual=True).residual
     assert not MBConv3D(3, kernel=3, expansion=2, stride=2, residual=True).residual
+
+
+@pytest.mark.parametrize("kernel", [2, 4, 6])
+def test_kernels_without_a_centre_are_refused(kernel):
+    for make in (
+        lambda: Conv3DBlock(3, channels=5, kernel=kernel),
+        lambda: MBConv3D(3, kernel=kernel, expansion=2),
+        lambda: ACSConv3d(3, 5, kernel, 1),
+    ):
+        with pytest.raises(ValueError, match=f"kernel must be odd.* is {kernel}"):
+            make()
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_odd_kernels_keep_the_size_up_to_the_stride(kernel, stride):
+    size = (5, 6, 7)
+    shape = (1, 4, *(-(-edge // stride) for edge in size))
+    for block in (
+        Conv3DBlock(3, channels=4, kernel=kernel, stride=stride),
+        MBConv3D(3, kernel=kernel, expansion=2, channels=4, stride=stride),
+    ):
+        assert block.eval()(torch.rand(1, 3, *size)).shape == shape
