@@ -27,6 +27,7 @@ from medpipe_core.data.npz import (
     npz_shape,
     read_npz,
 )
+from medpipe_core.data.preparation import Chain, Preparation, Volume, check_chain, prepared
 from medpipe_core.data.splits import halves, split
 from medpipe_core.data.stored import StoredVolumes, value_range
 from medpipe_core.data.volumes import (
@@ -44,6 +45,7 @@ __all__ = [
     "DATA_FOLDER_VARIABLE",
     "Batch",
     "Batches",
+    "Chain",
     "DataError",
     "Dataset",
     "DatasetCard",
@@ -51,12 +53,15 @@ __all__ = [
     "KnownAnswer",
     "LabelledVolumes",
     "Outline",
+    "Preparation",
     "SealedTest",
     "StoredVolumes",
     "TestSetError",
+    "Volume",
     "absent_classes",
     "blank",
     "check_card",
+    "check_chain",
     "check_development",
     "check_sealed",
     "check_volumes",
@@ -68,6 +73,7 @@ __all__ = [
     "npz_shape",
     "ordered_batches",
     "overlap",
+    "prepared",
     "read_npz",
     "shared_patients",
     "split",
