@@ -15,6 +15,7 @@ from medpipe_core.data.dataset import (
     Development,
     KnownAnswer,
     Outline,
+    PreparedByChain,
     SealedTest,
     TestSetError,
 )
@@ -28,6 +29,7 @@ from medpipe_core.data.npz import (
     read_npz,
 )
 from medpipe_core.data.preparation import Chain, Preparation, Volume, check_chain, prepared
+from medpipe_core.data.room import check_room
 from medpipe_core.data.splits import halves, split
 from medpipe_core.data.stored import StoredVolumes, value_range
 from medpipe_core.data.volumes import (
@@ -54,6 +56,7 @@ __all__ = [
     "LabelledVolumes",
     "Outline",
     "Preparation",
+    "PreparedByChain",
     "SealedTest",
     "StoredVolumes",
     "TestSetError",
@@ -63,6 +66,7 @@ __all__ = [
     "check_card",
     "check_chain",
     "check_development",
+    "check_room",
     "check_sealed",
     "check_volumes",
     "data_file",

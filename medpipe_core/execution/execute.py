@@ -67,6 +67,8 @@ def execute_run(
             on_folder(folder)
         folder.write_text(folder.CONFIG, configuration.to_yaml())
         folder.write_json(folder.PLUGINS, plugin_table(registry))
+        if (chain := dataset.preparation()) is not None:
+            folder.write_json(folder.PREPARATION, chain)
         journal = folder.journal()
 
         def emit(event: str, /, **fields: Any) -> None:

@@ -37,7 +37,7 @@ class RunFolder:
     EVENTS, GENOTYPE, POLICY = "events.jsonl", "genotype.json", "policy.txt"
     RESULT, WEIGHTS, REPORT = "result.json", "weights.safetensors", "report.html"
     DECISION, PREDICTIONS = "decision.json", "predictions.csv"
-    CHECKPOINTS = "checkpoints"
+    PREPARATION, CHECKPOINTS = "preparation.json", "checkpoints"
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -52,7 +52,7 @@ class Orient(Step):
         flipped = [axis for axis, sign in enumerate(signs) if sign < 0]
         lead = scan.values.ndim - 3
         values = scan.values.transpose(*range(lead), *(lead + axis for axis in order))
-        values = np.flip(values, [lead + axis for axis in flipped])
+        values = np.flip(values, tuple(lead + axis for axis in flipped))
         to_old = np.zeros((4, 4))
         to_old[3, 3] = 1
         for new, old in enumerate(order):
@@ -117,7 +117,7 @@ class Centre(Step):
             slice(max(-s, 0), max(-s, 0) + t.stop - t.start)
             for s, t in zip(starts, taken, strict=True)
         )
-        values[(..., *put)] = scan.values[(..., *taken)]
+        values[..., put[0], put[1], put[2]] = scan.values[..., taken[0], taken[1], taken[2]]
         return scan.with_values(values, affine=_moved(scan.affine, starts))
 
 
@@ -140,12 +140,13 @@ class CropBody(Step):
             return scan.with_values(scan.values, note="nothing is bright, so nothing was cut")
         largest = int(np.bincount(parts.ravel())[1:].argmax())
         box = ndimage.find_objects(parts, largest + 1)[largest]
-        sides = [
+        sides: list[slice] = [
             slice(max(side.start - self.margin, 0), min(side.stop + self.margin, n))
             for side, n in zip(box, bright.shape, strict=True)
         ]
         affine = _moved(scan.affine, [side.start for side in sides])
-        return scan.with_values(scan.values[(..., *sides)], affine=affine)
+        depth, height, width = sides
+        return scan.with_values(scan.values[..., depth, height, width], affine=affine)
 
 
 def _nearest_axes(directions: NDArray[np.float64]) -> list[int]:

@@ -38,7 +38,7 @@ class Slices(Step):
         if self.how == "middle":
             chosen = middle_slices(depth, self.count)
         else:
-            seed = (self.seed, zlib.crc32(np.ascontiguousarray(scan.values)))
+            seed = (self.seed, zlib.crc32(scan.values.tobytes()))
             chosen = random_slices(depth, self.count, np.random.default_rng(seed))
         note = f"{depth} slices became {self.count}" if depth < self.count else ""
         values = np.take(scan.values, chosen, axis=-3)
