@@ -57,7 +57,7 @@ class TestFolder(DatasetContract):
 
     @pytest.fixture(autouse=True)
     def _scans(self, tmp_path):
-        self.settings = {"manifest": written(tmp_path), "prepare": RESIZE}
+        self.settings = {"manifest": written(tmp_path), "prepare": RESIZE, "seed": 0}
 
 
 def parts(dataset):
