@@ -42,7 +42,7 @@ DEFAULTS = {
 GIVEN: Mapping[str, Mapping[str, Any]] = {
     "space": {},
     "searcher": {"seed": 0, "steps": 1, "admit": None},
-    "dataset": {"root": None, "download": False, "strict": False},
+    "dataset": {"root": None, "manifest": None, "download": False, "strict": False},
     "executor": {},
 }
 # So alike that a misspelling is likelier than a name of a plugin that failed to load.

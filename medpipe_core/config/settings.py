@@ -43,6 +43,9 @@ class DataKeys(Section):
     root: PathText | None = Field(
         None, description="folder with the data files; null for the default"
     )
+    manifest: PathText | None = Field(
+        None, description="table of scans, CSV or JSON; null for none"
+    )
     download: bool = Field(False, description="fetch missing data files of a dataset that can")
     strict: bool = Field(False, description="refuse a dataset with unusable scans, not skip them")
 

@@ -15,6 +15,7 @@ from medpipe_core.data.dataset import (
     Development,
     KnownAnswer,
     Outline,
+    PreparedByChain,
     SealedTest,
     TestSetError,
 )
@@ -29,6 +30,8 @@ from medpipe_core.data.npz import (
     npz_shape,
     read_npz,
 )
+from medpipe_core.data.preparation import Chain, Preparation, Volume, check_chain, prepared
+from medpipe_core.data.room import check_room
 from medpipe_core.data.splits import halves, split
 from medpipe_core.data.stored import StoredVolumes, value_range
 from medpipe_core.data.volumes import (
@@ -46,6 +49,7 @@ __all__ = [
     "DATA_FOLDER_VARIABLE",
     "Batch",
     "Batches",
+    "Chain",
     "DataError",
     "Dataset",
     "DatasetCard",
@@ -53,14 +57,19 @@ __all__ = [
     "KnownAnswer",
     "LabelledVolumes",
     "Outline",
+    "Preparation",
+    "PreparedByChain",
     "SealedTest",
     "StoredVolumes",
     "TestSetError",
+    "Volume",
     "absent_classes",
     "appearance",
     "blank",
     "check_card",
+    "check_chain",
     "check_development",
+    "check_room",
     "check_sealed",
     "check_volumes",
     "data_file",
@@ -72,6 +81,7 @@ __all__ = [
     "npz_shape",
     "ordered_batches",
     "overlap",
+    "prepared",
     "read_npz",
     "shared_patients",
     "split",

@@ -84,6 +84,21 @@ def as_patients(given: Any, count: int) -> NDArray[Any]:
     return array
 
 
+def as_cases(given: Any, count: int) -> NDArray[np.str_]:
+    """Return the name of each volume, `(count,)`, as texts.
+
+    Raises:
+        DataError: They are no whole numbers or texts, or not so many.
+    """
+    array = _of_objects(_array(given, "cases"))
+    if array.shape != (count,) or array.dtype.kind not in "iuU":
+        raise DataError(
+            f"cases must be ({count},) of texts, one name for each volume, but are {array.shape} "
+            f"of {array.dtype}"
+        )
+    return array.astype(np.str_)
+
+
 def patient_names(patients: NDArray[Any]) -> list[str]:
     """Return patients as texts: 1 and "1" are the same, wherever they were read."""
     return [str(patient).strip() for patient in patients.tolist()]

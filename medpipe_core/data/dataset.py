@@ -13,6 +13,7 @@ from medpipe_core.errors import MedpipeError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from medpipe_core.data.preparation import Chain
     from medpipe_core.data.volumes import DatasetCard
     from medpipe_core.space import Genotype
 
@@ -112,8 +113,9 @@ class SealedTest:
 class Dataset(Protocol):
     """A dataset; a plugin registers a factory of one.
 
-    A factory may take the keywords `root`, `download` and `strict`: the run fills them from its
-    keys `data.*`. A dataset whose best answer is known beforehand is a `KnownAnswer` besides.
+    A factory may take the keywords `root`, `manifest`, `download` and `strict`: the run fills them
+    from its keys `data.*`. A dataset whose best answer is known beforehand is a `KnownAnswer`
+    besides, and one that prepares its scans by a chain is `PreparedByChain`.
     """
 
     @property
@@ -125,6 +127,17 @@ class Dataset(Protocol):
 
     def sealed_test(self) -> SealedTest:
         """Return the sealed test set, without reading it."""
+
+
+@runtime_checkable
+class PreparedByChain(Protocol):
+    """What a dataset has besides, if its volumes come from scans by a chain of preparations.
+
+    A run writes the chain down, so that new scans can be prepared in the same way.
+    """
+
+    def preparation(self) -> Chain | None:
+        """Return the chain as plain data; None where there is none."""
 
 
 @runtime_checkable

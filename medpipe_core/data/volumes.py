@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_core.data.arrays import as_labels, as_patients, as_volumes, in_type, together
+from medpipe_core.data.arrays import as_cases, as_labels, as_patients, as_volumes, in_type, together
 from medpipe_core.data.stored import StoredVolumes, parts
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class LabelledVolumes:
         labels: `(count,)`, int64, from 0; `(count, 1)` is taken too.
         groups: `(count,)`, the patient of each volume, a whole number or a text; or None where
             every volume is a patient. 1 and "1" are the same patient.
+        cases: `(count,)`, texts: how predictions name each volume; or None, which names them by
+            their position.
 
     Raises:
         DataError: Shapes or types do not fit.
@@ -84,12 +86,15 @@ class LabelledVolumes:
     volumes: NDArray[Any] | StoredVolumes
     labels: NDArray[np.int64]
     groups: NDArray[Any] | None = None
+    cases: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         volumes = _in_form(self.volumes)
         labels = as_labels(self.labels, len(volumes))
         groups = None if self.groups is None else as_patients(self.groups, len(volumes))
-        for name, array in (("volumes", volumes), ("labels", labels), ("groups", groups)):
+        cases = None if self.cases is None else as_cases(self.cases, len(volumes))
+        named = {"volumes": volumes, "labels": labels, "groups": groups, "cases": cases}
+        for name, array in named.items():
             object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
@@ -98,21 +103,24 @@ class LabelledVolumes:
     def take(self, indices: NDArray[np.int64]) -> LabelledVolumes:
         """Return the volumes at some positions."""
         groups = None if self.groups is None else self.groups[indices]
+        cases = None if self.cases is None else self.cases[indices]
         stored = isinstance(self.volumes, StoredVolumes)
         volumes = self.volumes.choose(indices) if stored else self.volumes[indices]
-        return LabelledVolumes(volumes, self.labels[indices], groups)
+        return LabelledVolumes(volumes, self.labels[indices], groups, cases)
 
     def join(self, other: LabelledVolumes) -> LabelledVolumes:
         """Return these volumes followed by others, all of one type and scale.
 
-        Where the sides differ, uint8 becomes float32 in [0, 1]. Patients are kept where both sides
-        name them.
+        Where the sides differ, uint8 becomes float32 in [0, 1]. Patients and cases are kept
+        where both sides name them.
         """
-        groups = None
+        groups = cases = None
         if self.groups is not None and other.groups is not None:
             groups = together(self.groups, other.groups)
+        if self.cases is not None and other.cases is not None:
+            cases = np.concatenate((self.cases, other.cases))
         labels = np.concatenate((self.labels, other.labels))
-        return LabelledVolumes(_joined(self.volumes, other.volumes), labels, groups)
+        return LabelledVolumes(_joined(self.volumes, other.volumes), labels, groups, cases)
 
 
 def as_notes(notes: Any) -> tuple[str, ...]:

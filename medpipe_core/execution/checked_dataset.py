@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from medpipe_core.data import (
     DataError,
     KnownAnswer,
+    PreparedByChain,
     SealedTest,
     check_card,
     check_development,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from medpipe_core.config.configuration import Configuration
-    from medpipe_core.data import Dataset, DatasetCard, Development, LabelledVolumes
+    from medpipe_core.data import Chain, Dataset, DatasetCard, Development, LabelledVolumes
     from medpipe_core.plugins import Registry
     from medpipe_core.space import Genotype
 
@@ -73,6 +74,13 @@ class CheckedDataset:
 
         return SealedTest(read)
 
+    def preparation(self) -> Chain | None:
+        """Return the chain that its scans are prepared by; None where there is none."""
+        if not isinstance(self.dataset, PreparedByChain):
+            return None
+        with self._told("preparation()"):
+            return self.dataset.preparation()
+
     def regret(self, genotype: Genotype) -> float | None:
         """Return how far a genotype is from the best answer; None where that is not known."""
         if not isinstance(self.dataset, KnownAnswer):
@@ -104,8 +112,9 @@ class CheckedDataset:
 def make_dataset(configuration: Configuration, registry: Registry) -> CheckedDataset:
     """Make the dataset that a configuration names, and read its card.
 
-    Of `data.root`, `data.download` and `data.strict` it is handed those that its settings or the
-    signature of its factory name.
+    Of `data.root`, `data.manifest`, `data.download` and `data.strict` it is handed those that its
+    settings or the signature of its factory name. One that has registered settings and `registry`
+    in its signature is handed the registry, to make what its settings name.
 
     Raises:
         ParameterError: Its parameters do not fit.
@@ -118,5 +127,7 @@ def make_dataset(configuration: Configuration, registry: Registry) -> CheckedDat
     model = entry.parameters().model_fields
     known = {key: value for key, value in shared.items() if key in model}
     parameters = {**configuration.parameters["dataset"], **known}
+    if REGISTRY not in model and entry.takes((REGISTRY,)):
+        shared[REGISTRY] = registry
     made = entry.make(**{**shared, **entry.arguments(parameters, {REGISTRY: registry})})
     return CheckedDataset(made, entry.who)

@@ -192,6 +192,8 @@ class _Work:
         context = self._context
         emit("run-started", configuration=context.configuration.flat())
         folder.write_json(folder.PLUGINS, plugin_table(context.registry))
+        if (chain := self._dataset.preparation()) is not None:
+            folder.write_json(folder.PREPARATION, chain)
         machine = environment(device=context.device_name, threads=torch.get_num_threads())
         folder.write_json(folder.ENVIRONMENT, machine)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_core.data import LabelledVolumes, split
+from medpipe_core.data import split
 from medpipe_core.errors import MedpipeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from medpipe_core.data import LabelledVolumes
 
 _PART = 64  # volumes that are shrunk at once
 
@@ -66,11 +68,8 @@ class Fidelity:
         if self.edge == 1:
             return data
         parts = (data.volumes[i : i + _PART] for i in range(0, len(data), _PART))
-        return LabelledVolumes(
-            np.concatenate([_shrunk(np.asarray(part), self.edge) for part in parts]),
-            data.labels,
-            data.groups,
-        )
+        volumes = np.concatenate([_shrunk(np.asarray(part), self.edge) for part in parts])
+        return replace(data, volumes=volumes)
 
 
 def _shrunk(volumes: NDArray[Any], edge: float) -> NDArray[Any]:

@@ -105,7 +105,7 @@ def _predictions(
 ) -> Iterator[Prediction]:
     calibrated = rule.calibrated(probabilities)
     for number, answer in enumerate(rule.decide(calibrated)):
-        case = f"{part}-{number:05}"
+        case = f"{part}-{number:05}" if data.cases is None else str(data.cases[number])
         yield Prediction(
             case,
             case if data.groups is None else str(data.groups[number]),

@@ -40,6 +40,8 @@ class RunFolder:
     EVENTS, GENOTYPE, POLICY = "events.jsonl", "genotype.json", "policy.txt"
     RESULT, WEIGHTS, REPORT = "result.json", "weights.safetensors", "report.html"
     DECISION, PREDICTIONS = "decision.json", "predictions.csv"
+    DECISION, PREDICTIONS = "decision.json", "predictions.csv"
+    PREPARATION = "preparation.json"
     CHECKPOINTS, CHECKSUMS = "checkpoints", "checksums.json"
 
     def __init__(self, path: Path) -> None:

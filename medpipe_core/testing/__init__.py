@@ -17,6 +17,7 @@ from medpipe_core.testing.estimator import EstimatorContract
 from medpipe_core.testing.fixtures import only_these_plugins
 from medpipe_core.testing.model import ModelContract
 from medpipe_core.testing.plugin import PluginContract
+from medpipe_core.testing.preparation import PreparationContract
 from medpipe_core.testing.reader import ReaderContract
 from medpipe_core.testing.searcher import SearcherContract
 from medpipe_core.testing.space import SpaceContract
@@ -31,6 +32,7 @@ __all__ = [
     "EstimatorContract",
     "ModelContract",
     "PluginContract",
+    "PreparationContract",
     "ReaderContract",
     "SearcherContract",
     "SpaceContract",

@@ -82,6 +82,7 @@ print("\\n" + json.dumps({
 _MEMBERS = {
     "dataset": ("card", "development", "sealed_test"),
     "reader": ("reads", "header", "read"),
+    "preparation": ("__call__",),
 }
 """What is made has to have, where its kind has no base class."""
 _WRONG = (TypeError, ValueError, AttributeError, LookupError, AssertionError)

@@ -153,3 +153,12 @@ def test_patients_of_two_types_are_joined_as_texts():
     for other in (["1", "3"], [b"1", b"3"], np.array(["1", "3"], object)):
         joined = one.join(LabelledVolumes(VALUES[:2], LABELS[:2], other))
         assert joined.groups.tolist() == ["1", "2", "1", "3"]
+
+
+def test_names_of_cases_go_with_their_volumes():
+    data = LabelledVolumes(VALUES[:3], [0, 1, 0], cases=["a", "b", "c"])
+    assert data.take(np.array([2, 0])).cases.tolist() == ["c", "a"]
+    assert data.join(data).cases.tolist() == ["a", "b", "c", "a", "b", "c"]
+    assert data.join(LabelledVolumes(VALUES[:1], [0])).cases is None
+    with pytest.raises(DataError, match="one name for each volume"):
+        LabelledVolumes(VALUES[:3], [0, 1, 0], cases=["a", "b"])

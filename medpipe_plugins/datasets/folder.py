@@ -1,0 +1,217 @@
+"""A dataset of one's own scans: from a manifest or folders by class to volumes of one shape."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medpipe_core import load_plugins
+from medpipe_core.data import (
+    DataError,
+    DatasetCard,
+    Development,
+    LabelledVolumes,
+    Outline,
+    SealedTest,
+    check_chain,
+    check_room,
+    prepared,
+)
+from medpipe_plugins.datasets.folder_manifest import read_cases
+from medpipe_plugins.datasets.folder_settings import FolderSettings
+from medpipe_plugins.datasets.folder_survey import survey, table
+from medpipe_plugins.preparations import preset_chain
+from medpipe_plugins.scans import read_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from medpipe_core import Registry
+    from medpipe_core.data import Chain
+    from medpipe_plugins.datasets.folder_manifest import Case
+    from medpipe_plugins.datasets.folder_survey import Problem, Survey
+
+# Arrays as large as the scan that reading and preparing one takes.
+_COPIES = 4
+_NOTED = 5
+
+
+class FolderDataset:
+    """The dataset. Headers are read when the card is asked for, voxels of a part with the part.
+
+    Args:
+        registry: Who knows readers and preparations; every installed plugin by default.
+        settings: Fields of `FolderSettings`.
+    """
+
+    def __init__(self, *, registry: Registry | None = None, **settings: Any) -> None:
+        self.settings = FolderSettings(**settings)
+        self._registry = load_plugins() if registry is None else registry
+        self._chain = self._chosen_chain()
+
+    @cached_property
+    def card(self) -> DatasetCard:
+        """What it says of itself; for the size, one training scan is read and prepared."""
+        where = self.settings.manifest or self.settings.root
+        counts = ", ".join(f"{len(cases)} {part}" for part, cases in self._survey.cases.items())
+        steps = [_words(step) for step in self._chain]
+        return DatasetCard(
+            name="folder",
+            title=f"Scans of {Path(where).name if where else 'a folder'}",
+            classes=self._survey.classes,
+            channels=self._shape[0],
+            size=self._shape[1:],
+            source=str(where),
+            licence="that of the scans",
+            notes=(
+                f"Scans: {counts}.",
+                f"Prepared by: {' → '.join(steps) or 'nothing; scans are taken as they are'}.",
+            ),
+        )
+
+    def preparation(self) -> Chain:
+        """Return the chain that every scan is prepared by, as plain data."""
+        return self._chain
+
+    def development(self) -> Development:
+        """Read and prepare training and validation scans.
+
+        Scans that cannot be used are left out, which notes say; with `strict` they are refused.
+
+        Raises:
+            DataError: The set cannot be used; all that is wrong is told at once.
+        """
+        found = self._survey
+        count = sum(map(len, found.cases.values()))
+        itemsize = 1 if self.settings.voxels == "uint8" else 4
+        check_room(
+            count * math.prod(self._shape) * itemsize + _COPIES * 4 * found.largest,
+            f"{count} volumes of {self._shape} voxels",
+            remedy="give a smaller dataset.size, or dataset.voxels=uint8",
+        )
+        problems: list[Problem] = []
+        scan_notes: Counter[str] = Counter()
+        train = self._read(found.cases["train"], problems, scan_notes, training=True)
+        validation = self._read(found.cases["validation"], problems, scan_notes)
+        left_out = [*found.problems, *problems]
+        if left_out and self.settings.strict:
+            raise DataError(
+                f"{len(left_out)} scans cannot be used; without data.strict they are left out\n"
+                f"{table(left_out)}"
+            )
+        if not (len(train) and len(validation)):
+            raise DataError(f"no usable scan is left for training\n{table(left_out)}")
+        notes = [*found.notes]
+        if left_out:
+            notes.append(f"{len(left_out)} scans were left out:\n{table(left_out)}")
+        notes += [f"{n} scans: {note}" for note, n in scan_notes.most_common(_NOTED)]
+        return Development(train, validation, tuple(notes))
+
+    def sealed_test(self) -> SealedTest:
+        """Return the test set, of which headers alone are read before it is opened.
+
+        A scan that then cannot be read is an error; one that is blank stays.
+        """
+
+        def read() -> LabelledVolumes:
+            problems: list[Problem] = []
+            test = self._read(self._survey.cases["test"], problems, Counter(), blank=True)
+            if problems:
+                raise DataError(
+                    f"{len(problems)} test scans cannot be used; mend them, or take them out of "
+                    f"the set\n{table(problems)}"
+                )
+            return test
+
+        dtype = np.uint8 if self.settings.voxels == "uint8" else np.float32
+        return SealedTest(read, outline=Outline(self._shape, dtype))
+
+    @cached_property
+    def _survey(self) -> Survey:
+        cases = read_cases(self.settings.manifest, self.settings.root)
+        return survey(cases, self.settings, self._registry)
+
+    @cached_property
+    def _shape(self) -> tuple[int, ...]:
+        """Channel, depth, height and width: of the first training scan that can be prepared."""
+        problems: list[Problem] = []
+        for case in self._survey.cases["train"]:
+            try:
+                return self._prepared(case, Counter(), training=True).shape
+            except DataError as error:
+                problems.append((case.name, str(error)))
+        raise DataError(
+            "no training scan can be read and prepared; dataset.prepare says how scans become "
+            f"volumes in [0, 1] (none, ct-lung, ct-soft, mr-brain, or steps)\n{table(problems)}"
+        )
+
+    def _chosen_chain(self) -> Chain:
+        size = self.settings.size
+        asked = self.settings.prepare
+        chain: Sequence[Any] = (
+            asked
+            if not isinstance(asked, str)
+            else preset_chain(asked, size if isinstance(size, tuple) else (size,) * 3)
+        )
+        last = [{"name": "quantise"}] if self.settings.voxels == "uint8" else []
+        return check_chain([*chain, *last], self._registry)
+
+    def _prepared(self, case: Case, notes: Counter[str], *, training: bool) -> NDArray[np.float32]:
+        paths = case.paths if len(case.paths) > 1 else case.paths[0]
+        scan = read_scan(
+            paths,
+            series=self.settings.series,
+            volume=self.settings.volume,
+            registry=self._registry,
+        )
+        notes.update(scan.notes)
+        return prepared(scan, self._chain, self._registry, training=training)
+
+    def _read(
+        self,
+        cases: Sequence[Case],
+        problems: list[Problem],
+        notes: Counter[str],
+        *,
+        training: bool = False,
+        blank: bool = False,
+    ) -> LabelledVolumes:
+        whole = self.settings.voxels == "uint8"
+        volumes = np.empty((len(cases), *self._shape), np.uint8 if whole else np.float32)
+        kept: list[Case] = []
+        for case in cases:
+            try:
+                volume = self._prepared(case, notes, training=training)
+                if volume.shape != self._shape:
+                    raise DataError(
+                        f"becomes {volume.shape}, and the first scan {self._shape}; end the "
+                        "preparation with 'resize' or 'centre'"
+                    )
+                if not blank and volume.min() == volume.max():
+                    raise DataError(f"is blank: every voxel is {volume.min():g}")
+            except DataError as error:
+                problems.append((case.name, str(error)))
+                continue
+            volumes[len(kept)] = np.rint(volume * np.float32(255)) if whole else volume
+            kept.append(case)
+        labels = [self._survey.classes.index(case.label) for case in kept]
+        patients = [case.patient for case in kept]
+        return LabelledVolumes(
+            volumes[: len(kept)],
+            np.array(labels, np.int64),
+            np.array(patients, np.str_) if all(patients) else None,
+            np.array([case.name for case in kept], np.str_),
+        )
+
+
+def _words(step: dict[str, Any]) -> str:
+    parameters = {**step["parameters"]}
+    shown = ", ".join(f"{key}={value}" for key, value in parameters.items() if value is not None)
+    return f"{step['name']}({shown})" if shown else str(step["name"])

@@ -1,0 +1,188 @@
+"""Which scans there are: from a manifest, or from folders named by class."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core import did_you_mean
+from medpipe_core.data import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PARTS = ("train", "validation", "test")
+_ALSO = {
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "testing": "test",
+}
+_COLUMNS = {"file": "path", "filename": "path", "image": "path", "class": "label", "part": "split"}
+_LARGEST = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan of the set.
+
+    Attributes:
+        name: How it is called: as its path stands in the manifest, or below the folder.
+        paths: Its files or folders, one for each channel.
+        label: The name of its class; empty where none is given.
+        patient: Whose it is; empty where that is not said.
+        part: train, validation or test; empty where that is not said.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    label: str
+    patient: str = ""
+    part: str = ""
+
+
+def read_cases(manifest: str | None, root: str | None) -> list[Case]:
+    """Return the scans of a manifest, else of the folders in `root`.
+
+    Raises:
+        DataError: There is neither, or what there is cannot be understood.
+    """
+    if manifest is not None:
+        path = Path(manifest).expanduser()
+        folder = path.parent if root is None else Path(root).expanduser()
+        cases = [_case(row, where, folder) for row, where in _rows(path)]
+        if not cases:
+            raise DataError(f"{path}: names no scan")
+        return cases
+    if root is None:
+        raise DataError(
+            "say where the scans are: data.manifest=FILE names a table with the columns path and "
+            "label, data.root=FOLDER a folder with a folder for each class"
+        )
+    return _cases_by_folder(Path(root).expanduser())
+
+
+def _rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Iterate over the rows of a manifest, with where each stands."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise DataError(f"{path}: larger than a manifest of scans can be (64 MiB)")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise DataError(f"cannot read the manifest {path}: {reason}") from None
+    if path.suffix.lower() == ".json" or text.lstrip().startswith("["):
+        yield from _json_rows(path, text)
+        return
+    header = text.partition("\n")[0]
+    delimiter = next((sign for sign in ",\t;" if sign in header), ",")
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        columns = [_column(name) for name in next(reader, [])]
+        _check_columns(path, columns)
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if any(field.strip() for field in row):
+                if len(row) != len(columns):
+                    raise DataError(f"{where}: {len(row)} fields for {len(columns)} columns")
+                yield dict(zip(columns, row, strict=True)), where
+    except csv.Error as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error})") from None
+
+
+def _json_rows(path: Path, text: str) -> Iterator[tuple[dict[str, Any], str]]:
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(rows, list):
+        raise DataError(f'{path}: a manifest is a list of {{"path": …, "label": …}}')
+    for number, row in enumerate(rows, 1):
+        where = f"{path}, entry {number}"
+        if not isinstance(row, dict):
+            raise DataError(f'{where}: {row!r} is not {{"path": …, "label": …}}')
+        named = {_column(name): value for name, value in row.items()}
+        _check_columns(Path(where), list(named))
+        yield named, where
+
+
+def _column(name: str) -> str:
+    name = name.strip().lower()
+    return _COLUMNS.get(name, name)
+
+
+def _check_columns(path: Path, columns: list[str]) -> None:
+    for wanted in ("path", "label"):
+        if columns.count(wanted) != 1:
+            found = ", ".join(columns) or "none"
+            raise DataError(f"{path}: has to have one column {wanted!r}; its columns are {found}")
+
+
+def _case(row: dict[str, Any], where: str, folder: Path) -> Case:
+    given = row["path"]
+    texts = given if isinstance(given, list) else str(given or "").split(";")
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise DataError(f"{where}: {given!r} is no path, nor several with ';' between them")
+    texts = [text.strip() for text in texts]
+    part = _text(row.get("split"), where, "split").lower()
+    part = _ALSO.get(part, part)
+    if part and part not in PARTS:
+        raise DataError(f"{where}: there is no split {part!r}.{did_you_mean(part, PARTS)}")
+    return Case(
+        ";".join(texts),
+        tuple(folder / Path(text).expanduser() for text in texts),
+        _text(row["label"], where, "label"),
+        _text(row.get("patient"), where, "patient"),
+        part,
+    )
+
+
+def _text(value: Any, where: str, column: str) -> str:
+    """Return a text, whole number or null as the text that a table would have of it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise DataError(f"{where}: {column} is {value!r}, not a text or a whole number")
+    return str(value).strip()
+
+
+def _cases_by_folder(root: Path) -> list[Case]:
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}; data.root names one with a folder per class")
+    found = _folders(root)
+    parts = [_ALSO.get(folder.name.lower(), folder.name.lower()) for folder in found]
+    if found and all(part in PARTS for part in parts):
+        pairs = zip(found, parts, strict=True)
+        classes = [(inner, part) for folder, part in pairs for inner in _folders(folder)]
+    else:
+        classes = [(folder, "") for folder in found]
+    cases = [
+        Case(entry.relative_to(root).as_posix(), (entry,), folder.name, part=part)
+        for folder, part in classes
+        for entry in _entries(folder)
+    ]
+    if not cases:
+        raise DataError(f"{root}: has no folder for each class, with scans in it")
+    return cases
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [entry for entry in _entries(folder) if entry.is_dir()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder, without hidden files and the voxels that a .hdr names."""
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be opened ({error.strerror})") from None
+    names = {entry.name for entry in entries}
+    return [
+        entry
+        for entry in entries
+        if not (entry.suffix == ".img" and entry.with_suffix(".hdr").name in names)
+    ]

@@ -1,0 +1,62 @@
+"""Parameters of the dataset `folder`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from medpipe_core.data import DataError, check_chain
+
+Voxels = Annotated[int, Ge(1), Le(1024)]
+Share = Annotated[float, Gt(0), Lt(1)]
+
+
+class FolderSettings(BaseModel):
+    """Parameters of `folder`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prepare: Literal["none", "ct-lung", "ct-soft", "mr-brain"] | list[dict[str, Any]] = Field(
+        "none", description="how scans become volumes: a preset by modality, or a list of steps"
+    )
+    size: Voxels | tuple[Voxels, Voxels, Voxels] = Field(
+        64, description="voxels that a preset ends in, one number or depth, height, width"
+    )
+    voxels: Literal["float32", "uint8"] = Field(
+        "float32", description="how they are held; uint8 takes a quarter, in 256 values"
+    )
+    validation: Share = Field(0.1, description="share of the scans for validation, if none is told")
+    test: Share = Field(0.2, description="share of the scans for the test, if none is told")
+    seed: Annotated[int, Ge(0)] = Field(0, description="seed of the split, not of the run")
+    series: str | int | None = Field(
+        None, description="which series of a DICOM folder, such as largest; as of read_scan"
+    )
+    volume: Annotated[int, Ge(0)] | None = Field(
+        None, description="which of several volumes of one file; as of read_scan"
+    )
+    root: str | None = Field(
+        None, description="folder that paths are relative to, or with a folder for each class"
+    )
+    manifest: str | None = Field(None, description="table of the scans, CSV or JSON")
+    strict: bool = Field(False, description="refuse a set with unusable scans, not leave them out")
+
+    @field_validator("prepare")
+    @classmethod
+    def _known_steps(cls, prepare: Any, info: ValidationInfo) -> Any:
+        registry = (info.context or {}).get("registry")
+        if registry is not None and not isinstance(prepare, str):
+            try:
+                check_chain(prepare, registry)
+            except DataError as error:
+                raise ValueError(str(error)) from None
+        return prepare
+
+    @model_validator(mode="after")
+    def _something_to_train(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation={self.validation:g} and test={self.test:g} leave nothing to train on"
+            )
+        return self

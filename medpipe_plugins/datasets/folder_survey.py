@@ -1,0 +1,242 @@
+"""A look at all scans of a set before any is read: headers, labels, patients, and the split."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medpipe_core import MissingExtraError, child_seed
+from medpipe_core.data import DataError, split
+from medpipe_plugins.datasets.folder_manifest import PARTS, Case
+from medpipe_plugins.scans import scan_header
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from medpipe_core import Registry
+    from medpipe_plugins.datasets.folder_settings import FolderSettings
+    from medpipe_plugins.scans import ScanHeader
+
+Problem = tuple[str, str]
+"""The name of a scan, and what is wrong with it."""
+_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of a set before a scan of it is read.
+
+    Attributes:
+        cases: Part → its usable scans.
+        classes: Names of the classes.
+        problems: What is wrong with scans that are left out.
+        largest: Voxels of the largest scan.
+        notes: What else a reader of results should know.
+    """
+
+    cases: Mapping[str, tuple[Case, ...]]
+    classes: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    largest: int
+    notes: tuple[str, ...]
+
+
+def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) -> Survey:
+    """Look at the headers of all scans, and give each a part.
+
+    Raises:
+        DataError: The set cannot be used as it is; all that is wrong is told.
+        MissingExtraError: A package that reads scans is not installed.
+    """
+    labelled, problems, notes = _labelled(cases)
+    headers: dict[Case, tuple[ScanHeader, ...]] = {}
+    for case in labelled:
+        try:
+            headers[case] = _headers(case, settings, registry)
+        except MissingExtraError:
+            raise
+        except DataError as error:
+            problems.append((case.name, str(error)))
+    problems += _other_channels(headers)
+    wrong = {name for name, _ in problems}
+    named = _with_patients(labelled, headers, notes)
+    fatal = [*_patients_in_two_parts(named), *_parts_missing(named)]
+    if fatal:
+        raise DataError("; ".join(fatal) + (f"\n{table(problems)}" if problems else ""))
+    parted = named if named[0].part else _split(named, settings)
+    if parted and not any(case.part == "validation" for case in parted):
+        parted = _with_validation(parted, settings)
+        notes.append("The manifest names no validation scans: some of train were split off.")
+    usable = [case for case in parted if case.name not in wrong]
+    empty = [part for part in PARTS if not any(case.part == part for case in usable)]
+    if empty:
+        told = f"\n{table(problems)}" if problems else ""
+        raise DataError(f"no usable scan is left for {' and '.join(empty)}{told}")
+    by_part = {part: tuple(c for c in usable if c.part == part) for part in PARTS}
+    sizes = [math.prod(h.shape) for found in headers.values() for h in found]
+    return Survey(by_part, _classes(named), tuple(problems), max(sizes, default=0), tuple(notes))
+
+
+def table(problems: Sequence[Problem]) -> str:
+    """Return problems as a table, a file a line; of many the first."""
+    width = min(max(len(name) for name, _ in problems), 48)
+    lines = [f"  {name:<{width}}  {' '.join(what.split())}" for name, what in problems[:_SHOWN]]
+    if len(problems) > _SHOWN:
+        lines.append(f"  … and {len(problems) - _SHOWN} more")
+    return "\n".join(lines)
+
+
+def _labelled(cases: Sequence[Case]) -> tuple[list[Case], list[Problem], list[str]]:
+    """Return the scans with a class, each once; those without; and what else is to be noted.
+
+    Raises:
+        DataError: One file has two classes.
+    """
+    problems: list[Problem] = []
+    first: dict[tuple[str, ...], Case] = {}
+    contradicting = []
+    for case in cases:
+        place = tuple(str(path.absolute()) for path in case.paths)
+        if not case.label:
+            problems.append((case.name, "has no label"))
+        elif place not in first:
+            first[place] = case
+        elif (first[place].label, first[place].part) != (case.label, case.part):
+            contradicting.append(
+                f"{case.name} is named twice: as {_words(first[place])} and as {_words(case)}"
+            )
+    if contradicting:
+        raise DataError("; ".join(contradicting))
+    if not first:
+        raise DataError(f"no scan has a label\n{table(problems)}")
+    doubles = len(cases) - len(problems) - len(first)
+    notes = [f"{doubles} lines name a scan again, which counts once."] if doubles else []
+    return list(first.values()), problems, notes
+
+
+def _words(case: Case) -> str:
+    return f"{case.label!r} in {case.part}" if case.part else repr(case.label)
+
+
+def _headers(case: Case, settings: FolderSettings, registry: Registry) -> tuple[ScanHeader, ...]:
+    found = tuple(
+        scan_header(path, series=settings.series, volume=settings.volume, registry=registry)
+        for path in case.paths
+    )
+    shapes = list(dict.fromkeys(header.shape for header in found))
+    if len(shapes) > 1:
+        raise DataError(f"its channels have different shapes: {', '.join(map(str, shapes))}")
+    return found
+
+
+def _other_channels(headers: Mapping[Case, tuple[ScanHeader, ...]]) -> list[Problem]:
+    """Return the scans whose number of channels is not that of most."""
+    counts = {case: _channels(found) for case, found in headers.items()}
+    if not counts:
+        return []
+    usual = Counter(counts.values()).most_common(1)[0][0]
+    return [
+        (case.name, f"has {count} channels, and most scans have {usual}")
+        for case, count in counts.items()
+        if count != usual
+    ]
+
+
+def _channels(headers: tuple[ScanHeader, ...]) -> int:
+    first = headers[0].shape
+    return len(headers) if len(headers) > 1 else (first[0] if len(first) == 4 else 1)
+
+
+def _with_patients(
+    cases: Sequence[Case], headers: Mapping[Case, tuple[ScanHeader, ...]], notes: list[str]
+) -> list[Case]:
+    """Return scans with their patients: as the manifest has them, else as their files do."""
+    if any(case.patient for case in cases):
+        lacking = sum(not case.patient for case in cases)
+        if lacking:
+            notes.append(f"{lacking} scans without a patient count as a patient each.")
+        return [case if case.patient else replace(case, patient=case.name) for case in cases]
+    found = {case: headers[case][0].patient for case in cases if case in headers}
+    if all(found.values()) and len(set(found.values())) > 1:
+        notes.append(
+            f"Patients are those of the files' headers: {len(set(found.values()))} of "
+            f"{len(found)} scans."
+        )
+        return [replace(case, patient=found.get(case, case.name)) for case in cases]
+    notes.append("No patients are named: every scan counts as a patient of its own.")
+    return list(cases)
+
+
+def _patients_in_two_parts(cases: Sequence[Case]) -> list[str]:
+    parts: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        if case.patient and case.part:
+            parts[case.patient].add(case.part)
+    both = [
+        f"{patient} ({', '.join(part for part in PARTS if part in found)})"
+        for patient, found in parts.items()
+        if len(found) > 1
+    ]
+    if not both:
+        return []
+    more = f" and {len(both) - 10} more" if len(both) > 10 else ""
+    return [
+        f"patients are in more than one part, so that figures would be too good: "
+        f"{', '.join(both[:10])}{more}; put each into one"
+    ]
+
+
+def _parts_missing(cases: Sequence[Case]) -> list[str]:
+    given = {case.part for case in cases}
+    if given == {""}:
+        return []
+    problems = []
+    without = [case.name for case in cases if not case.part]
+    if without:
+        problems.append(
+            f"{len(without)} scans have no split while others have, such as {without[0]}; give "
+            "all of them one, or none"
+        )
+    problems += [f"no scan has split={part}" for part in ("train", "test") if part not in given]
+    return problems
+
+
+def _classes(cases: Sequence[Case]) -> tuple[str, ...]:
+    names = {case.label for case in cases}
+    if all(name.isdecimal() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def _split(cases: Sequence[Case], settings: FolderSettings) -> list[Case]:
+    test, rest = _two(cases, settings.test, child_seed(settings.seed, "folder", "test"))
+    share = settings.validation / (1 - settings.test)
+    validation, train = _two(rest, share, child_seed(settings.seed, "folder", "validation"))
+    parts = {
+        case.name: part
+        for part, found in zip(PARTS, (train, validation, test), strict=True)
+        for case in found
+    }
+    return [replace(case, part=parts[case.name]) for case in cases]
+
+
+def _with_validation(cases: Sequence[Case], settings: FolderSettings) -> list[Case]:
+    seed = child_seed(settings.seed, "folder", "validation")
+    share = settings.validation / (1 - settings.test)
+    chosen, _ = _two([case for case in cases if case.part == "train"], share, seed)
+    names = {case.name for case in chosen}
+    return [replace(c, part="validation") if c.name in names else c for c in cases]
+
+
+def _two(cases: Sequence[Case], share: float, seed: int) -> tuple[list[Case], list[Case]]:
+    """Split off a share, stratified by class, every patient on one side."""
+    classes = _classes(cases)
+    labels = np.array([classes.index(case.label) for case in cases])
+    patients = [case.patient for case in cases]
+    groups = np.array(patients) if all(patients) else None
+    one, other = split(labels, groups, share=share, seed=seed)
+    return [cases[i] for i in one], [cases[i] for i in other]
