@@ -189,8 +189,8 @@ def _regrets(signal: list[float], truth: list[float]) -> tuple[float, float]:
     rng = np.random.default_rng(0)
     orders = [np.lexsort((rng.random(len(signal)), signal))[::-1] for _ in range(TIES)]
     ranked = np.take(truth, orders)
-    best = max(truth)
-    return best - float(ranked[:, 0].mean()), best - float(ranked[:, :TOP].max(axis=1).mean())
+    short = max(truth) - ranked
+    return float(short[:, 0].mean()), float(short[:, :TOP].min(axis=1).mean())
 
 
 def _scores(found: dict[str, dict[str, Any]], figure: str, part: str, at: int = 0) -> Scores:
