@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import forward_ad
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 
 def watched(*values: Any) -> bool:
@@ -22,11 +24,27 @@ def watched(*values: Any) -> bool:
     """
     if any(type(value) not in (Tensor, nn.Parameter) for value in values):
         return True
+    return _transformed(*values) or torch._C._len_torch_dispatch_stack() > 0
+
+
+def recorded(*values: Any) -> bool:
+    """Say whether a computation is watched otherwise than by trying it on tensors without numbers.
+
+    Such a trial, which tells what memory a step takes, has to keep what the step would keep; but
+    where there are no numbers, no loop of one's own can run.
+    """
+    if not all(type(value) in (Tensor, nn.Parameter, FakeTensor) for value in values):
+        return True
+    modes = _get_current_dispatch_mode_stack()
+    others = [mode for mode in modes if not isinstance(mode, FakeTensorMode)]
+    return bool(others) or _transformed(*values)
+
+
+def _transformed(*values: Any) -> bool:
     return (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         or torch._C._are_functorch_transforms_active()
         or any(map(torch._C._functorch.is_legacy_batchedtensor, values))  # is_grads_batched
-        or torch._C._len_torch_dispatch_stack() > 0
         or forward_ad._current_level >= 0
     )

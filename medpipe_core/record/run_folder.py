@@ -40,7 +40,6 @@ class RunFolder:
     EVENTS, GENOTYPE, POLICY = "events.jsonl", "genotype.json", "policy.txt"
     RESULT, WEIGHTS, REPORT = "result.json", "weights.safetensors", "report.html"
     DECISION, PREDICTIONS = "decision.json", "predictions.csv"
-    DECISION, PREDICTIONS = "decision.json", "predictions.csv"
     PREPARATION = "preparation.json"
     CHECKPOINTS, CHECKSUMS = "checkpoints", "checksums.json"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from medpipe_plugins.augment3d.base import Augmentation3D
+from medpipe_plugins.augment3d.base import Augmentation3D, uniform
 from medpipe_plugins.augment3d.erase import Erase
 from medpipe_plugins.augment3d.geometric import Affine, DRotation, HRotation, Shift, VRotation
 from medpipe_plugins.augment3d.intensity import Blur, ColorJitter, Invert, Noise
@@ -42,9 +42,9 @@ class TrivialAugment(Augmentation3D):
         """Draw operation, strength in [0, 1], sign, place in [0, 1]³ and a seed of the noise."""
         device = generator.device
         operation = torch.randint(len(OPERATIONS), (count,), generator=generator, device=device)
-        strength = torch.rand(count, generator=generator, device=device)
-        sign = 2.0 * torch.randint(2, (count,), generator=generator, device=device) - 1
-        place = torch.rand(count, 3, generator=generator, device=device)
+        strength = uniform(count, 0, 1, generator)
+        sign = 2 * torch.randint(2, (count,), generator=generator, device=device).float() - 1
+        place = uniform(3 * count, 0, 1, generator).view(count, 3)
         seed = torch.randint(2**62, (count,), generator=generator, device=device)
         return operation, strength, sign, place, seed
 
@@ -119,6 +119,7 @@ def _noisy(volumes: Tensor, strength: Tensor, seeds: Tensor) -> Tensor:
                 volumes.shape[1:],
                 generator=torch.Generator(device).manual_seed(seed),
                 device=device,
+                dtype=torch.float32,
             )
             for seed in seeds.tolist()
         ]
@@ -128,6 +129,7 @@ def _noisy(volumes: Tensor, strength: Tensor, seeds: Tensor) -> Tensor:
 
 
 def _blurred(volumes: Tensor, strength: Tensor) -> Tensor:
-    offsets = torch.arange(_KERNEL, device=volumes.device) - (_KERNEL - 1) / 2
+    offsets = torch.arange(_KERNEL, device=volumes.device, dtype=strength.dtype)
+    offsets = offsets - (_KERNEL - 1) / 2
     sigma = (SIGMA * strength).clamp_min(1e-3)
     return Blur().apply(volumes, torch.softmax(-0.5 * (offsets / sigma[:, None]) ** 2, 1))

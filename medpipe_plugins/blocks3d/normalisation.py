@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medpipe_plugins.blocks3d import normalisation_compiled as compiled
 from medpipe_plugins.numba_extra import has_numba
-from medpipe_plugins.watching import watched
+from medpipe_plugins.watching import recorded, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ class BatchNormReLU6(nn.Sequential):
                 for one in (norm, activation)
                 for hooks in (one._forward_hooks, one._forward_pre_hooks, one._backward_hooks)
             )
-            and not watched(volumes)
+            and not recorded(volumes)
         )
 
     def _one_pass(self, volumes: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ def relu6(values: Tensor) -> Tensor:
     follows keeps anyway. The layer before must not need its own result for the backward pass:
     batch normalisation does not.
     """
-    if watched(values) or not values.requires_grad or values.is_leaf:
+    if recorded(values) or not values.requires_grad or values.is_leaf:
         return F.relu6(values)
     output: Tensor = _Overwriting.apply(values)  # type: ignore[no-untyped-call]
     return output

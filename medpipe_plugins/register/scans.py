@@ -22,4 +22,5 @@ def medpipe_register(registry: Registrar) -> None:
     """Register the readers of scans."""
     for name, (attribute, summary) in _READERS.items():
         target = f"medpipe_plugins.scans.readers:{attribute}"
-        registry.register("reader", name, target, summary=summary)
+        parameters = "medpipe_plugins.scans.settings:ReaderSettings"
+        registry.register("reader", name, target, parameters=parameters, summary=summary)

@@ -7,7 +7,8 @@ told on half of the volumes for judging is compared with the truth on the other 
 way round, so that no volume makes both; what is shown is the mean of the two. A training on a share
 of the volumes is judged on that half and on what it left. `same` is Kendall's tau with signal and
 truth on all volumes for judging. Regrets are what the best policy by the signal, or the best of its
-first five, falls short of the best policy in the truth.
+first five, falls short of the best policy in the truth. `counted` trains nothing: it is the number
+of a policy's layers that act, of all or of the `geometric` ones.
 """
 
 from __future__ import annotations
@@ -20,13 +21,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from horizon_policies import joint_space, policies
 from medpipe_core.runner.comparison.statistics import agreement
+
+from medpipe_core.supernet import build_policy
 
 FULL = "full"
 # Figure → whether more of it is better.
-FIGURES = {"auc": True, "loss": False, "gain": True}
+FIGURES = {"auc": True, "loss": False, "gain": True, "layers": True, "geometric": True}
+GEOMETRIC = ("flip", "rotation", "affine")
 EPOCHS_ON_THE_WAY = (10, 20, 30, 40)
 TOP = 5
+TIES = 200
+MOST_POLICIES = 100
 Rows = dict[tuple[str, int], dict[str, dict[str, Any]]]
 Scores = dict[str, float]
 
@@ -68,7 +75,25 @@ def read(path: Path) -> Rows:
     for text in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(text)
         rows[row["signal"], row["seed"]][row["policy"]] = row
+    names = {name for found in rows.values() for name in found}
+    rows["counted", 0] = _counted(names)
     return rows
+
+
+def _counted(names: set[str]) -> dict[str, dict[str, Any]]:
+    """Return what is known of policies beforehand, as if it had been measured."""
+    space = joint_space()
+    made = {}
+    for name, genotype in policies(space, MOST_POLICIES).items():
+        acting = [layer.path for layer in build_policy(space, genotype).layers]
+        counts = {
+            "layers": [len(acting)],
+            "geometric": [sum(path.endswith(GEOMETRIC) for path in acting)],
+        }
+        row = {f"{figure}_{part}": count
+               for figure, count in counts.items() for part in ("a", "b", "all")}  # fmt: skip
+        made[name] = {"epochs": [0], "cpu_s": 0.0, **row}
+    return {name: row for name, row in made.items() if name in names}
 
 
 def lines(rows: Rows, truth: str) -> list[Line]:
@@ -139,8 +164,7 @@ def _line(
         part = f"{judged}+" if f"{figure}_{judged}+" in some else judged
         signal, truth = _both(_scores(found, figure, part, at), true[other])
         pairs.append(agreement(signal, truth))
-        ranked = np.take(truth, np.argsort(signal)[::-1])
-        regrets.append((max(truth) - ranked[0], max(truth) - ranked[:TOP].max()))
+        regrets.append(_regrets(signal, truth))
     left, right = pairs
     if left is None or right is None or left.count <= TOP:
         return None
@@ -158,6 +182,15 @@ def _line(
         cost=share * float(np.median([row["cpu_s"] for row in found.values()])),
         shared=some.get("shared_cpu_s", 0.0),
     )
+
+
+def _regrets(signal: list[float], truth: list[float]) -> tuple[float, float]:
+    """Return the regret of the best by the signal and of its five, ties in any order alike."""
+    rng = np.random.default_rng(0)
+    orders = [np.lexsort((rng.random(len(signal)), signal))[::-1] for _ in range(TIES)]
+    ranked = np.take(truth, orders)
+    short = max(truth) - ranked
+    return float(short[:, 0].mean()), float(short[:, :TOP].min(axis=1).mean())
 
 
 def _scores(found: dict[str, dict[str, Any]], figure: str, part: str, at: int = 0) -> Scores:

@@ -14,9 +14,9 @@ MEASURED = HERE.parents[1] / "docs" / "measured" / "horizon.jsonl"
 DOCUMENT = HERE.parents[1] / "docs" / "horizon.md"
 
 
-def table(path: Path, *words: str) -> list[str]:
+def table(path: Path, *words: str, script: str = "horizon_table.py") -> list[str]:
     told = subprocess.run(
-        [sys.executable, str(HERE / "horizon_table.py"), str(path), *words],
+        [sys.executable, str(HERE / script), str(path), *words],
         check=True,
         capture_output=True,
         text=True,
@@ -53,3 +53,14 @@ def test_the_document_has_the_table_of_the_lines_that_are_kept(truth):
     document = DOCUMENT.read_text(encoding="utf-8").splitlines()
     missing = [line for line in table(MEASURED, "--truth", truth) if line not in document]
     assert not missing
+
+
+@pytest.mark.slow
+def test_a_race_among_policies_whose_order_never_changes_loses_nothing(tmp_path):
+    path = tmp_path / "measured.jsonl"
+    write(path, "full", [0.5 + 0.01 * number for number in range(25)])
+    told = table(path, "--draws", "20", script="horizon_race.py")
+    rows = {line.split("|")[1].strip(): line.split("|") for line in told[2:]}
+    race = rows["twenty-five, the better half after 10, 20 and 40"]
+    assert [race[2].strip(), race[3].strip()] == ["550", "0.000"]
+    assert float(rows["six trained to the end"][3]) > 0
