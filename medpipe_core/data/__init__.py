@@ -1,49 +1,46 @@
 """Labelled volumes, splits, batches on the device and the sealed test set."""
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-from medpipe_core.data.checking import (
-    absent_classes,
-    check_card,
-    check_development,
-    check_sealed,
-    check_volumes,
-    shared_patients,
-)
-from medpipe_core.data.dataset import (
-    Dataset,
-    Development,
-    KnownAnswer,
-    Outline,
-    PreparedByChain,
-    SealedTest,
-    TestSetError,
-)
-from medpipe_core.data.errors import DataError
-from medpipe_core.data.likeness import appearance, unlike
-from medpipe_core.data.npz import (
-    DATA_FOLDER_VARIABLE,
-    data_file,
-    data_folder,
-    npy_header,
-    npz_header,
-    npz_shape,
-    read_npz,
-)
-from medpipe_core.data.preparation import Chain, Preparation, Volume, check_chain, prepared
-from medpipe_core.data.room import check_room
-from medpipe_core.data.splits import halves, split
-from medpipe_core.data.stored import StoredVolumes, value_range
-from medpipe_core.data.volumes import (
-    DatasetCard,
-    LabelledVolumes,
-    blank,
-    describe,
-    overlap,
-)
+from typing import TYPE_CHECKING
+
+from medpipe_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from medpipe_core.data.batches import Batch, Batches, ordered_batches
+    from medpipe_core.data.checking import (
+        absent_classes,
+        check_card,
+        check_development,
+        check_sealed,
+        check_volumes,
+        shared_patients,
+    )
+    from medpipe_core.data.dataset import (
+        Dataset,
+        Development,
+        KnownAnswer,
+        Outline,
+        PreparedByChain,
+        SealedTest,
+        TestSetError,
+    )
+    from medpipe_core.data.errors import DataError
+    from medpipe_core.data.likeness import appearance, unlike
+    from medpipe_core.data.npz import (
+        DATA_FOLDER_VARIABLE,
+        data_file,
+        data_folder,
+        npy_header,
+        npz_header,
+        npz_shape,
+        read_npz,
+    )
+    from medpipe_core.data.preparation import Chain, Preparation, Volume, check_chain, prepared
+    from medpipe_core.data.room import check_room
+    from medpipe_core.data.splits import halves, split
+    from medpipe_core.data.stored import StoredVolumes, value_range
+    from medpipe_core.data.volumes import DatasetCard, LabelledVolumes, blank, describe, overlap
 
 __all__ = [
     "DATA_FOLDER_VARIABLE",
@@ -89,11 +86,68 @@ __all__ = [
     "value_range",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    # Batches need torch; datasets and splits do not, and are described without it.
-    if name in ("Batch", "Batches", "ordered_batches"):
-        from medpipe_core.data import batches
-
-        return getattr(batches, name)
-    raise AttributeError(f"module 'medpipe_core.data' has no attribute {name!r}")
+# Batches need torch and volumes numpy; what describes a dataset or a chain needs neither.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "batches": (
+            "Batch",
+            "Batches",
+            "ordered_batches",
+        ),
+        "checking": (
+            "absent_classes",
+            "check_card",
+            "check_development",
+            "check_sealed",
+            "check_volumes",
+            "shared_patients",
+        ),
+        "dataset": (
+            "Dataset",
+            "Development",
+            "KnownAnswer",
+            "Outline",
+            "PreparedByChain",
+            "SealedTest",
+            "TestSetError",
+        ),
+        "errors": ("DataError",),
+        "likeness": (
+            "appearance",
+            "unlike",
+        ),
+        "npz": (
+            "DATA_FOLDER_VARIABLE",
+            "data_file",
+            "data_folder",
+            "npy_header",
+            "npz_header",
+            "npz_shape",
+            "read_npz",
+        ),
+        "preparation": (
+            "Chain",
+            "Preparation",
+            "Volume",
+            "check_chain",
+            "prepared",
+        ),
+        "room": ("check_room",),
+        "splits": (
+            "halves",
+            "split",
+        ),
+        "stored": (
+            "StoredVolumes",
+            "value_range",
+        ),
+        "volumes": (
+            "DatasetCard",
+            "LabelledVolumes",
+            "blank",
+            "describe",
+            "overlap",
+        ),
+    },
+)
