@@ -139,8 +139,8 @@ class CropBody(Step):
         if not count:
             return scan.with_values(scan.values, note="nothing is bright, so nothing was cut")
         largest = int(np.bincount(parts.ravel())[1:].argmax())
-        box = ndimage.find_objects(parts, largest + 1)[largest]
-        sides: list[slice] = [
+        box: tuple[slice, ...] = ndimage.find_objects(parts, largest + 1)[largest]
+        sides = [
             slice(max(side.start - self.margin, 0), min(side.stop + self.margin, n))
             for side, n in zip(box, bright.shape, strict=True)
         ]

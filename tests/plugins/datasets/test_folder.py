@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import nibabel
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from medpipe_core import load_plugins
 from medpipe_core.data import DataError, check_development, prepared
+from medpipe_core.execution.checked_dataset import CheckedDataset
 from medpipe_core.testing import DatasetContract
 from medpipe_plugins.datasets.folder import FolderDataset
 from medpipe_plugins.datasets.folder_manifest import read_cases
@@ -175,14 +177,23 @@ def read_names(sealed, read):
     return test.cases.tolist()
 
 
-def test_a_test_scan_that_cannot_be_read_is_named(tmp_path, opened):
-    dataset = opened(written(tmp_path))
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_test_scan_that_cannot_be_read_is_named_after_the_seal_is_broken(
+    tmp_path, opened, strict
+):
+    dataset = CheckedDataset(opened(written(tmp_path), strict=strict), "mine")
     sealed = dataset.sealed_test()
     dataset.development()
-    name = dataset._survey.cases["test"][0].name
+    name = dataset.dataset._survey.cases["test"][0].name
     (tmp_path / name).unlink()
-    with pytest.raises(DataError, match=rf"1 test scans cannot be used.*\n  {name}"):
-        sealed.open(after="a test")
+    told = rf"1 test scans (were left out|cannot be used).*\n  {name}"
+    if strict:
+        with pytest.raises(DataError, match=told):
+            sealed.open(after="a test")
+        return
+    assert sealed.notes == ()
+    assert len(sealed.open(after="a test")) == 3
+    assert re.match(told, sealed.notes[0])
 
 
 def test_bytes_are_what_the_chain_gives(tmp_path, opened, registry):
