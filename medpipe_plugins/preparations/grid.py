@@ -141,8 +141,8 @@ class CropBody(Step):
         largest = int(np.bincount(parts.ravel())[1:].argmax())
         box: tuple[slice, ...] = ndimage.find_objects(parts, largest + 1)[largest]
         sides = [
-            slice(max(side.start - self.margin, 0), min(side.stop + self.margin, n))
-            for side, n in zip(box, bright.shape, strict=True)
+            slice(max(side.start - self.margin, 0), min(side.stop + self.margin, length))
+            for side, length in zip(box, scan.values.shape[-3:], strict=True)
         ]
         affine = _moved(scan.affine, [side.start for side in sides])
         depth, height, width = sides
