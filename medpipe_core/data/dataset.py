@@ -78,6 +78,9 @@ class SealedTest:
         read: Reads the test set.
         outline: What is known of it from headers, or from how it is made. It is checked before
             anything is trained; without it, what is wrong with the test set shows at the end.
+
+    Attributes:
+        notes: What happened while it was read, such as volumes left out; `read` may set it.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class SealedTest:
     ) -> None:
         self._read = read
         self.outline = outline
+        self.notes: tuple[str, ...] = ()
         self._opened_after: str | None = None
 
     @property

@@ -16,6 +16,7 @@ from medpipe_core.data import (
     check_sealed,
     check_volumes,
 )
+from medpipe_core.data.volumes import as_notes
 from medpipe_core.errors import MedpipeError, place_of
 from medpipe_core.plugins import REGISTRY
 
@@ -70,9 +71,11 @@ class CheckedDataset:
             with self._told("sealed_test()"):
                 test = sealed.open(after="everything was chosen")
                 check_volumes(test, self.card, "test")
+            checked.notes = as_notes(sealed.notes)
             return test
 
-        return SealedTest(read)
+        checked = SealedTest(read)
+        return checked
 
     def preparation(self) -> Chain | None:
         """Return the chain that its scans are prepared by; None where there is none."""

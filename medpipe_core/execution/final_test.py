@@ -77,6 +77,7 @@ class TorchFinalTest:
                 "test_in_validation": overlap(report.volumes, validation),
                 "notes": [
                     *development.notes,
+                    *sealed.notes,
                     *_shared_patients(report.volumes, development),
                     *missing_classes(
                         {f"The {n} set": data.labels for n, data in sets.items()},

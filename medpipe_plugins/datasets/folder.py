@@ -117,21 +117,23 @@ class FolderDataset:
     def sealed_test(self) -> SealedTest:
         """Return the test set, of which headers alone are read before it is opened.
 
-        A scan that then cannot be read is an error; one that is blank stays.
+        Scans that then cannot be read are left out, which its notes say, or refused with `strict`;
+        what is blank stays.
         """
 
         def read() -> LabelledVolumes:
             problems: list[Problem] = []
             test = self._read(self._survey.cases["test"], problems, Counter(), blank=True)
+            if problems and (self.settings.strict or not len(test)):
+                raise DataError(f"{len(problems)} test scans cannot be used\n{table(problems)}")
             if problems:
-                raise DataError(
-                    f"{len(problems)} test scans cannot be used; mend them, or take them out of "
-                    f"the set\n{table(problems)}"
-                )
+                told = f"{len(problems)} test scans were left out:\n{table(problems)}"
+                sealed.notes = (told,)
             return test
 
         dtype = np.uint8 if self.settings.voxels == "uint8" else np.float32
-        return SealedTest(read, outline=Outline(self._shape, dtype))
+        sealed = SealedTest(read, outline=Outline(self._shape, dtype))
+        return sealed
 
     @cached_property
     def _survey(self) -> Survey:

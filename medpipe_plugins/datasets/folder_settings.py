@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from medpipe_core.data import DataError, check_chain
+from medpipe_core.data import DataError
 
 Voxels = Annotated[int, Ge(1), Le(1024)]
 Share = Annotated[float, Gt(0), Lt(1)]
@@ -47,6 +47,8 @@ class FolderSettings(BaseModel):
     def _known_steps(cls, prepare: Any, info: ValidationInfo) -> Any:
         registry = (info.context or {}).get("registry")
         if registry is not None and not isinstance(prepare, str):
+            from medpipe_core.data import check_chain  # it needs numpy
+
             try:
                 check_chain(prepare, registry)
             except DataError as error:

@@ -75,7 +75,10 @@ def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) 
     empty = [part for part in PARTS if not any(case.part == part for case in usable)]
     if empty:
         told = f"\n{table(problems)}" if problems else ""
-        raise DataError(f"no usable scan is left for {' and '.join(empty)}{told}")
+        raise DataError(
+            f"no usable scan is left for {' and '.join(empty)}. Paths of a manifest are relative "
+            f"to data.root, or to itself{told}"
+        )
     by_part = {part: tuple(c for c in usable if c.part == part) for part in PARTS}
     sizes = [math.prod(h.shape) for found in headers.values() for h in found]
     return Survey(by_part, _classes(named), tuple(problems), max(sizes, default=0), tuple(notes))

@@ -139,10 +139,10 @@ class CropBody(Step):
         if not count:
             return scan.with_values(scan.values, note="nothing is bright, so nothing was cut")
         largest = int(np.bincount(parts.ravel())[1:].argmax())
-        box = ndimage.find_objects(parts, largest + 1)[largest]
-        sides: list[slice] = [
+        box: tuple[slice, ...] = ndimage.find_objects(parts, largest + 1)[largest]
+        sides = [
             slice(max(side.start - self.margin, 0), min(side.stop + self.margin, length))
-            for side, length in zip(box, map(int, bright.shape), strict=True)
+            for side, length in zip(box, scan.values.shape[-3:], strict=True)
         ]
         affine = _moved(scan.affine, [side.start for side in sides])
         depth, height, width = sides

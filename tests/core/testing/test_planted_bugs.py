@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[2]
 GOOD = (
     "Gamma", "Mirror", "Scale", "Shift", "Conv", "Residual", "Noisy", "Network", "GoodSpace",
-    "Candidates", "Climber", "Blobs", "Light", "Settled", "Six",
+    "Candidates", "Climber", "Blobs", "Light", "Settled", "Six", "Halve",
 )  # fmt: skip
 
 # Class with the bug, what is wrong with it, the test that must fail, words of its message.
@@ -339,6 +339,24 @@ READER = [
     ("MovesGlobalState", "draws from numpy's global generator",
      "global_random_state_is_neither_used_nor_changed", "numpy"),
 ]  # fmt: skip
+PREPARATION = [
+    ("WidensValues", "values of float64",
+     "a_scan_comes_out", "float64"),
+    ("DropsTheChannels", "loses channels",
+     "a_scan_comes_out", "channels stay"),
+    ("NotesInOneText", "notes that are one text",
+     "a_scan_comes_out", "a sentence for each"),
+    ("CollapsesTheAffine", "an affine that leads nowhere",
+     "geometry_is_kept_or_right", "and back"),
+    ("InventsAnAffine", "geometry where there was none",
+     "geometry_is_kept_or_right", "out of nowhere"),
+    ("MovesTheOrigin", "changes the affine it was handed",
+     "the_given_scan_stays_as_it_is", "in place"),
+    ("DrawsEachTime", "another result each time",
+     "it_is_the_same_every_time", "prepared again"),
+    ("DrawsGlobally", "draws from numpy's global generator",
+     "global_random_state_is_neither_used_nor_changed", "numpy"),
+]  # fmt: skip
 PLUGIN = [
     ("Half", "registers half and stumbles", "it_registers_whole", "augmentations"),
     ("TakesAName", "takes a name that medpipe has", "it_registers_whole", "already"),
@@ -385,6 +403,7 @@ BUGS = {
     "searcher": SEARCHER,
     "dataset": DATASET,
     "reader": READER,
+    "preparation": PREPARATION,
     "plugin": PLUGIN,
 }
 CASES = [(*bug, kind) for kind, bugs in BUGS.items() for bug in bugs]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import types
 
 import nibabel
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from medpipe_core import load_plugins
 from medpipe_core.data import DataError, check_development, prepared
+from medpipe_core.execution.checked_dataset import CheckedDataset
 from medpipe_core.testing import DatasetContract
 from medpipe_plugins.datasets.folder import FolderDataset
 from medpipe_plugins.datasets.folder_manifest import read_cases
@@ -175,14 +178,23 @@ def read_names(sealed, read):
     return test.cases.tolist()
 
 
-def test_a_test_scan_that_cannot_be_read_is_named(tmp_path, opened):
-    dataset = opened(written(tmp_path))
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_test_scan_that_cannot_be_read_is_named_after_the_seal_is_broken(
+    tmp_path, opened, strict
+):
+    dataset = CheckedDataset(opened(written(tmp_path), strict=strict), "mine")
     sealed = dataset.sealed_test()
     dataset.development()
-    name = dataset._survey.cases["test"][0].name
+    name = dataset.dataset._survey.cases["test"][0].name
     (tmp_path / name).unlink()
-    with pytest.raises(DataError, match=rf"1 test scans cannot be used.*\n  {name}"):
-        sealed.open(after="a test")
+    told = rf"1 test scans (were left out|cannot be used).*\n  {name}"
+    if strict:
+        with pytest.raises(DataError, match=told):
+            sealed.open(after="a test")
+        return
+    assert sealed.notes == ()
+    assert len(sealed.open(after="a test")) == 3
+    assert re.match(told, sealed.notes[0])
 
 
 def test_bytes_are_what_the_chain_gives(tmp_path, opened, registry):
@@ -273,3 +285,50 @@ def test_what_does_not_fit_is_refused_before_memory_is_taken(tmp_path, opened, m
 def test_without_a_place_it_says_how_to_name_one(opened):
     with pytest.raises(DataError, match=r"data.manifest=FILE"):
         _ = opened().card
+
+
+class LetterReader:
+    """Reads files that begin with a patient's letter, of a format that only it knows."""
+
+    def reads(self, path):
+        return path.suffix == ".letter" and path.is_file()
+
+    def header(self, path, *, series=None, volume=None):
+        return types.SimpleNamespace(shape=(1, 2, 3), patient=path.read_text()[0])
+
+    def read(self, path, *, series=None, volume=None):
+        seed = int(path.stem)
+        return types.SimpleNamespace(values=scan(seed)[:1, :2, :3], affine=None, notes=("odd",))
+
+
+def test_any_registered_reader_counts_and_patients_of_headers_are_kept_together(tmp_path, registry):
+    for number in range(24):
+        (tmp_path / f"{number}.letter").write_text("abcdefghijkl"[number // 2])
+    manifest = table(tmp_path, [{"path": f"{n}.letter", "label": n // 2 % 2} for n in range(24)])
+    known = registry.adding("reader", "letter", LetterReader)
+    dataset = FolderDataset(registry=known, manifest=manifest)
+    development = dataset.development()
+    assert "Patients are those of the files' headers: 12 of 24 scans." in development.notes
+    assert any(note.endswith("scans: odd") for note in development.notes)
+    patients = [set(data.groups) for data in parts(dataset).values()]
+    assert sum(map(len, patients)) == len(set.union(*patients)) == 12
+
+
+def test_slices_are_drawn_in_training_alone(tmp_path, opened, registry):
+    steps = [{"name": "slices", "parameters": {"count": 3}, "training": {"how": "random"}}]
+    dataset = opened(written(tmp_path), prepare=steps)
+    for name, data in parts(dataset).items():
+        for volume, case in zip(data.volumes, data.cases, strict=True):
+            original = scan(int(case[:2]))
+            if name == "train":
+                kept = [any(np.array_equal(one, two) for two in volume[0]) for one in original]
+                assert sum(kept) == 3
+                assert np.array_equal(volume[0], original[kept])
+            else:
+                assert np.array_equal(volume[0], original[[0, 2, 4]])
+    train = dataset.development().train
+    drawn = {
+        tuple(np.isin(scan(int(c[:2]))[:, 0, 0], v[0, :, 0, 0]))
+        for v, c in zip(train.volumes, train.cases, strict=True)
+    }
+    assert len(drawn) > 1
