@@ -124,7 +124,7 @@ class OptunaSearcher(ScoreSearcher):
 def _study(space: SearchSpace, **settings: Any) -> SpaceStudy:
     try:
         from medpipe_core.search.optuna_study import SpaceStudy
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         if error.name != "optuna":
             raise
         raise MissingOptunaError(
