@@ -86,7 +86,7 @@ class LabelledVolumes:
     volumes: NDArray[Any] | StoredVolumes
     labels: NDArray[np.int64]
     groups: NDArray[Any] | None = None
-    cases: NDArray[np.str_] | None = None
+    cases: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         volumes = _in_form(self.volumes)
