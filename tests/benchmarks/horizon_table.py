@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from horizon_policies import joint_space, policies
-from medpipe_core.runner.comparison.statistics import agreement
+from medpipe_core.report.comparison.statistics import agreement
 
 from medpipe_core.supernet import build_policy
 
