@@ -40,6 +40,7 @@ class RunFolder:
     EVENTS, GENOTYPE, POLICY = "events.jsonl", "genotype.json", "policy.txt"
     RESULT, WEIGHTS, REPORT = "result.json", "weights.safetensors", "report.html"
     DECISION, PREDICTIONS = "decision.json", "predictions.csv"
+    PREPARATION = "preparation.json"
     CHECKPOINTS, CHECKSUMS = "checkpoints", "checksums.json"
 
     def __init__(self, path: Path) -> None:
@@ -113,6 +114,16 @@ class RunFolder:
         if not isinstance(content, dict):
             raise RunFolderError(f"{self.path / self.ENVIRONMENT} is no description of a machine")
         return content
+
+    def preparation(self) -> Any:
+        """Read `preparation.json`, how volumes were prepared; None where there is none.
+
+        Raises:
+            RunFolderError: It is damaged.
+        """
+        if not (self.path / self.PREPARATION).exists():
+            return None
+        return self._read_json(self.PREPARATION)
 
     def configuration(self) -> dict[str, Any]:
         """Read `config.yaml` as dotted keys.
