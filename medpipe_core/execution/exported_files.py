@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import io
+import logging
 import warnings
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -113,9 +114,10 @@ def onnx_file(program: ExportedProgram, description: str) -> bytes:
         ExportError: An operation has no counterpart in ONNX.
     """
     with _problems_told("torch.onnx.export"):
-        made = torch.onnx.export(
-            program, dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT]
-        )
+        with _without_note_of_torchvision():
+            made = torch.onnx.export(
+                program, dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT]
+            )
         if made is None:
             raise ExportError("torch.onnx.export returned no program")
         model = made.model_proto
@@ -225,6 +227,21 @@ def _forget_origin(program: ExportedProgram) -> None:
             for node in module.graph.nodes:
                 for note in ("nn_module_stack", "stack_trace"):
                     node.meta.pop(note, None)
+
+
+@contextmanager
+def _without_note_of_torchvision() -> Iterator[None]:
+    """Keep torch from noting that torchvision, which nothing here needs, is not installed."""
+
+    def needed(record: logging.LogRecord) -> bool:
+        return "torchvision is not installed" not in record.getMessage()
+
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    logger.addFilter(needed)
+    try:
+        yield
+    finally:
+        logger.removeFilter(needed)
 
 
 @contextmanager

@@ -126,7 +126,8 @@ def test_volumes_to_check_on_have_to_fit(run, registry, tmp_path, given, reason)
 @pytest.mark.slow
 def test_the_command_tells_what_it_wrote(copied, capsys):
     assert main(["export", str(copied), "--trust-plugins"]) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert err == ""
     assert "takes volumes (batch, 1, 6, 6, 6)" in out
     assert out.count("probabilities of 4 volumes differ by") == 2
     names = {path.name for path in (copied / "export").iterdir()}
