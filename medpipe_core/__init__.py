@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medpipe_core.api import run
     from medpipe_core.errors import MedpipeError, MissingExtraError, did_you_mean
-    from medpipe_core.execution import RunResult, load_model
+    from medpipe_core.execution import RunResult, export_model, load_model
     from medpipe_core.plugins import Registered, Registrar, Registry, hookimpl, load_plugins
     from medpipe_core.search import Outcome, Searcher
     from medpipe_core.seeding import child_seed
@@ -88,6 +88,7 @@ __all__ = [
     "compose",
     "declared_choices",
     "did_you_mean",
+    "export_model",
     "forbid",
     "hookimpl",
     "load_model",
@@ -100,7 +101,7 @@ __all__ = [
 
 _ROOMS = {
     "api": ("run",),
-    "execution": ("RunResult", "load_model"),
+    "execution": ("RunResult", "export_model", "load_model"),
     "errors": ("MedpipeError", "MissingExtraError", "did_you_mean"),
     "plugins": ("Registered", "Registrar", "Registry", "hookimpl", "load_plugins"),
     "search": ("Outcome", "Searcher"),

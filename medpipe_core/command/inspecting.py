@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.command import predict
+from medpipe_core.command import export, predict
 from medpipe_core.command.check import check_command
 from medpipe_core.command.output import write_line
 from medpipe_core.command.reproduce import reproduce_command
@@ -112,6 +112,12 @@ def _predict_command(commands: Any) -> None:
     _set(parser, predict.answers, predict.text, predict.exit_code)
 
 
+def _export_command(commands: Any) -> None:
+    parser = commands.add_parser("export", help="a run's network as torch.export and ONNX")
+    export.add_arguments(parser)
+    _set(parser, export.exported, export.text, export.exit_code)
+
+
 # Each adds one subcommand, whose `handler` takes the arguments and returns the exit code.
 _COMMANDS = (
     _plugins_command,
@@ -120,6 +126,7 @@ _COMMANDS = (
     _report_command,
     _compare_command,
     _predict_command,
+    _export_command,
     check_command,
     reproduce_command,
 )

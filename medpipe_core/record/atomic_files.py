@@ -68,7 +68,7 @@ def writing(path: Path) -> Iterator[None]:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         raise StorageError(
             f"cannot write {path}: {reason}. Free some space there, or choose another folder "
-            "(run.root=FOLDER for a run, --out FOLDER for a comparison)"
+            "(run.root=FOLDER for a run, --out FOLDER for a comparison or an export)"
         ) from error
 
 

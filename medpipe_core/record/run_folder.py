@@ -115,6 +115,16 @@ class RunFolder:
             raise RunFolderError(f"{self.path / self.ENVIRONMENT} is no description of a machine")
         return content
 
+    def preparation(self) -> Any:
+        """Read `preparation.json`, how volumes were prepared; None where there is none.
+
+        Raises:
+            RunFolderError: It is damaged.
+        """
+        if not (self.path / self.PREPARATION).exists():
+            return None
+        return self._read_json(self.PREPARATION)
+
     def configuration(self) -> dict[str, Any]:
         """Read `config.yaml` as dotted keys.
 
