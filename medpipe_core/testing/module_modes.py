@@ -105,7 +105,7 @@ class ModeContract(ModuleRuns):
                 with in_words(f"{one.name} fails under torch.autocast."):
                     module = one.make().train(training)
                     with torch.autocast("cpu", dtype=torch.bfloat16):
-                        found = one.run(module, volumes.requires_grad_())
+                        found = one.run(module, volumes.clone().requires_grad_())
                     found.float().sum().backward()  # type: ignore[no-untyped-call]
                 spread = (expected - expected.mean()).norm().clamp_min(1e-6)
                 apart = float((found.detach().float() - expected).norm() / spread)

@@ -169,6 +169,9 @@ def test_every_small_space_keeps_its_contract(space):
         def test_it_is_the_same_in_another_process(self):
             """Takes a process."""
 
+        def test_no_candidate_is_there_twice(self):
+            """One may well be, where a space is drawn."""
+
     run_all(Drawn)
 
 
