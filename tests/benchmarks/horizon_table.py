@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 from horizon_policies import joint_space, policies
-from medpipe_core.report.comparison.statistics import agreement
 
+from medpipe_core.report.comparison.statistics import agreement
 from medpipe_core.supernet import build_policy
 
 FULL = "full"
