@@ -328,7 +328,7 @@ READER = [
      "geometry_is_whole_or_not_there", "and back"),
     ("OtherHeader", "a header of another shape",
      "the_header_is_that_of_the_scan", "(3, 2, 1)"),
-    ("Noisy", "other values at each reading",
+    ("ReadsOtherwise", "other values at each reading",
      "it_is_the_same_every_time", "read again"),
     ("LeavesAFile", "leaves a file behind",
      "reading_changes_no_file", "scan.cache"),

@@ -79,7 +79,7 @@ class OtherHeader(Six):
         return types.SimpleNamespace(shape=(3, 2, 1))
 
 
-class Noisy(Six):
+class ReadsOtherwise(Six):
     def scan(self, values, path):
         return super().scan(values + np.random.default_rng().random(values.shape), path)
 
@@ -152,8 +152,8 @@ class TestOtherHeader(SixContract):
     reader = OtherHeader
 
 
-class TestNoisy(SixContract):
-    reader = Noisy
+class TestReadsOtherwise(SixContract):
+    reader = ReadsOtherwise
 
 
 class TestLeavesAFile(SixContract):

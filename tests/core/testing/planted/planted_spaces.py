@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
-from medpipe_core import Group, OperationChoice, SearchSpace, ValueChoice
+from medpipe_core import Genotype, Group, OperationChoice, SearchSpace, ValueChoice
 from medpipe_core.testing import SpaceContract
 
 DEEP = Group({"one": ValueChoice(1, 2, 3), "two": ValueChoice("x", "y", "z", "w")})
@@ -26,7 +26,11 @@ class KeepsOldKeys(SearchSpace):
 
     def sample(self, *, seed=None, rng=None):
         genotype = super().sample(seed=seed, rng=rng)
-        return self._genotype({"net/plain": "1", **genotype.choices})
+        return Genotype(
+            {"net/plain": "1", **genotype.choices},
+            space=genotype.space,
+            space_digest=genotype.space_digest,
+        )
 
 
 class Forgetful(SearchSpace):
