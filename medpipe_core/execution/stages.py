@@ -113,7 +113,8 @@ class RunStages:
         )
         if all(row.record.failed for row in rows):
             reasons = "; ".join(dict.fromkeys(row.record.failed for row in rows))
-            raise NoContenderError(f"all {len(rows)} candidates failed in evaluation: {reasons}")
+            failed = "the candidate" if len(rows) == 1 else f"all {len(rows)} candidates"
+            raise NoContenderError(f"{failed} failed in evaluation: {reasons}")
         return [self._evaluated(candidates[row.number], row) for row in rows]
 
     def retrain(self, development: Development, chosen: Candidate, emit: Emit) -> Trained:
