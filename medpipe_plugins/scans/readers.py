@@ -24,17 +24,13 @@ if TYPE_CHECKING:
     from medpipe_plugins.scans.scan import Scan, ScanHeader
 
 
-class NiftiReader:
-    """Reads NIfTI files, and folders with one of them."""
-
-    def reads(self, path: Path) -> bool:
-        """Say whether a path is a NIfTI file, or a folder with any."""
-        return _is_or_has(path, is_nifti)
+class _OneDoor:
+    """What readers share: header and scan come through one call, checked and told alike."""
 
     def header(
         self, path: Path, *, series: str | int | None = None, volume: int | None = None
     ) -> ScanHeader:
-        """Return what the header says; no voxel is read."""
+        """Return what the headers say; no voxel is read."""
         return self._do("header", path, series, volume)  # type: ignore[no-any-return]
 
     def read(
@@ -44,13 +40,25 @@ class NiftiReader:
         return self._do("read", path, series, volume)  # type: ignore[no-any-return]
 
     def _do(self, what: str, path: Path, series: str | int | None, volume: int | None) -> Any:
+        """Do `header` or `read`, by that name, in the format's own module."""
+        raise NotImplementedError
+
+
+class NiftiReader(_OneDoor):
+    """Reads NIfTI files, and folders with one of them."""
+
+    def reads(self, path: Path) -> bool:
+        """Say whether a path is a NIfTI file, or a folder with any."""
+        return _is_or_has(path, is_nifti)
+
+    def _do(self, what: str, path: Path, series: str | int | None, volume: int | None) -> Any:
         file = _only(path, is_nifti, "NIfTI")
         _no_series(path, series)
         with told(file, "NIfTI"):
             return getattr(room("nifti"), what)(file, volume=volume)
 
 
-class DicomReader:
+class DicomReader(_OneDoor):
     """Reads DICOM files, and folders with one series or several."""
 
     def reads(self, path: Path) -> bool:
@@ -61,22 +69,12 @@ class DicomReader:
             return has_dicom(path)
         return is_dicom(path)
 
-    def header(
-        self, path: Path, *, series: str | int | None = None, volume: int | None = None
-    ) -> ScanHeader:
-        """Return what the headers of a series say; no pixel is read."""
+    def _do(self, what: str, path: Path, series: str | int | None, volume: int | None) -> Any:
         with told(path, "DICOM"):
-            return room("dicom").header(path, series=series, volume=volume)  # type: ignore[no-any-return]
-
-    def read(
-        self, path: Path, *, series: str | int | None = None, volume: int | None = None
-    ) -> Scan:
-        """Read a scan."""
-        with told(path, "DICOM"):
-            return room("dicom").read(path, series=series, volume=volume)  # type: ignore[no-any-return]
+            return getattr(room("dicom"), what)(path, series=series, volume=volume)
 
 
-class SlicesReader:
+class SlicesReader(_OneDoor):
     """Reads PNG, TIFF and JPEG files, and folders of them, as slices."""
 
     def reads(self, path: Path) -> bool:
@@ -86,18 +84,6 @@ class SlicesReader:
         files = files_in(path)
         return 2 * sum(bool(image_format(file)) for file in files) > len(files)
 
-    def header(
-        self, path: Path, *, series: str | int | None = None, volume: int | None = None
-    ) -> ScanHeader:
-        """Return what the headers of the images say; no pixel is read."""
-        return self._do("header", path, series, volume)  # type: ignore[no-any-return]
-
-    def read(
-        self, path: Path, *, series: str | int | None = None, volume: int | None = None
-    ) -> Scan:
-        """Read a scan."""
-        return self._do("read", path, series, volume)  # type: ignore[no-any-return]
-
     def _do(self, what: str, path: Path, series: str | int | None, volume: int | None) -> Any:
         _no_series(path, series)
         if volume not in (None, 0):
@@ -106,28 +92,17 @@ class SlicesReader:
             return getattr(room("slices"), what)(path)
 
 
-class ArrayReader:
+class ArrayReader(_OneDoor):
     """Reads .npy and .npz files, and folders with one of them."""
 
     def reads(self, path: Path) -> bool:
         """Say whether a path is an .npy or .npz file, or a folder with any."""
         return _is_or_has(path, is_array)
 
-    def header(
-        self, path: Path, *, series: str | int | None = None, volume: int | None = None
-    ) -> ScanHeader:
-        """Return what the header of the array says; no value is read."""
+    def _do(self, what: str, path: Path, series: str | int | None, volume: int | None) -> Any:
         file = _only(path, is_array, "numpy")
         with told(file, "numpy"):
-            return room("arrays").header(file, series=series, volume=volume)  # type: ignore[no-any-return]
-
-    def read(
-        self, path: Path, *, series: str | int | None = None, volume: int | None = None
-    ) -> Scan:
-        """Read a scan."""
-        file = _only(path, is_array, "numpy")
-        with told(file, "numpy"):
-            return room("arrays").read(file, series=series, volume=volume)  # type: ignore[no-any-return]
+            return getattr(room("arrays"), what)(file, series=series, volume=volume)
 
 
 def _is_or_has(path: Path, fits: Callable[[Path], bool]) -> bool:
