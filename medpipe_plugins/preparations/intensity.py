@@ -44,34 +44,35 @@ class Fill(Step):
         return scan.with_values(np.where(finite, scan.values, np.float32(value)), note=note)
 
 
-class Window(Step):
-    """Maps a range of intensities, such as Hounsfield units, to [0, 1]; what is beyond is cut."""
+class Between(Step):
+    """A step between two bounds, the lower one first."""
 
-    low: float = Field(description="intensity that becomes 0")
-    high: float = Field(description="intensity that becomes 1")
+    low: float
+    high: float
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
         if self.low >= self.high:
             raise ValueError(f"low={self.low:g} has to be below high={self.high:g}")
         return self
+
+
+class Window(Between):
+    """Maps a range of intensities, such as Hounsfield units, to [0, 1]; what is beyond is cut."""
+
+    low: float = Field(description="intensity that becomes 0")
+    high: float = Field(description="intensity that becomes 1")
 
     def __call__(self, scan: Volume) -> Volume:
         """Return the scan in [0, 1]."""
         return scan.with_values(scaled(scan.values, self.low, self.high))
 
 
-class PercentileWindow(Step):
+class PercentileWindow(Between):
     """Maps the range between two percentiles of each channel to [0, 1]."""
 
     low: Percent = Field(0.5, description="percentile that becomes 0")
     high: Percent = Field(99.5, description="percentile that becomes 1")
-
-    @model_validator(mode="after")
-    def _rising(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"low={self.low:g} has to be below high={self.high:g}")
-        return self
 
     def __call__(self, scan: Volume) -> Volume:
         """Return the scan in [0, 1]; a channel of one value becomes 0."""
