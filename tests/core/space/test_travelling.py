@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import copy
 import multiprocessing
+import operator
 import pickle
 
 import pytest
@@ -53,16 +54,14 @@ def test_constraints_budget_and_catalogue_travel_along():
     assert dict(again.sample(seed=0).provenance) == dict(space.sample(seed=0).provenance)
 
 
-def _mutant_in_a_worker(space, genotype):
-    return space.mutate(genotype, seed=3), space.digest
-
-
 def test_a_worker_of_a_pool_takes_and_gives_spaces_and_genotypes():
     space = load_plugins().space("medpipe-augment")
     genotype = space.sample(seed=0)
+    mutate = operator.methodcaller("mutate", genotype, seed=3)
     workers = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=workers) as pool:
-        mutant, digest = pool.submit(_mutant_in_a_worker, space, genotype).result()
+        mutant = pool.submit(mutate, space).result()
+        digest = pool.submit(operator.attrgetter("digest"), space).result()
     assert (mutant, digest) == (space.mutate(genotype, seed=3), space.digest)
 
 
