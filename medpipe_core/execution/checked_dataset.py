@@ -65,7 +65,7 @@ class CheckedDataset:
         """Return the test set, which is checked when it is opened."""
         with self._told("sealed_test()"):
             sealed = self.dataset.sealed_test()
-            check_sealed(sealed)
+            check_sealed(sealed, self.card)
 
         def read() -> LabelledVolumes:
             with self._told("sealed_test()"):
@@ -74,7 +74,7 @@ class CheckedDataset:
             checked.notes = as_notes(sealed.notes)
             return test
 
-        checked = SealedTest(read)
+        checked = SealedTest(read, outline=sealed.outline)
         return checked
 
     def preparation(self) -> Chain | None:
@@ -94,7 +94,7 @@ class CheckedDataset:
         with self._told("development()"):
             development = self.dataset.development()
             odd = check_development(development, self.card)
-            check_sealed(self.dataset.sealed_test())
+            check_sealed(self.dataset.sealed_test(), self.card)
         return dataclasses.replace(development, notes=(*development.notes, *odd))
 
     @contextlib.contextmanager

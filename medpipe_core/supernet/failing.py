@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from torch import nn
 
-from medpipe_core.errors import OperationError, place_of
+from medpipe_core.errors import MedpipeError, OperationError, place_of
 from medpipe_core.memory import out_of_memory
 from medpipe_core.supernet.building import NETWORK_KINDS, catalogue_of, variant_key
 
@@ -87,6 +88,35 @@ def operation_of(catalogue: Catalogue, step: Step) -> str:
     return f"{step.kind} {step.name!r} of {' '.join(catalogue.origin(step.kind, step.name))}"
 
 
+def part_of(error: BaseException, operation: nn.Module) -> str:
+    """Return the innermost part of an operation that an error came out of, as `/layer2/0/conv1`.
+
+    It is empty where that is the operation itself, or the error came from elsewhere.
+    """
+    names = {id(part): path for path, part in operation.named_modules() if path}
+    owners = (frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__))
+    found = [names[id(owner)] for owner in owners if id(owner) in names]
+    return "/" + found[-1].replace(".", "/") if found else ""
+
+
+def fixed_failed(
+    error: BaseException, name: str, network: nn.Module, catalogue: Catalogue
+) -> OperationError:
+    """Return what a fixed network raised as an error with its plugin, the part and the line.
+
+    Args:
+        error: What came out of its forward pass.
+        name: Name of the registered model.
+        network: The network.
+        catalogue: Who knows where the model comes from; one that does not leaves that out.
+    """
+    who = f"model {name!r}"
+    with contextlib.suppress(MedpipeError):
+        who += f" of {' '.join(catalogue.origin('model', name))}"
+    told = in_words(error, type(network).__module__)
+    return OperationError(f"{name}{part_of(error, network)}: {who} failed: {told}")
+
+
 def _failed(
     error: BaseException, children: Mapping[str, nn.Module], owners: Mapping[str, str]
 ) -> str:
@@ -101,9 +131,10 @@ def _failed(
             # The network, or a copy of it.
             names |= {id(child): name for name, child in owner.named_children()}
         name = names.get(id(owner), "")
-        if name in owners:
+        if name in owners and isinstance(owner, nn.Module):
             author = type(children[name]).__module__
-            return f"{name}: {owners[name]} failed: {in_words(error, author)}"
+            part = part_of(error, owner)
+            return f"{name}{part}: {owners[name]} failed: {in_words(error, author)}"
         # In its forward pass there is no object yet, only the class.
         backward = backward or (
             frame.f_globals.get("__name__", "") == "torch.autograd.function"

@@ -22,7 +22,13 @@ from medpipe_core.supernet.building import (
     variant_key,
 )
 from medpipe_core.supernet.decision import Decision
-from medpipe_core.supernet.failing import in_words, is_the_operations, operation_of
+from medpipe_core.supernet.failing import (
+    fixed_failed,
+    in_words,
+    is_the_operations,
+    operation_of,
+    part_of,
+)
 from medpipe_core.supernet.gate import gated
 from medpipe_core.supernet.head import PooledLinear
 from medpipe_core.supernet.policy import policy_from_steps
@@ -143,13 +149,13 @@ class Supernet(nn.Module):
 
         Raises:
             BindingError: The decision names a fixed network that is not there.
-            OperationError: A block failed; the text has its place, its plugin and the line.
+            OperationError: A block or the fixed network failed; the text has its place, its plugin
+                and the line.
             VolumesError: The volumes are no batch.
         """
         self._check(volumes)
         if decision.network is not None:
-            found: Tensor = self._fixed(decision.network)(volumes)
-            return found
+            return self._by_fixed(decision.network, volumes)
         features = volumes
         for step in self.space.resolve(decision.genotype):
             if step.kind not in NETWORK_KINDS:
@@ -162,7 +168,8 @@ class Supernet(nn.Module):
                 if not is_the_operations(error):
                     raise
                 raise OperationError(
-                    f"{key}: {operation_of(self.catalogue, step)} failed: "
+                    f"{key}{part_of(error, operation)}: "
+                    f"{operation_of(self.catalogue, step)} failed: "
                     f"{in_words(error, type(operation).__module__)}"
                 ) from error
         logits: Tensor = self.head(features)
@@ -204,6 +211,16 @@ class Supernet(nn.Module):
                 f"*space), this one with {self._in_channels} at channel. volumes[None] makes a "
                 "batch of one volume, volumes[:, None] gives volumes a channel"
             )
+
+    def _by_fixed(self, name: str, volumes: Tensor) -> Tensor:
+        network = self._fixed(name)
+        try:
+            logits: Tensor = network(volumes)
+        except (Exception, SystemExit) as error:
+            if not is_the_operations(error):
+                raise
+            raise fixed_failed(error, name, network, self.catalogue) from error
+        return logits
 
     def _fixed(self, name: str) -> nn.Module:
         key = module_name(name, [])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medpipe_core.supernet import augment_batch
 from medpipe_core.testing.augmentation_draws import DrawContract
-from medpipe_core.testing.augmentation_fusion import FusionContract
+from medpipe_core.testing.augmentation_precision import PrecisionContract
 from medpipe_core.testing.checking import (
     ContractError,
     close,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from medpipe_core.supernet import Augmentation
 
 
-class AugmentationContract(FusionContract):
+class AugmentationContract(PrecisionContract):
     """What every augmentation promises; inherit it, and say which operation is meant.
 
     Attributes:
@@ -58,7 +58,6 @@ class AugmentationContract(FusionContract):
         >>> TestMirror().test_the_input_is_not_changed()
     """
 
-    dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)
     differentiable: bool = True
     mixes_channels: bool = False
 

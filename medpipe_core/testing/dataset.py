@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from medpipe_core.data import DatasetCard, LabelledVolumes, SealedTest, TestSetError
+from medpipe_core.data import DatasetCard, LabelledVolumes, Outline, SealedTest, TestSetError
 from medpipe_core.plugins.parameters import keywords_of
 from medpipe_core.testing.checking import given, in_words, require
-from medpipe_core.testing.dataset_parts import PARTS, PartsContract
+from medpipe_core.testing.dataset_labels import LabelsContract
+from medpipe_core.testing.dataset_parts import PARTS
 from medpipe_core.testing.elsewhere import elsewhere
+from medpipe_core.testing.held import arrays_held
 from medpipe_core.testing.watching import global_seeds, global_state_kept
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
-class DatasetContract(PartsContract):
+    from numpy.typing import NDArray
+
+
+class DatasetContract(LabelsContract):
     """What every dataset promises; inherit it, and say which dataset is meant.
 
     Attributes:
@@ -93,17 +103,38 @@ class DatasetContract(PartsContract):
             f"sealed_test() gives a {type(sealed).__name__}; return SealedTest(read), with a "
             "function that reads the test set",
         )
-        dataset.development()
+        development = dataset.development()
+        size = math.prod((dataset.card.channels, *dataset.card.size))
+        ordinary = {
+            voxels
+            for part in (development.train, development.validation)
+            for voxels in _rows(part.volumes, size)
+        }
+        del development
         require(
             not sealed.opened,
             "the test set is open before anybody opened it. Hand SealedTest the function that "
             "reads, and do not call open",
         )
+        held = {voxels for array in arrays_held(dataset, sealed) for voxels in _rows(array, size)}
         data = sealed.open(after="a contract test")
         require(
             isinstance(data, LabelledVolumes),
             f"the test set opens to a {type(data).__name__}, not to LabelledVolumes",
         )
+        early = held.intersection(_rows(data.volumes, size)) - ordinary
+        require(
+            not early,
+            f"{len(early)} volumes of the test set are in memory before it is opened: the dataset "
+            "has read them already. Read them within the function that SealedTest is handed, and "
+            "nowhere else",
+        )
+        if sealed.outline is not None:
+            require(
+                sealed.outline == Outline.of(data),
+                f"the test set is {Outline.of(data)}, but its outline says {sealed.outline}. "
+                "Derive it from headers, or leave it out",
+            )
         try:
             sealed.open(after="a contract test")
         except TestSetError:
@@ -144,6 +175,14 @@ class DatasetContract(PartsContract):
                 found = b"" if array is None else np.ascontiguousarray(array[:]).tobytes()
                 read[f"{what} of {name}"] = hashlib.sha256(found).hexdigest()
         return read
+
+
+def _rows(array: NDArray[Any], size: int) -> Iterator[bytes]:
+    """Iterate over what identifies the volumes of so many voxels that an array may be."""
+    if not array.size or array.size % size or array.dtype.kind not in "biuf":
+        return
+    for row in array.reshape(-1, size):
+        yield hashlib.sha256(np.ascontiguousarray(row, np.float64).tobytes()).digest()
 
 
 def _same_data(one: LabelledVolumes, other: LabelledVolumes) -> bool:

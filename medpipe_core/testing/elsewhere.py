@@ -11,23 +11,15 @@ import inspect
 import json
 import os
 import pathlib
-import subprocess
 import sys
 from typing import Any
 
-_NESTED = "MEDPIPE_TESTING_ELSEWHERE"
-_LOAD = """
-import importlib.util, json, sys
-asked = json.load(sys.stdin)
-sys.path[:] = asked["path"]
-spec = importlib.util.spec_from_file_location("elsewhere", asked["here"])
-elsewhere = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(elsewhere)
-"""
 _OF_A_CONTRACT = """
 found = elsewhere.answer(asked["what"])
 print("\\n" + json.dumps(found))
 """
+KIT = ("medpipe_core.testing", "medpipe_core.search")
+"""What the process has imported that a contract is asked in."""
 
 
 class NotPlainError(Exception):
@@ -52,7 +44,9 @@ def elsewhere(
     __tracebackhide__ = True
     import pytest
 
-    if os.environ.get(_NESTED):
+    from medpipe_core.testing.processes import NESTED
+
+    if os.environ.get(NESTED):
         pytest.skip("this is another process already")
     try:
         what = {
@@ -68,7 +62,11 @@ def elsewhere(
 
 
 def run_elsewhere(
-    program: str, what: Any, who: str, hash_seeds: tuple[int, ...] = (77,)
+    program: str,
+    what: Any,
+    who: str,
+    hash_seeds: tuple[int, ...] = (77,),
+    imported: tuple[str, ...] | None = KIT,
 ) -> list[Any]:
     """Run a program in other processes at once and return what each prints last, as JSON.
 
@@ -77,19 +75,25 @@ def run_elsewhere(
         what: What it is asked, as JSON can hold it.
         who: Who is to blame where it fails, for messages.
         hash_seeds: As `elsewhere`.
+        imported: What the processes may have imported before; None for nothing.
 
     Raises:
         ContractError: A process failed.
     """
     __tracebackhide__ = True
     from medpipe_core.testing.checking import require
+    from medpipe_core.testing.processes import run_programs
 
-    asked = json.dumps({"path": sys.path, "here": __file__, "what": what})
     answers = []
-    for process in [_start(_LOAD + program, asked, seed) for seed in hash_seeds]:
-        output, problems = process.communicate()
-        require(process.returncode == 0, f"{who} fails in another process:\n{problems[-2000:]}")
-        answers.append(json.loads(output.splitlines()[-1]))
+    for ended in run_programs(
+        program,
+        what,
+        modules={"elsewhere": __file__},
+        hash_seeds=hash_seeds,
+        imported=imported,
+    ):
+        require(ended.code == 0, f"{who} fails in another process:\n{ended.problems[-2000:]}")
+        answers.append(json.loads(ended.output.splitlines()[-1]))
     return answers
 
 
@@ -253,24 +257,3 @@ def _spec(name: str) -> Any:
         return importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return None
-
-
-def _start(program: str, asked: str, hash_seed: int) -> subprocess.Popen[str]:
-    process = subprocess.Popen(  # noqa: S603 - our own program, in our own interpreter
-        [sys.executable, "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={
-            **os.environ,
-            "PYTHONHASHSEED": str(hash_seed),
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            _NESTED: "1",
-        },
-    )
-    assert process.stdin is not None  # noqa: S101
-    process.stdin.write(asked)  # at once, so that all of them work at the same time
-    process.stdin.close()
-    process.stdin = None
-    return process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +34,7 @@ class ModuleContract(ModeContract):
         parameters: Keyword arguments of the factory.
         in_channels: Channels of the volumes it is tried on.
         sizes: Spatial sizes it is tried on; the first is the usual one.
-        idle_parameters: Names of parameters that no gradient needs to reach.
+        idle_parameters: Names of parameters that no gradient needs to reach, or that are frozen.
         exact_gradients: Whether gradients are those of what it computes; False for one that hands
             gradients on as if it computed something else.
         random_in_training: Whether training mode draws other than dropout and drop path do, such as
@@ -89,8 +90,37 @@ class ModuleContract(ModeContract):
             require(
                 not missing,
                 f"{one.name} sends no finite gradient to {', '.join(missing)}. {_CUT}. What is not "
-                "meant to be trained gets requires_grad_(False), or its name in idle_parameters of "
-                "the test",
+                "meant to be trained is a buffer (self.register_buffer(name, tensor)), or has its "
+                "name in idle_parameters of the test",
+            )
+
+    def test_no_layer_is_frozen_by_mistake(self) -> None:
+        """Every parameter is trained, and every layer in training mode, unless named as idle."""
+        for one in self.variants():
+            module = one.make().train()
+            frozen = [name for name, p in module.named_parameters() if not p.requires_grad]
+            frozen = [name for name in frozen if name not in one.idle_parameters]
+            require(
+                not frozen,
+                f"{one.name} freezes {', '.join(frozen)}: no training changes it. Leave out "
+                "requires_grad=False or requires_grad_(False); what is fixed on purpose is a "
+                "buffer (self.register_buffer(name, tensor)), or has its name in idle_parameters "
+                "of the test",
+            )
+            still = [
+                name
+                for name, part in module.named_modules()
+                if not part.training
+                and not all(
+                    f"{name}.{of}".lstrip(".") in one.idle_parameters
+                    for of, _ in part.named_parameters()
+                )
+            ]
+            require(
+                not still,
+                f"{one.name} leaves {', '.join(still)} in evaluation mode where it is put into "
+                "training mode. Call eval() on no layer, and let train() reach all of them; what "
+                "is frozen on purpose has its parameters' names in idle_parameters of the test",
             )
 
     def test_gradients_are_those_of_finite_differences(self) -> None:
@@ -156,6 +186,32 @@ class ModuleContract(ModeContract):
                 "(copy_, add_)",
             )
 
+    def test_nothing_but_its_state_is_kept_between_calls(self) -> None:
+        """After other volumes and other weights, or as another type, it computes as a fresh one."""
+        for one in self.variants():
+            for size, training, dtype in itertools.product(
+                one.sizes, (True, False), (torch.float32, torch.float64)
+            ):
+                used = one.make().train(training)
+                one._differentiated(used, one.batch(size=size, seed=1))
+                with in_words(f"{one.name} cannot load its own state_dict."):
+                    used.load_state_dict(one.make(seed=1).state_dict())
+                    fresh = one.make(seed=2).train(training)
+                    fresh.load_state_dict(used.state_dict())
+                volumes = one.batch(size=size, seed=2, dtype=dtype)
+                found, expected = (
+                    one._differentiated(module.to(dtype), volumes) for module in (used, fresh)
+                )
+                require(
+                    all(map(same, found, expected)),
+                    f"{one.name} computes something else than a fresh one with the same weights "
+                    f"once it has seen other volumes of the shape {tuple(volumes.shape)}, "
+                    f"{'as float64, ' if dtype == torch.float64 else ''}in "
+                    f"{'training' if training else 'evaluation'} mode. Keep nothing by shape that "
+                    "follows from volumes, weights or type: compute it each time, or let the "
+                    "cache ask for all of these",
+                )
+
     def test_a_copy_stands_alone(self) -> None:
         """A deep copy, which a frozen network is, computes the same, whatever the original does."""
         for one in self.variants():
@@ -205,6 +261,18 @@ class ModuleContract(ModeContract):
             and name not in self.idle_parameters
             and (parameter.grad is None or not bool(parameter.grad.isfinite().all()))
         ]
+
+    def _differentiated(self, module: nn.Module, volumes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what comes out, and the gradient of the input."""
+        volumes = volumes.clone().requires_grad_()
+        after = self.run(module, volumes)
+        weights = torch.rand(after.shape, generator=generator(3)) - 0.5
+        with in_words(
+            f"{self.name} cannot be differentiated, or not a second time. Keep no result of an "
+            "earlier call."
+        ):
+            (gradient,) = torch.autograd.grad((after * weights.to(after)).sum(), volumes)
+        return after.detach(), gradient
 
     def _no_seeding_in_the_constructor(self) -> None:
         """Fail if the constructor seeds a generator, or uses one that torch's seed does not."""

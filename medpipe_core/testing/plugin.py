@@ -113,7 +113,7 @@ class PluginContract:
         target = target_of(given(self, "plugin"))
         if not self.light or not target:
             pytest.skip("light = False, or the plugin is no importable module")
-        (heavy,) = run_elsewhere(_LIGHTLY, target, f"registering {target}")
+        (heavy,) = run_elsewhere(_LIGHTLY, target, f"registering {target}", imported=None)
         require(
             not heavy,
             f"registering {target} imports {' '.join(heavy)}, which every command then waits "

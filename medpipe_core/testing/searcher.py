@@ -8,7 +8,7 @@ from medpipe_core.errors import MedpipeError
 from medpipe_core.search import NEEDS, Outcome
 from medpipe_core.space import SearchSpace
 from medpipe_core.testing.checking import in_words, require
-from medpipe_core.testing.searcher_restoring import RestoringContract
+from medpipe_core.testing.searcher_ranking import RankingContract
 from medpipe_core.testing.searcher_runs import ADMITTED, EPOCH, PROPOSED, as_saved
 from medpipe_core.testing.toys import ToySpace, outcome_of, score_of
 from medpipe_core.testing.watching import global_seeds, global_state_kept
@@ -19,7 +19,7 @@ _MANY_PROPOSALS = 40
 _SLACK = 6  # times what a linear searcher takes; a quadratic one takes twenty
 
 
-class SearcherContract(RestoringContract):
+class SearcherContract(RankingContract):
     """What every searcher promises; inherit it, and say which searcher is meant.
 
     Attributes:

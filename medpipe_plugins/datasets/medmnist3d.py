@@ -17,6 +17,7 @@ from medpipe_core.data import (
     DatasetCard,
     Development,
     LabelledVolumes,
+    Outline,
     SealedTest,
     blank,
     data_folder,
@@ -166,7 +167,8 @@ class MedMNIST3D:
             self._check_file()
             return self._arrays("test")
 
-        return SealedTest(read)
+        outline = Outline((self.card.channels, *self.card.size), np.uint8, np.int64)
+        return SealedTest(read, outline=outline)
 
     def _read(self, part: str, notes: list[str]) -> LabelledVolumes:
         data = self._arrays(part)

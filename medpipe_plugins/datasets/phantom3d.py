@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import norm
 
 from medpipe_core import child_seed
-from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
+from medpipe_core.data import DatasetCard, Development, LabelledVolumes, Outline, SealedTest
 from medpipe_plugins.datasets.settings import PhantomSettings
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Phantom3D:
 
     def sealed_test(self) -> SealedTest:
         """Return the test set, made when it is opened."""
-        return SealedTest(lambda: self._make("test", self.settings.test))
+        outline = Outline((self.card.channels, *self.card.size), np.uint8, np.int64)
+        return SealedTest(lambda: self._make("test", self.settings.test), outline=outline)
 
     def _make(self, part: str, count: int) -> LabelledVolumes:
         rng = np.random.default_rng(child_seed(self.settings.seed, "phantom3d", part))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from medpipe_core import child_seed
-from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
+from medpipe_core.data import DatasetCard, Development, LabelledVolumes, Outline, SealedTest
 from medpipe_plugins.planted.settings import PlantedSettings
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class PlantedDataset(ABC):
 
     def sealed_test(self) -> SealedTest:
         """Return the test set, made when it is opened."""
-        return SealedTest(lambda: self._make("test", self.settings.test))
+        outline = Outline((self.card.channels, *self.card.size), np.uint8, np.int64)
+        return SealedTest(lambda: self._make("test", self.settings.test), outline=outline)
 
     def regret(self, genotype: Genotype) -> float | None:
         """Return the accuracy a genotype gives away against the optimum, in [0, 1].

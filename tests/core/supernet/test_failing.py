@@ -99,6 +99,60 @@ def test_a_block_that_fails_is_named_with_its_plugin_and_the_authors_line(shelf,
         assert caught.match(f"^bad: block 'faulty' of shelf 1.0 failed: .*{FAULTS[fault]}")
 
 
+class Nested(nn.Module):
+    """A block or model that is made of parts, one of which fails."""
+
+    def __init__(self, in_channels, num_classes=0):
+        super().__init__()
+        self.out_channels = in_channels
+        self.layers = nn.Sequential(nn.Identity(), Faulty(in_channels))
+
+    def forward(self, features):
+        return self.layers(features)
+
+
+def test_the_part_of_a_block_that_fails_is_named(shelf, volumes):
+    space, genotype = network_of(shelf, Nested)
+    net = Supernet(space, in_channels=1, num_classes=2)
+    frozen = net.freeze(genotype)
+    with pytest.raises(OperationError) as searched:
+        net.classify(volumes, Decision(genotype))
+    with pytest.raises(OperationError) as trained, blocks_named(frozen, space, genotype):
+        frozen(volumes)
+    for caught in (searched, trained):
+        assert caught.match(r"^bad/layers/1: block 'faulty' of shelf 1.0 failed")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_fixed_network_that_fails_is_named_with_its_plugin_and_part(
+    shelf, space, volumes, fault, known, monkeypatch
+):
+    if not known:
+        real = shelf.origin
+        monkeypatch.setattr(
+            shelf, "origin", lambda kind, name: refuse() if kind == "model" else real(kind, name)
+        )
+    network = Nested(1)
+    network.layers[1].fault = fault
+    net = Supernet(space, in_channels=1, num_classes=2, fixed={"mean-2.5d": network})
+    with pytest.raises(OperationError) as caught:
+        net.classify(volumes, Decision(space.sample(seed=0), network="mean-2.5d"))
+    who = "model 'mean-2.5d'" + (" of shelf 1.0" if known else "")
+    assert caught.match(f"^mean-2.5d/layers/1: {who} failed: .*{FAULTS[fault]}")
+
+
+def test_memory_that_runs_out_in_a_fixed_network_goes_on_as_it_is(shelf, space, volumes):
+    def stop():
+        raise MemoryError
+
+    network = Nested(1)
+    network.layers[1].fault = stop
+    net = Supernet(space, in_channels=1, num_classes=2, fixed={"mean-2.5d": network})
+    with pytest.raises(MemoryError):
+        net.classify(volumes, Decision(space.sample(seed=0), network="mean-2.5d"))
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, MemoryError])
 def test_what_is_not_the_operations_fault_goes_on_as_it_is(shelf, volumes, error):
     def stop():

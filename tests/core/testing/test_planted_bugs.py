@@ -15,7 +15,8 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[2]
 GOOD = (
     "Gamma", "Mirror", "Scale", "Shift", "Conv", "Residual", "Noisy", "Network", "GoodSpace",
-    "Candidates", "Climber", "Blobs", "Light", "Settled", "Six", "Halve",
+    "Candidates", "Climber", "Blobs", "Larger", "FrozenOnPurpose", "Light", "Settled", "Six",
+    "Halve",
 )  # fmt: skip
 
 # Class with the bug, what is wrong with it, the test that must fail, words of its message.
@@ -93,6 +94,10 @@ AUGMENTATION = [
     ("OtherScale", "gives intensities up to 255",
      "values_stay_finite",
      "0 to 255"),
+    ("AsksForAutocast", "does something else inside of `torch.autocast`",
+     "autocast_makes_no_difference", "torch.is_autocast_enabled()"),
+    ("LowersItself", "computes float32 in bfloat16",
+     "it_computes_in_the_precision_of_its_volumes", "no torch.autocast"),
 ]  # fmt: skip
 BLOCK = [
     ("LyingChannels", "`out_channels` lies", "it_says_how_many_channels_it_gives", "3 channels"),
@@ -188,6 +193,18 @@ BLOCK = [
     ("AsksForItsType", "leaves a layer out in mixed precision",
      "it_runs_in_mixed_precision",
      "torch.autocast"),
+    ("CachesByShape", "keeps by shape what follows from its weights",
+     "nothing_but_its_state_is_kept_between_calls", "Keep nothing by shape"),
+    ("CachesItsGraph", "keeps by shape a part of its graph",
+     "nothing_but_its_state_is_kept_between_calls", "fresh one with the same"),
+    ("CachesItsType", "keeps by shape what follows from the type",
+     "nothing_but_its_state_is_kept_between_calls", "as float64"),
+    ("CachesVolumesInTraining", "keeps by shape what follows from volumes",
+     "nothing_but_its_state_is_kept_between_calls", "in training mode"),
+    ("FrozenLayer", "has a layer that is frozen by mistake", "no_layer_is_frozen_by_mistake",
+     "conv.weight"),
+    ("LeftInEvaluation", "leaves a layer in evaluation mode", "no_layer_is_frozen_by_mistake",
+     "leaves norm"),
 ]  # fmt: skip
 MODEL = [
     ("Unpooled", "gives a map of logits", "it_gives_one_logit_for_each_class", "softmax"),
@@ -270,6 +287,10 @@ SEARCHER = [
     ("OneList", "returns one list again and again",
      "proposals_are_distinct_members_that_keep_the_budget",
      "a new list"),
+    ("KeepsTheWorst", "keeps the worst of what was scored", "the_best_is_not_the_worst",
+     "turned round"),
+    ("ClimbsLosses", "follows the gates' gradients upwards", "the_best_is_not_the_worst",
+     "turned round"),
 ]  # fmt: skip
 DATASET = [
     ("LabelsFromOne", "labels out of range", "labels_are_among_the_classes", "from 1 to 2"),
@@ -310,6 +331,14 @@ DATASET = [
     ("MirroredTest", "training volumes, mirrored, in the test set",
      "parts_have_no_mirrored_volume_in_common",
      "another order"),
+    ("LabelsSwapped", "labels that change places in the test part",
+     "labels_mean_the_same_in_every_part", "have changed places in test"),
+    ("ReadsEarly", "reads its test set when it is made", "the_test_set_is_sealed",
+     "before it is opened"),
+    ("HandsOverWhatIsRead", "reads its test set when it is sealed", "the_test_set_is_sealed",
+     "before it is opened"),
+    ("OtherOutline", "an outline of another type than the test set", "the_test_set_is_sealed",
+     "leave it out"),
 ]  # fmt: skip
 READER = [
     ("NeverItsOwn", "does not take its own files",

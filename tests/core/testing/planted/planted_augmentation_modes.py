@@ -195,3 +195,25 @@ class TestLargeBatches(AugmentationContract):
 
 class TestOtherScale(AugmentationContract):
     operation = OtherScale
+
+
+class AsksForAutocast(Gamma):
+    def apply(self, volumes, gamma):
+        return super().apply(volumes, gamma**0.5 if torch.is_autocast_enabled("cpu") else gamma)
+
+
+class LowersItself(Gamma):
+    """Takes half the memory where it is handed single precision."""
+
+    def apply(self, volumes, gamma):
+        if volumes.dtype != torch.float32:
+            return super().apply(volumes, gamma)
+        return super().apply(volumes.bfloat16(), gamma).float()
+
+
+class TestAsksForAutocast(AugmentationContract):
+    operation = AsksForAutocast
+
+
+class TestLowersItself(AugmentationContract):
+    operation = LowersItself

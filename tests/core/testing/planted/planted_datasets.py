@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
+from medpipe_core.data import DatasetCard, Development, LabelledVolumes, Outline, SealedTest
 from medpipe_core.testing import DatasetContract
 
 
@@ -263,3 +263,60 @@ class TestOnePatient(DatasetContract):
 
 class TestMirroredTest(DatasetContract):
     dataset = MirroredTest
+
+
+class Larger(Blobs):
+    """As many volumes as it takes to tell what labels mean; each of another patient."""
+
+    def make(self, part):
+        number = self.parts[part]
+        labels = np.arange(40, dtype=np.int64) % 2
+        volumes = self.rng(number).random((40, 1, 3, 4, 5), dtype=np.float32) / 2
+        bright = labels.reshape(-1, 1, 1, 1, 1).astype(np.float32) / 4
+        return LabelledVolumes(volumes + bright, labels, 100 * number + np.arange(40))
+
+
+class LabelsSwapped(Larger):
+    def make(self, part):
+        data = super().make(part)
+        return dataclasses.replace(data, labels=1 - data.labels) if part == "test" else data
+
+
+class ReadsEarly(Blobs):
+    def __init__(self, *, seed=0):
+        super().__init__(seed=seed)
+        self.read = {"test": super().make("test")}
+
+    def sealed_test(self):
+        return SealedTest(lambda: self.read["test"])
+
+
+class HandsOverWhatIsRead(Blobs):
+    def sealed_test(self):
+        data = self.make("test")
+        return SealedTest(lambda: data)
+
+
+class OtherOutline(Blobs):
+    def sealed_test(self):
+        return SealedTest(lambda: self.make("test"), outline=Outline((1, 3, 4, 5)))
+
+
+class TestLarger(DatasetContract):
+    dataset = Larger
+
+
+class TestLabelsSwapped(DatasetContract):
+    dataset = LabelsSwapped
+
+
+class TestReadsEarly(DatasetContract):
+    dataset = ReadsEarly
+
+
+class TestHandsOverWhatIsRead(DatasetContract):
+    dataset = HandsOverWhatIsRead
+
+
+class TestOtherOutline(DatasetContract):
+    dataset = OtherOutline

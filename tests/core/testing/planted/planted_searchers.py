@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 from medpipe_core import Decision, Genotype, Searcher
+from medpipe_core.search import GumbelSearcher
 from medpipe_core.testing import SearcherContract
 
 
@@ -57,6 +59,13 @@ class Climber(Searcher):
                 self._best[1], self.space.sample(rng=self._random), rng=self._random
             )
         return self.space.sample(rng=self._random)
+
+
+class KeepsTheWorst(Climber):
+    def observe(self, outcome):
+        self._told += 1
+        if outcome.score is not None and (self._best is None or outcome.score < self._best[0]):
+            self._best = (outcome.score, outcome.genotype)
 
 
 class ForgetsTheBest(Climber):
@@ -366,3 +375,19 @@ class OneList(Climber):
 
 class TestOneList(Quick):
     searcher = OneList
+
+
+class TestKeepsTheWorst(SearcherContract):
+    searcher = KeepsTheWorst
+
+
+class ClimbsLosses(GumbelSearcher):
+    def observe(self, outcome):
+        turned = {path: -slope for path, slope in outcome.gate_gradients.items()}
+        super().observe(dataclasses.replace(outcome, gate_gradients=turned))
+
+
+class TestClimbsLosses(SearcherContract):
+    searcher = ClimbsLosses
+    parameters = {"estimator": "gate", "lr": 0.3}
+    most_choices = 0
