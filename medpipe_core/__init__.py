@@ -32,11 +32,14 @@ if TYPE_CHECKING:
         Shared,
         SpaceError,
         ValueChoice,
+        allowed,
         compose,
         declared_choices,
         forbid,
+        leaves_out,
         offered,
         operation,
+        widths,
     )
     from medpipe_core.supernet import (
         Augmentation,
@@ -82,6 +85,7 @@ __all__ = [
     "SpaceError",
     "Supernet",
     "ValueChoice",
+    "allowed",
     "build_network",
     "build_policy",
     "child_seed",
@@ -91,12 +95,14 @@ __all__ = [
     "export_model",
     "forbid",
     "hookimpl",
+    "leaves_out",
     "load_model",
     "load_plugins",
     "offered",
     "operation",
     "resources",
     "run",
+    "widths",
 ]
 
 _ROOMS = {
@@ -122,11 +128,14 @@ _ROOMS = {
         "Shared",
         "SpaceError",
         "ValueChoice",
+        "allowed",
         "compose",
         "declared_choices",
         "forbid",
+        "leaves_out",
         "offered",
         "operation",
+        "widths",
     ),
     "supernet": (
         "Augmentation",

@@ -28,12 +28,12 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     from medpipe_core.api import configuration_of, execute
     from medpipe_core.record.run_folder import RunFolder, open_folder
     from medpipe_core.report.progress import progress_for
-    from medpipe_core.report.reproduction import compare_runs, comparison_lines
+    from medpipe_core.report.reproduction import compare_runs, comparison_lines, searched_as
 
     first = open_folder(arguments.folder)
     first.result()  # a run that is not finished has nothing to compare with
     root = arguments.out or str(first.path.absolute().parent)
-    keys = {"run.root": root}
+    keys = {"run.root": root, **searched_as(first.events())}
     configuration, registry = configuration_of(first, keys, trust_plugins=arguments.trust_plugins)
     _take_threads(first.environment())
     progress = progress_for(sys.stderr)

@@ -12,10 +12,10 @@ from medpipe_core.config import yaml_values
 from medpipe_core.config.errors import ConfigurationError
 from medpipe_core.plugins import ParameterError, list_parameters
 from medpipe_core.report.text_columns import origin, section
-from medpipe_core.space import SpaceError, declared_choices
+from medpipe_core.space import MEANINGS, SpaceError, declared_changes, declared_choices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from medpipe_core.plugins import Entry, Registry
 
@@ -51,6 +51,11 @@ def content(
         told |= _space(registry, entry, settings or {})
     if entry.kind in ("augmentation", "block"):
         told |= _searchable(entry)
+    if entry.kind == "augmentation":
+        changes = declared_changes(entry.load())
+        told["changes"] = None if changes is None else sorted(changes)
+    if entry.kind == "searcher":
+        told["keys"] = dict(getattr(entry.parameters(), "run_keys", {}))
     return told
 
 
@@ -67,6 +72,12 @@ def lines(content: dict[str, Any]) -> Iterator[str]:
     if "unknown" in content:
         yield from ("", f"choices and size depend on parameters: {content['unknown']}")
     searchable = content.get("searchable", {}).items()
+    if "changes" in content:
+        yield from section("changes", _change_rows(content["changes"]))
+    keys = content.get("keys", {}).items()
+    yield from section(
+        "keys of the run that it sets, unless given", ((k, yaml_values.write(v)) for k, v in keys)
+    )
     yield from section("searchable", (_searchable_row(name, told) for name, told in searchable))
 
 
@@ -125,6 +136,15 @@ def _searchable(entry: Entry) -> dict[str, Any]:
 
 def _searchable_row(name: str, told: dict[str, Any]) -> tuple[str, ...]:
     return name, ", ".join(told["values"]), told["unit"], told["limits"], told["description"]
+
+
+def _change_rows(changes: Sequence[str] | None) -> Iterator[tuple[str, str]]:
+    if changes is None:
+        yield "?", "it does not say, so it is refused where something is forbidden"
+    elif not changes:
+        yield "-", "nothing that can be forbidden"
+    for word in changes or ():
+        yield word, MEANINGS.get(word, "")
 
 
 def _parameter_row(parameter: dict[str, Any]) -> tuple[str, ...]:

@@ -92,7 +92,8 @@ def resolve(
 ) -> Configuration:
     """Check keys and values, and fill in all others.
 
-    Defaults come first, then the preset, then `base`, then `given`.
+    Defaults come first, then the preset, then what suits the groups' members (the `run_keys` of
+    their parameter models), then `base`, then `given`.
 
     Args:
         given: Dotted key → value; the user's own words.
@@ -141,7 +142,9 @@ class _Resolver:
         models = {group: self._model(group) for group in GROUPS}
         user = {**self.base, **self.given}
         own = {k: v for k, v in user.items() if k not in DEFAULTS and _group(k) not in GROUPS}
-        settings = self._validated(Keys, "", PRESETS.get(self.names["preset"], {}), own)
+        suiting = {key: v for model in models.values() for key, v in _suiting(model).items()}
+        preset = {**PRESETS.get(self.names["preset"], {}), **suiting}
+        settings = self._validated(Keys, "", preset, own)
         parameters: dict[str, BaseModel] = {}
         for group, model in models.items():
             asked = {k.removeprefix(f"{group}."): v for k, v in user.items() if _group(k) == group}
@@ -287,6 +290,11 @@ def group_keys(registry: Registry, group: str, name: str) -> Iterator[Key]:
     for key in dotted.walk(model, f"{group}."):
         if key.name.removeprefix(f"{group}.") not in GIVEN[group]:
             yield key
+
+
+def _suiting(model: Model | None) -> Mapping[str, Any]:
+    """Return the keys of a run that suit a member: dotted key → value."""
+    return getattr(model, "run_keys", {})
 
 
 def _group(key: str) -> str:

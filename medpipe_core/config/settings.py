@@ -95,6 +95,10 @@ class TestKeys(Section):
     __test__ = False  # not a test, whatever pytest makes of the name
 
     resamples: int = Field(1000, ge=10, le=100_000, description="resamples of the intervals")
+    average: Literal["none", "symmetries"] = Field(
+        "none",
+        description="predictions averaged over the exact symmetries of the chosen policy, or not",
+    )
 
 
 class TrialKeys(Section):

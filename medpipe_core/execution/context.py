@@ -118,9 +118,14 @@ class RunContext:
         mine, theirs = halves(train.labels, train.groups, seed=self.seed("halves"))
         return train.take(mine), train.take(theirs)
 
-    def network(self, genotype: Genotype, *, seed: int) -> nn.Module:
-        """Build a genotype's network with fresh weights, on the device."""
-        return build_network(self.space, genotype, seed=seed, **self.shape).to(self.device)
+    def network(self, genotype: Genotype, *, seed: int, width: float = 1.0) -> nn.Module:
+        """Build a genotype's network with fresh weights, on the device.
+
+        Raises:
+            BindingError: It cannot be made as narrow as `width`, a share of what it is.
+        """
+        network = build_network(self.space, genotype, seed=seed, width=width, **self.shape)
+        return network.to(self.device)
 
     def heaviest(self) -> nn.Module:
         """Build the network of most multiply-adds among some that are drawn and admitted."""

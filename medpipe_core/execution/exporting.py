@@ -164,6 +164,7 @@ def _known(run: RunFolder, model: TrainedModel) -> dict[str, Any]:
         "range": [0, 1],
         "classes": list(model.classes),
         **model.rule.to_dict(),
+        "symmetries": [symmetry.to_plain() for symmetry in model.symmetries],
         "genotype": genotype.digest,
         "space": {"name": genotype.space, "digest": genotype.space_digest},
         "preparation": run.preparation(),

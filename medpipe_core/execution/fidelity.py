@@ -1,4 +1,4 @@
-"""How much a trial may spend: epochs, a share of the volumes, smaller volumes."""
+"""How much a trial may spend: epochs, a share of the volumes, smaller volumes, fewer channels."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Fidelity:
         epochs: Passes over the training volumes, at least 0.
         volumes: Share of the training volumes, in (0, 1]; stratified by class, whole patients.
         edge: Edge length of all volumes, as a share of what it is, in (0, 1].
+        width: Channels of the network's blocks, as a share of what they are, in (0, 1].
 
     Raises:
         FidelityError: A number is out of its range.
@@ -38,11 +39,12 @@ class Fidelity:
     epochs: int
     volumes: float = 1.0
     edge: float = 1.0
+    width: float = 1.0
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
             raise FidelityError(f"a trial of {self.epochs} epochs; give 0 or more")
-        for name in ("volumes", "edge"):
+        for name in ("volumes", "edge", "width"):
             share = getattr(self, name)
             if not 0 < share <= 1:
                 raise FidelityError(f"{name}={share}: a share is above 0 and at most 1")

@@ -8,6 +8,7 @@ from medpipe_core.data import appearance, describe, overlap, shared_patients
 from medpipe_core.execution.results import Tested
 from medpipe_core.record.predictions_csv import Prediction, predictions_csv
 from medpipe_core.seeding import child_seed
+from medpipe_core.supernet import Averaged
 from medpipe_core.train import ClassificationTask, fit_rule, missing_classes, predict, test_once
 
 if TYPE_CHECKING:
@@ -41,17 +42,21 @@ class TorchFinalTest:
         """Fit the decision on validation volumes, open the test set, test, and describe all sets.
 
         `test` has the figures of the most probable class; `test_decided` those of the answers at
-        the fitted threshold.
+        the fitted threshold. Where predictions are averaged over symmetries, they are so everywhere
+        here, so that temperature and threshold suit them.
         """
         train, validation = development.train, development.validation
+        network = trained.network
+        if trained.symmetries:
+            network = Averaged(network, trained.symmetries)
         seen = {
-            "train": predict(trained.network, train, task=self._task),
-            "validation": predict(trained.network, validation, task=self._task),
+            "train": predict(network, train, task=self._task),
+            "validation": predict(network, validation, task=self._task),
         }
         seed = child_seed(self._keys.seed, "decision")
         rule = fit_rule(seen["validation"], validation.labels, seed=seed)
         report = test_once(
-            trained.network,
+            network,
             sealed,
             task=self._task,
             train_labels=train.labels,
@@ -61,12 +66,13 @@ class TorchFinalTest:
             rule=rule,
         )
         seen["test"] = report.probabilities
+        averaged = {"symmetries": [one.to_plain() for one in trained.symmetries]}
         sets = {"train": train, "validation": validation, "test": report.volumes}
         content = {
             "test": report.figures,
             "test_decided": report.decided,
             "majority": report.majority,
-            "decision": rule.to_dict(),
+            "decision": {**rule.to_dict(), **averaged},
             "test_per_class": report.per_class,
             "test_confusion": report.confusion,
             "test_medmnist": report.medmnist,
@@ -93,7 +99,7 @@ class TorchFinalTest:
             for name, data in sets.items()
             for row in _predictions(name, data, seen[name], rule, self._card.classes)
         ]
-        decision = {**rule.to_dict(), "classes": list(self._card.classes)}
+        decision = {**rule.to_dict(), **averaged, "classes": list(self._card.classes)}
         return Tested(content, decision, predictions_csv(self._card.classes, rows))
 
 

@@ -48,6 +48,9 @@ class Stages(Protocol):
     def plan(self, development: Development) -> Mapping[str, Planned]:
         """Return what each stage is going to do."""
 
+    def budget(self, development: Development) -> Mapping[str, Any] | None:
+        """Return what a budget of hours, trials or steps comes to, or None where there is none."""
+
     def search(self, development: Development, emit: Emit) -> Sequence[Candidate]:
         """Search; return the scored candidates, the best first."""
 
@@ -123,6 +126,9 @@ class Pipeline:
     def _through(self) -> RunResult:
         with self._stage("data", steps=False):
             development = self._dataset.development()
+        budget = self._stages.budget(development)
+        if budget is not None:
+            self._tell("budget", **budget)
         plans = self._stages.plan(development)
         self._tell("plan", stages={name: asdict(plan) for name, plan in plans.items()})
         with self._stage("search") as emit:

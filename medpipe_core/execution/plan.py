@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from medpipe_core.execution.race import rungs_of
+from medpipe_core.execution.race import brackets_of, rungs_of
 from medpipe_core.execution.results import Planned
 
 if TYPE_CHECKING:
     from medpipe_core.config.settings import Keys
+    from medpipe_core.search.settings import SearchSettings
 
 # A step of the search trains a path and shows it a validation batch; measured beside training.
 _SEARCH_STEP = 3.0
@@ -44,6 +45,29 @@ def batch_count(count: int, size: int) -> int:
 def _search(keys: Keys, count: int, trial_epoch: int, *, trains_weights: bool) -> Planned:
     search = keys.search
     steps = search.epochs * batch_count(count, search.batch_size) if trains_weights else 0
-    trials = search.epochs * search.candidates if search.scores == "trained" else 0
-    work = _SEARCH_STEP * steps + trials * search.trial_epochs * trial_epoch
-    return Planned("search-step" if steps else "search-epoch", steps or trials, work)
+    trials, epochs = trials_of(search) if search.scores == "trained" else (0, 0.0)
+    work = _SEARCH_STEP * steps + search.epochs * epochs * trial_epoch
+    event = "search-race" if search.rungs > 1 else "search-epoch"
+    return Planned("search-step" if steps else event, steps or search.epochs * trials, work)
+
+
+def trials_of(search: SearchSettings) -> tuple[int, float]:
+    """Return the trials that the candidates of an epoch take, and their cost in whole epochs.
+
+    A smaller share of volumes, edge or width counts as much less as it takes fewer operations.
+    """
+    levels = search.levels()
+    brackets = brackets_of(
+        search.candidates,
+        search.trial_epochs,
+        rungs=search.rungs,
+        reduction=search.reduction,
+        brackets=search.brackets,
+    )
+    rungs = [rung for rungs in brackets for rung in rungs]
+    cost = sum(rung.count * _cost(**levels[rung.level]) for rung in rungs)
+    return sum(rung.count for rung in rungs), cost
+
+
+def _cost(epochs: float, volumes: float, edge: float, width: float) -> float:
+    return float(epochs * volumes * edge**3 * width**2)

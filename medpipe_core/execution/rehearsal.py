@@ -17,7 +17,7 @@ from medpipe_core.plugins import MissingPluginError, PluginError, UnknownNameErr
 from medpipe_core.search import Searcher
 from medpipe_core.seeding import child_seed
 from medpipe_core.space.description import operations
-from medpipe_core.supernet import BindingError, Supernet, build_policy
+from medpipe_core.supernet import BindingError, Supernet, build_network, build_policy
 from medpipe_core.supernet.building import NETWORK_KINDS
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ def rehearse(context: RunContext) -> None:
     try:
         with torch.device("meta"):  # modules without numbers
             Supernet(space, **context.shape)
+            for level in context.keys.search.levels():
+                if level["width"] < 1:
+                    genotype = space.sample(seed=0)
+                    build_network(space, genotype, width=level["width"], **context.shape)
         build_policy(space, space.sample(seed=0))
         problem = _beyond_budget(space, context.meter, seed=context.keys.seed)
     except BindingError as error:

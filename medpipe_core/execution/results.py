@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from medpipe_core.space import Genotype
+    from medpipe_core.supernet import Symmetry
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,13 @@ class Trained:
         network: It, in evaluation mode.
         validation: Its figures on the validation volumes.
         notes: What is worth telling of its training.
+        symmetries: What its predictions are to be averaged over, beside the volumes as they are.
     """
 
     network: Any
     validation: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    symmetries: tuple[Symmetry, ...] = ()
 
 
 @dataclass(frozen=True)

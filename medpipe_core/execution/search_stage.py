@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import ConfigurationError
+from medpipe_core.execution.budget_plan import BudgetPlan, planned, wanted
+from medpipe_core.execution.pace import measured_pace
 from medpipe_core.execution.search_under_way import SearchUnderWay
-from medpipe_core.execution.trial import Fidelity, Trial
+from medpipe_core.execution.trial_scoring import TrialScoring
 from medpipe_core.record.state_encoding import copied
-from medpipe_core.search import NoBatches, ScoreError, SearchState, StagesError
+from medpipe_core.search import NoBatches, SearchState, StagesError
 from medpipe_core.seeding import seeded_init
 from medpipe_core.space import Genotype
 from medpipe_core.supernet import Supernet, blocks_named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import nn
 
@@ -23,10 +27,12 @@ if TYPE_CHECKING:
     from medpipe_core.execution.context import RunContext
     from medpipe_core.execution.executor import Executor
     from medpipe_core.execution.results import Candidate
-    from medpipe_core.search import BatchSource, Score, Searcher
+    from medpipe_core.search import BatchSource, Score, Scoring, Searcher
+    from medpipe_core.search.settings import SearchSettings
 
 # So many suit every searcher; how many there will be is known once the data are read.
 _ANY_STEPS = 1000
+_BUDGET = "budget"
 
 
 class SearchStage:
@@ -35,12 +41,19 @@ class SearchStage:
     Args:
         context: The run's configuration, bound.
         executor: Runs the trials that candidates are scored by.
+        clock: Seconds that only grow, for a budget in hours.
     """
 
-    def __init__(self, context: RunContext, executor: Executor) -> None:
+    def __init__(
+        self,
+        context: RunContext,
+        executor: Executor,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._context = context
         self._executor = executor
         self._memory = executor.memory
+        self._clock = clock
 
     def run(self, development: Development, emit: Emit) -> tuple[list[Candidate], Supernet | None]:
         """Search; return scored candidates and the shared weights, if somebody goes on with them.
@@ -55,7 +68,7 @@ class SearchStage:
         validation set. A validation set alone is often too small to rank by. Where nobody uses the
         shared weights, no step trains them, and an epoch is a round of scoring.
         """
-        context, settings = self._context, self._context.keys.search
+        context, settings = self._context, self.settings(development)
         known = self.known_answer()
         if known is not None:
             return [context.candidate(known, {}, 0)], None
@@ -75,12 +88,12 @@ class SearchStage:
             "search", lambda: under_way and under_way.state_dict()
         ) as saved:
             state = self._state(supernet, searcher, training, validation, emit, saved)
-            under_way = SearchUnderWay(state, self._memory, emit)
+            under_way = SearchUnderWay(state, self._memory, emit, self._goes_on(development))
             if saved is not None:
                 under_way.load_state_dict(saved)
             under_way.run(settings, context.task.loss, self._scorer(development, emit))
         best = state.asked.best()
-        ranked = sorted(state.candidates, key=lambda c: (c.genotype != best, -c.score))
+        ranked = sorted(state.candidates, key=lambda c: (c.genotype != best, -c.rung, -c.score))
         inherited = context.keys.evaluate.inherit or context.keys.retrain.inherit
         done = {
             "candidates": [
@@ -92,6 +105,44 @@ class SearchStage:
         }
         self._memory.finish("search", done)
         return self._found(done)
+
+    def budget(self, development: Development) -> BudgetPlan | None:
+        """Return what a run with a budget is going to do, found out once; None without a budget."""
+        keys = self._context.keys
+        unit = wanted(keys.search)
+        if unit is None or self.known_answer() is not None:
+            return None
+        done = self._memory.result(_BUDGET)
+        if done is None:
+            began = self._clock()
+            pace = None
+            if unit == "hours":
+                pace = measured_pace(self._context, development, self._clock)
+            found = planned(
+                keys,
+                len(development.train),
+                trains_weights=self.trains_weights(_ANY_STEPS),
+                pace=pace,
+                workers=self._context.configuration.parameters["executor"].get("workers", 1),
+            )
+            done = replace(found, spent_seconds=self._clock() - began).to_plain()
+            self._memory.finish(_BUDGET, done)
+        return BudgetPlan.from_plain(done)
+
+    def settings(self, development: Development) -> SearchSettings:
+        """Return the settings of the search, with the epochs that its budget gives."""
+        settings = self._context.keys.search
+        budget = self.budget(development)
+        return settings if budget is None else budget.settled(settings)
+
+    def _goes_on(self, development: Development) -> Callable[[int, float], bool]:
+        budget, last = self.budget(development), self._context.keys.search.stop_after
+
+        def goes_on(epochs: int, seconds: float) -> bool:
+            within = budget is None or budget.allows(epochs, seconds)
+            return within and (last is None or epochs < last)
+
+        return goes_on
 
     def _found(self, done: Mapping[str, Any]) -> tuple[list[Candidate], Supernet | None]:
         """Return what came of a search, in this process or an earlier one."""
@@ -178,35 +229,16 @@ class SearchStage:
             network: nn.Module = context.registry.model(name, **context.shape, **parameters)
         return network
 
-    def _scorer(self, development: Development, emit: Emit) -> Score:
+    def _scorer(self, development: Development, emit: Emit) -> Score | Scoring:
         if self._context.keys.search.scores == "shared":
             weights_half, other_half = self._context.halves(development)
             return self._by_shared_weights(weights_half, other_half.join(development.validation))
-        return self._by_trial(development, emit)
+        return TrialScoring(self._context, self._executor, development, emit)
 
     def _by_shared_weights(self, weights_half: LabelledVolumes, unseen: LabelledVolumes) -> Score:
         def score(genotype: Genotype, network: nn.Module) -> dict[str, float]:
             with blocks_named(network, self._context.space, genotype):
                 self._context.recalibrate(network, weights_half)
                 return self._context.figures(network, unseen)
-
-        return score
-
-    def _by_trial(self, development: Development, emit: Emit) -> Score:
-        keys = self._context.keys
-
-        def score(genotype: Genotype, _: nn.Module) -> dict[str, float]:
-            def tell(event: str, /, **fields: Any) -> None:
-                if event == "trial-epoch":
-                    told = {name: fields[name] for name in ("steps", "seconds")}
-                    emit("search-trial", genotype=genotype.digest, **told)
-                else:
-                    emit(event, **fields)
-
-            trial = Trial(genotype, Fidelity(keys.search.trial_epochs), keys.seed, "trial")
-            record = self._executor.run_one(trial, development, tell)
-            if record.failed and not record.figures:
-                raise ScoreError(record.failed)
-            return dict(record.figures)
 
         return score

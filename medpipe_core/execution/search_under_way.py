@@ -8,11 +8,12 @@ from medpipe_core.record.state_encoding import StateError, copied
 from medpipe_core.search import advance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from medpipe_core.events import Emit
     from medpipe_core.execution.run_memory import RunMemory
-    from medpipe_core.search import Score, SearchSettings, SearchState
+    from medpipe_core.search import Score, Scoring, SearchState
+    from medpipe_core.search.settings import SearchSettings
     from medpipe_core.search.training_gradient import Loss
 
 _TRIALS = "trial/trial/"
@@ -29,12 +30,21 @@ class SearchUnderWay:
         state: The search.
         memory: The run's.
         emit: Told of its events.
+        goes_on: Asked with the epochs done and the seconds they took whether another may begin; if
+            not, the search ends (`search-ended`).
     """
 
-    def __init__(self, state: SearchState, memory: RunMemory, emit: Emit) -> None:
+    def __init__(
+        self,
+        state: SearchState,
+        memory: RunMemory,
+        emit: Emit,
+        goes_on: Callable[[int, float], bool] = lambda _epochs, _seconds: True,
+    ) -> None:
         self._state = state
         self._memory = memory
         self._emit = emit
+        self._goes_on = goes_on
         self._before: dict[str, Any] | None = None
         self._told = 0
         self._silent = 0
@@ -50,7 +60,7 @@ class SearchUnderWay:
         self._state.load_state_dict(saved["state"])
         self._told = self._silent = saved["told"]
 
-    def run(self, settings: SearchSettings, loss: Loss, score: Score) -> None:
+    def run(self, settings: SearchSettings, loss: Loss, score: Score | Scoring) -> None:
         """Step to the end.
 
         Raises:
@@ -62,6 +72,10 @@ class SearchUnderWay:
         except StateError as error:
             raise StateError(f"{state.who or 'the searcher'} cannot be saved: {error}") from error
         while state.epoch < settings.epochs:
+            between_epochs = state.step == state.epoch * len(state.training)
+            if between_epochs and not self._goes_on(state.epoch, state.seconds):
+                self._emit("search-ended", epoch=state.epoch, planned=settings.epochs)
+                break
             self._memory.between_steps()
             if state.step == (state.epoch + 1) * len(state.training):  # an epoch's steps are done
                 self._before = copied(state.state_dict())

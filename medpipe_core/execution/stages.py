@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.plan import plan
@@ -12,6 +12,7 @@ from medpipe_core.execution.race import race, rungs_of
 from medpipe_core.execution.results import Trained
 from medpipe_core.execution.search_stage import SearchStage
 from medpipe_core.execution.trial import Fidelity, Trial, TrialFailedError
+from medpipe_core.supernet import build_policy, symmetries_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from medpipe_core.execution.race import Finish, Rung
     from medpipe_core.execution.results import Candidate, Planned
     from medpipe_core.space import Genotype, SearchSpace
-    from medpipe_core.supernet import Supernet
+    from medpipe_core.supernet import Supernet, Symmetry
 
 
 class NoContenderError(MedpipeError):
@@ -56,8 +57,14 @@ class RunStages:
         keys, count = self._context.keys, len(development.train)
         if self._search.known_answer() is not None:
             return {"retrain": plan(keys, count, trains_weights=False)["retrain"]}
+        keys = keys.model_copy(update={"search": self._search.settings(development)})
         steps = plan(keys, count, trains_weights=True)["search"].count
         return plan(keys, count, trains_weights=self._search.trains_weights(steps))
+
+    def budget(self, development: Development) -> Mapping[str, Any] | None:
+        """Return what a budget of hours, trials or steps comes to, or None where there is none."""
+        found = self._search.budget(development)
+        return None if found is None else found.to_plain()
 
     def search(self, development: Development, emit: Emit) -> list[Candidate]:
         """Search; return scored candidates, the searcher's own answer and then the best first."""
@@ -132,7 +139,7 @@ class RunStages:
             raise TrialFailedError(f"the retraining failed: {record.failed}")
         network = self._context.network(genotype, seed=0)
         network.load_state_dict(record.weights)
-        return Trained(network.eval(), record.figures, record.notes)
+        return Trained(network.eval(), record.figures, record.notes, self._symmetries(genotype))
 
     def weights_so_far(self) -> Mapping[str, Tensor] | None:
         """Return the weights of a retraining that is under way in this process."""
@@ -141,6 +148,12 @@ class RunStages:
             weights: Mapping[str, Tensor] = fit["averaged"] or fit["network"]
             return weights
         return None
+
+    def _symmetries(self, genotype: Genotype) -> tuple[Symmetry, ...]:
+        context = self._context
+        if context.keys.test.average == "none":
+            return ()
+        return symmetries_of(build_policy(context.space, genotype), context.card.size)
 
     def _evaluated(self, candidate: Candidate, row: Finish) -> Candidate:
         record = row.record

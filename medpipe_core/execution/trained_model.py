@@ -18,7 +18,7 @@ from medpipe_core.execution.execute import configured_space
 from medpipe_core.execution.registry import registry_for
 from medpipe_core.record.run_folder import open_folder
 from medpipe_core.space import Genotype
-from medpipe_core.supernet import build_network
+from medpipe_core.supernet import Averaged, Symmetry, build_network
 from medpipe_core.train import ClassificationTask, DecisionRule, predict
 
 if TYPE_CHECKING:
@@ -58,12 +58,14 @@ class TrainedModel:
 
     Attributes:
         network: The network, in evaluation mode: volumes `(batch, channel, *space)` in [0, 1] to
-            logits.
+            logits, averaged over symmetries where the run's test was.
         classes: Names of the classes.
         rule: How answers follow from probabilities.
         shape: `(channel, *space)` of a volume.
         appearance: Ranges that the training volumes lie in, as `medpipe_core.data.appearance` has
             them; empty where the run did not keep them.
+        symmetries: What the network averages its probabilities over, beside the volumes as they
+            are.
     """
 
     network: nn.Module
@@ -71,6 +73,7 @@ class TrainedModel:
     rule: DecisionRule
     shape: tuple[int, ...]
     appearance: Mapping[str, Mapping[str, float]]
+    symmetries: tuple[Symmetry, ...] = ()
 
     def predict(self, inputs: NDArray[Any] | Sequence[str | Path | NDArray[Any]]) -> list[Answer]:
         """Answer for new cases, in their order.
@@ -179,8 +182,10 @@ def load_model(
         classes = tuple(map(str, card["classes"]))
         shape = (int(card["channels"]), *map(int, card["size"]))
         genotype = Genotype.from_dict(result["genotype"])
-        rule = DecisionRule.from_dict(result.get("decision") or DecisionRule().to_dict())
-    except (KeyError, TypeError, ValueError, MedpipeError) as error:
+        decision = result.get("decision") or DecisionRule().to_dict()
+        rule = DecisionRule.from_dict(decision)
+        symmetries = tuple(map(Symmetry.from_plain, decision.get("symmetries", ())))
+    except (KeyError, IndexError, TypeError, ValueError, MedpipeError) as error:
         raise RunFolderError(
             f"{run.path / run.RESULT} is not the result of a run: {type(error).__name__}: {error}"
         ) from error
@@ -192,9 +197,9 @@ def load_model(
             f"{run.path}: space {space.name!r} is not what it was when the run was made: {error}"
         ) from error
     _load_weights(run, network)
-    return TrainedModel(
-        network.to(device).eval(), classes, rule, shape, result.get("appearance") or {}
-    )
+    answering = Averaged(network, symmetries) if symmetries else network
+    seen = result.get("appearance") or {}
+    return TrainedModel(answering.to(device).eval(), classes, rule, shape, seen, symmetries)
 
 
 def _load_weights(run: RunFolder, network: nn.Module) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import torch
 
@@ -144,11 +144,11 @@ class TrialRunner:
         self, trial: Trial, emit: Emit, memory: RunMemory, listeners: _Listeners
     ) -> tuple[nn.Module, dict[str, float], tuple[str, ...]]:
         context = self._context
-        emit = listeners.noting(emit)
+        emit = listeners.noting(_naming(emit, trial.genotype.digest))
         seed = child_seed(trial.seed, trial.purpose, trial.genotype.digest)
         part = self._part(trial)
         settings = self._settings(trial)
-        network = context.network(trial.genotype, seed=seed)
+        network = context.network(trial.genotype, seed=seed, width=trial.fidelity.width)
         training: TrialTraining | None = None
         with (
             blocks_named(network, context.space, trial.genotype),
@@ -210,6 +210,15 @@ class TrialRunner:
             unseen = other_half.join(self._development.validation)
             self._search_part = Development(weights_half, unseen)
         return self._search_part
+
+
+def _naming(emit: Emit, digest: str) -> Emit:
+    """Return a listener that says of which genotype an epoch of a candidate is: several may run."""
+
+    def named(event: str, /, **fields: Any) -> None:
+        emit(event, **({"genotype": digest} if event == "trial-epoch" else {}), **fields)
+
+    return named
 
 
 class _Listeners:

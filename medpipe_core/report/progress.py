@@ -182,12 +182,39 @@ def line_of(event: str, fields: Mapping[str, Any]) -> str:
         case _ if event.endswith("-epoch") and "epoch" in fields:
             figures = f", {fields['failed']}" if fields.get("failed") else _figures(fields)
             return f"{title}: epoch {fields['epoch']:g}{figures}"
+        case "budget":
+            return _budget(fields)
+        case "search-ended":
+            done, planned = fields["epoch"], fields["planned"]
+            why = "as its budget or search.stop_after says"
+            return f"{title}: ends after {done} of {planned} epochs, {why}"
+        case "search-race":
+            result = fields["failed"] or _figures(fields).removeprefix(", ")
+            epochs = fields["fidelity"]["epochs"]
+            return f"{title}: round {fields['rung'] + 1}, {epochs} epochs: {result}"
         case "evaluate-candidate":
             result = fields["failed"] or _figures(fields).removeprefix(", ")
             return f"{title}: {fields['number']} of {fields['of']}: {result}"
         case _ if event.endswith("warning"):
             return f"note: {fields.get('message', '')}"
     return ""
+
+
+def _budget(fields: Mapping[str, Any]) -> str:
+    """Return what a budget comes to, in words."""
+    epochs, candidates = fields["epochs"], fields["candidates"]
+    text = (
+        f"a budget of {fields['asked']:g} {fields['unit']} is {epochs} "
+        f"epoch{'s' if epochs > 1 else ''} of the search with {candidates} "
+        f"candidate{'s' if candidates > 1 else ''} each"
+    )
+    if fields["unit"] != "hours":
+        return text
+    return (
+        f"{text}, about {duration(fields['epoch_seconds'])} an epoch; then about "
+        f"{duration(fields['evaluate_seconds'])} to compare candidates and "
+        f"{duration(fields['retrain_seconds'])} to train the chosen one"
+    )
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from medpipe_core.record.run_folder import RunFolder
 
@@ -37,6 +37,21 @@ def compare_runs(first: RunFolder, again: RunFolder) -> dict[str, Any]:
         "weights": weights[0] == weights[1],
         "surroundings": list(surroundings(first.environment(), again.environment())),
     }
+
+
+def searched_as(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the keys under which a run with a budget searches for as long as it did.
+
+    How many epochs an hour has depends on the machine; the journal tells how many they were.
+    """
+    keys: dict[str, Any] = {}
+    for event in events:
+        if event["event"] == "budget":
+            keys |= {f"search.{unit}": None for unit in ("hours", "trials", "steps")}
+            keys |= {f"search.{name}": event[name] for name in ("epochs", "candidates")}
+        elif event["event"] == "search-ended":
+            keys["search.stop_after"] = event["epoch"]
+    return keys
 
 
 def surroundings(first: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[str]:

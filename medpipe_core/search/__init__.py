@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from medpipe_core.search.evolution import EvolutionSearcher
     from medpipe_core.search.gate_estimator import GateEstimator
     from medpipe_core.search.gumbel import GumbelSearcher
+    from medpipe_core.search.halving import HalvingSearcher
     from medpipe_core.search.loop import SearchFailedError, advance, search
     from medpipe_core.search.needs import (
         AGREEMENT,
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from medpipe_core.search.state import (
         Candidate,
         Score,
+        Scored,
         ScoreError,
+        Scoring,
         SearchState,
     )
     from medpipe_core.search.step import take_step
@@ -63,6 +66,7 @@ __all__ = [
     "EvolutionSearcher",
     "GateEstimator",
     "GumbelSearcher",
+    "HalvingSearcher",
     "LookAheadEstimator",
     "MissingOptunaError",
     "NoBatches",
@@ -77,6 +81,8 @@ __all__ = [
     "ScoreError",
     "ScoreFunctionEstimator",
     "ScoreSearcher",
+    "Scored",
+    "Scoring",
     "SearchFailedError",
     "SearchState",
     "Searcher",
@@ -104,6 +110,7 @@ _MODULES = {
     "GATE_GRADIENTS": "needs",
     "GateEstimator": "gate_estimator",
     "GumbelSearcher": "gumbel",
+    "HalvingSearcher": "halving",
     "LOOK_AHEAD": "needs",
     "LookAheadEstimator": "score_function",
     "MissingOptunaError": "optuna_search",
@@ -121,6 +128,8 @@ _MODULES = {
     "ScoreError": "state",
     "ScoreFunctionEstimator": "score_function",
     "ScoreSearcher": "score_searcher",
+    "Scored": "state",
+    "Scoring": "state",
     "SearchFailedError": "loop",
     "SearchState": "state",
     "Searcher": "searcher",

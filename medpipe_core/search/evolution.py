@@ -39,7 +39,7 @@ class EvolutionSearcher(ScoreSearcher):
         crossover: Probability that a child takes its choices from two winners before it mutates.
         paths: Where the steps that train the shared weights take their paths from. `"uniform"`:
             all of the space. `"population"`: its members, once there are `population` of them.
-        kwargs: `seed`, `steps` and `admit`, as for every searcher.
+        kwargs: As for `ScoreSearcher`.
     """
 
     def __init__(
@@ -59,19 +59,19 @@ class EvolutionSearcher(ScoreSearcher):
         self._mutations = mutations
         self._crossover = crossover
         self._paths = paths
-        self._alive: deque[tuple[float, Genotype]] = deque(maxlen=population)
+        self._alive: deque[tuple[int, float, Genotype]] = deque(maxlen=population)
 
     def decide(self, step: int) -> Decision:
         """Draw a path for this step, from where `paths` says."""
         if self._paths == "population" and self._full:
-            return Decision(self._random.choice(self._alive)[1])
+            return Decision(self._random.choice(self._alive)[2])
         return super().decide(step)
 
     def observe(self, outcome: Outcome) -> None:
         """Let a scored genotype enter the population, and the oldest die; keep the best."""
         super().observe(outcome)
         if outcome.score is not None:
-            self._alive.append((outcome.score, outcome.genotype))
+            self._alive.append((outcome.rung, outcome.score, outcome.genotype))
 
     def propose(self, count: int) -> list[Genotype]:
         """Return children, or drawn genotypes; none was proposed before.
@@ -83,20 +83,22 @@ class EvolutionSearcher(ScoreSearcher):
 
     def insight(self) -> dict[str, Any]:
         """Return how many are alive and, if any is, the mean of their scores."""
-        scores = [score for score, _ in self._alive]
+        scores = [score for _, score, _ in self._alive]
         mean = {"mean_score": sum(scores) / len(scores)} if scores else {}
         return {"population": len(scores), **mean}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what every score searcher has, and the population, the oldest first."""
-        alive = [[score, genotype.to_dict()] for score, genotype in self._alive]
+        alive = [[rung, score, genotype.to_dict()] for rung, score, genotype in self._alive]
         return {**super().state_dict(), "population": alive}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state."""
         super().load_state_dict(state)
         self._alive.clear()
-        self._alive.extend((score, Genotype.from_dict(data)) for score, data in state["population"])
+        self._alive.extend(
+            (rung, score, Genotype.from_dict(data)) for rung, score, data in state["population"]
+        )
 
     @property
     def _full(self) -> bool:
@@ -114,6 +116,9 @@ class EvolutionSearcher(ScoreSearcher):
         return self.mutated(parent, self._mutations)
 
     def _winner(self) -> Genotype:
-        """Return the best of a few members, of equal ones the first drawn."""
+        """Return the best of a few members, of equal ones the first drawn.
+
+        One that came farther in a race goes before those whose races dropped them earlier.
+        """
         drawn = self._random.choices(self._alive, k=self._sample)
-        return max(drawn, key=lambda member: member[0])[1]
+        return max(drawn, key=lambda member: member[:2])[2]

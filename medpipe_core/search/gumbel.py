@@ -15,10 +15,11 @@ from medpipe_core.search.needs import GATE_GRADIENTS
 from medpipe_core.search.optimiser_state import optimiser_state, restore_optimiser_state
 from medpipe_core.search.registered_estimator import make_estimator
 from medpipe_core.search.searcher import Searcher
+from medpipe_core.space import active_weights
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -48,6 +49,8 @@ class GumbelSearcher(Searcher):
         schedule: How τ goes from one to the other.
         estimator: What θ learns from, as `make_estimator`; `"gate"` is the paper's.
         estimator_parameters: The estimator's own parameters.
+        prior_active: Size of a prior towards policies whose augmentations act: by how much the
+            logits of keys at which an augmentation acts begin above those at which it does not.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
     """
 
@@ -62,6 +65,7 @@ class GumbelSearcher(Searcher):
         schedule: Literal["linear", "exponential"] = "exponential",
         estimator: str | Callable[..., Estimator] = "look-ahead",
         estimator_parameters: Mapping[str, Any] = MappingProxyType({}),
+        prior_active: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
@@ -75,8 +79,9 @@ class GumbelSearcher(Searcher):
         self._estimator = made
         self.needs = self._estimator.needs
         self._generator = torch.Generator().manual_seed(self.seed)
+        weights = active_weights(space, prior_active)
         self._theta = {
-            path: torch.zeros(len(choice.keys), requires_grad=True)
+            path: _first_logits(weights.get(path), len(choice.keys)).requires_grad_()
             for path, choice in space.choices.items()
         }
         # Adam skips tensors without a gradient whole, moments included.
@@ -290,3 +295,11 @@ def straight_through(theta: Tensor, noise: Tensor, temperature: float, chosen: i
 
 def _uniform(keys: tuple[str, ...], generator: torch.Generator) -> str:
     return keys[int(torch.randint(len(keys), (), generator=generator))]
+
+
+def _first_logits(weights: Sequence[int] | None, count: int) -> Tensor:
+    """Return the logits of a prior's weights; those of keys without weight on them are 0."""
+    if weights is None:
+        return torch.zeros(count)
+    logits = torch.tensor(weights, dtype=torch.float64).log()
+    return (logits - logits.min()).float()

@@ -12,11 +12,11 @@ from medpipe_core.memory import out_of_memory, release_memory
 from medpipe_core.search.batch_norm_statistics import renew_statistics
 from medpipe_core.search.checked_searcher import SearcherError
 from medpipe_core.search.outcome import Outcome
-from medpipe_core.search.state import Candidate, ScoreError
+from medpipe_core.search.state import Candidate, Scored, ScoreError, Scoring
 from medpipe_core.search.step import OUT_OF_MEMORY, take_step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from medpipe_core.search.settings import SearchSettings
     from medpipe_core.search.state import Score, SearchState
@@ -35,7 +35,7 @@ def search(
     *,
     settings: SearchSettings,
     loss: Loss,
-    score: Score,
+    score: Score | Scoring,
     emit: Emit = silent,
 ) -> list[Candidate]:
     """Run a search from its state to the end and return every scored candidate.
@@ -51,7 +51,7 @@ def search(
         state: Where to begin; it is changed in place.
         settings: Epochs, and how weights step.
         loss: Logits and labels to a scalar.
-        score: Scores a frozen candidate on validation data.
+        score: Scores a frozen candidate on validation data, or the proposals of an epoch together.
         emit: Told of every step (`search-step`), of every candidate or an epoch without one
             (`search-epoch`), and at the end of every epoch of the best genotype known
             (`search-best`).
@@ -70,7 +70,7 @@ def advance(
     *,
     settings: SearchSettings,
     loss: Loss,
-    score: Score,
+    score: Score | Scoring,
     emit: Emit = silent,
 ) -> None:
     """Do what comes next, one step or the end of one epoch; `search` does this to the end.
@@ -120,14 +120,16 @@ def _one_step(state: SearchState, settings: SearchSettings, loss: Loss, emit: Em
         )
 
 
-def _end_epoch(state: SearchState, settings: SearchSettings, score: Score, emit: Emit) -> None:
+def _end_epoch(
+    state: SearchState, settings: SearchSettings, score: Score | Scoring, emit: Emit
+) -> None:
     epoch = state.epoch + 1
     proposed = state.asked.propose(settings.candidates)
     if not proposed:
         emit("search-epoch", epoch=epoch, insight=state.asked.insight(), seconds=0.0)
-    for genotype in proposed:
-        began = time.perf_counter()
-        figures, problem = _try_score(state, genotype, score)
+    together = isinstance(score, Scoring)
+    for scored in score.scored(proposed) if together else _one_by_one(state, score, proposed):
+        genotype, (figures, problem) = scored.genotype, _usable(scored)
         emit(
             "search-epoch",
             epoch=epoch,
@@ -135,14 +137,16 @@ def _end_epoch(state: SearchState, settings: SearchSettings, score: Score, emit:
             choices=dict(genotype.choices),
             figures={name: _plain(value) for name, value in figures.items()},
             insight=state.asked.insight(),
-            seconds=time.perf_counter() - began,
+            seconds=scored.seconds,
+            **({"rung": scored.rung} if settings.rungs > 1 else {}),
             **({"failed": problem} if problem else {}),
         )
         if problem:
             _clear_away(state, problem)
             continue
-        state.candidates.append(Candidate(genotype, epoch, figures))
-        state.asked.observe(Outcome(genotype, state.step, score=figures["score"]))
+        state.candidates.append(Candidate(genotype, epoch, figures, scored.rung))
+        told = {"rung": scored.rung, "dropped": scored.dropped}
+        state.asked.observe(Outcome(genotype, state.step, score=figures["score"], **told))
     state.epoch = epoch
 
 
@@ -166,18 +170,26 @@ def _tell_best(state: SearchState, emit: Emit) -> None:
     )
 
 
-def _try_score(
-    state: SearchState, genotype: Genotype, score: Score
-) -> tuple[Mapping[str, float], str]:
-    """Score a genotype as it would be exported; return what is wrong, or nothing."""
-    try:
-        figures = dict(score(genotype, state.supernet.freeze(genotype)))
-    except (ScoreError, OperationError) as error:
-        return {}, str(error)
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-        return {}, OUT_OF_MEMORY
+def _one_by_one(state: SearchState, score: Score, proposed: Iterable[Genotype]) -> Iterator[Scored]:
+    """Score genotypes as they would be exported."""
+    for genotype in proposed:
+        began, figures, problem = time.perf_counter(), {}, ""
+        try:
+            figures = dict(score(genotype, state.supernet.freeze(genotype)))
+        except (ScoreError, OperationError) as error:
+            problem = str(error)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            problem = OUT_OF_MEMORY
+        yield Scored(genotype, figures, problem, time.perf_counter() - began)
+
+
+def _usable(scored: Scored) -> tuple[Mapping[str, float], str]:
+    """Return a proposal's figures and what is wrong with them, or nothing."""
+    if scored.failed:
+        return {}, scored.failed
+    figures = scored.figures
     lacking = [name for name, value in figures.items() if not math.isfinite(value)]
     if "score" not in lacking:
         return figures, ""

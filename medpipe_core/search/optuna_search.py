@@ -31,7 +31,8 @@ class OptunaSearcher(ScoreSearcher):
     a neighbour of the suggestion that was repeated last, or is drawn uniformly, and the sampler is
     told its score too. A candidate without a score ends as a failed trial.
 
-    Steps that train the shared weights take their paths uniformly from the space.
+    Steps that train the shared weights take their paths uniformly from the space. With a prior
+    towards active, the trials before the sampler learns are drawn with it and told to the sampler.
 
     Akiba et al., "Optuna: a next-generation hyperparameter optimization framework", KDD 2019;
     define-by-run is its section 2.
@@ -41,7 +42,7 @@ class OptunaSearcher(ScoreSearcher):
         sampler: Optuna's sampler. CMA-ES is none of them: it keeps pickled objects in the study.
         startup: Trials before the sampler learns, at least 2: those of tpe and gp that are drawn
             at random, the population of nsgaii; without effect on random and qmc.
-        kwargs: `seed`, `steps` and `admit`, as for every searcher.
+        kwargs: As for `ScoreSearcher`.
 
     Raises:
         MissingOptunaError: Optuna is not installed.
@@ -57,6 +58,7 @@ class OptunaSearcher(ScoreSearcher):
     ) -> None:
         super().__init__(space, **kwargs)
         self._study = _study(space, sampler=sampler, startup=startup, seed=self.seed)
+        self._startup = startup
         self._running: dict[str, int] = {}
 
     def observe(self, outcome: Outcome) -> None:
@@ -64,7 +66,11 @@ class OptunaSearcher(ScoreSearcher):
         super().observe(outcome)
         if outcome.score is None or outcome.genotype.digest not in self._running:
             return
-        self._study.tell(self._running.pop(outcome.genotype.digest), outcome.score)
+        number = self._running.pop(outcome.genotype.digest)
+        if outcome.dropped:
+            self._study.drop(number, outcome.score, outcome.rung)
+        else:
+            self._study.tell(number, outcome.score)
 
     def propose(self, count: int) -> list[Genotype]:
         """Return suggestions, none proposed before; fewer where the space is used up."""
@@ -98,6 +104,9 @@ class OptunaSearcher(ScoreSearcher):
 
     def _ask(self) -> tuple[int, Genotype] | None:
         """Return a trial's number and its genotype; None where the space is used up."""
+        if self._weights and len(self._study) < self._startup:
+            drawn = next(iter(self.unseen(1)), None)
+            return None if drawn is None else (self._study.add(drawn), drawn)
         repeated = None
         for _ in range(_ASKS):
             number, genotype = self._study.ask()

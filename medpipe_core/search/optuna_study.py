@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import warnings
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -62,6 +63,12 @@ class SpaceStudy:
         """Give a running trial its score."""
         self._study.tell(number, score)
 
+    def drop(self, number: int, score: float, rung: int) -> None:
+        """End a running trial as one that fell behind in a race."""
+        trial = self._trials()[number]
+        self._storage.set_trial_intermediate_value(trial._trial_id, rung, score)
+        self.prune(number)
+
     def prune(self, number: int) -> None:
         """End a running trial as a bad one, which tpe learns to avoid."""
         self._study.tell(number, state=TrialState.PRUNED)
@@ -84,7 +91,8 @@ class SpaceStudy:
         """Go on from a saved state."""
         self._begin()
         for trial in state["trials"]:
-            self._put(trial["state"], trial["score"], trial["keys"], trial["notes"])
+            rungs = dict(trial["rungs"])
+            self._put(trial["state"], trial["score"], trial["keys"], trial["notes"], rungs)
         for name, note in state["notes"].items():
             self._storage.set_study_system_attr(self._id, name, note)
 
@@ -131,17 +139,23 @@ class SpaceStudy:
         state = trial.state.name
         if trial.state is TrialState.FAIL:
             # Samplers count a failed trial and do not look into it.
-            return {"state": state, "score": None, "keys": {}, "notes": {}}
+            return {"state": state, "score": None, "rungs": [], "keys": {}, "notes": {}}
         choices = self._space.choices
         return {
             "state": state,
             "score": trial.values[0] if trial.values else None,
+            "rungs": [[rung, score] for rung, score in trial.intermediate_values.items()],
             "keys": {path: _key(choices[path], value) for path, value in trial.params.items()},
             "notes": dict(trial.system_attrs),
         }
 
     def _put(
-        self, state: str, score: float | None, keys: Mapping[str, str], notes: Mapping[str, Any]
+        self,
+        state: str,
+        score: float | None,
+        keys: Mapping[str, str],
+        notes: Mapping[str, Any],
+        rungs: Mapping[int, float] = MappingProxyType({}),
     ) -> int:
         able = {path: key for path, key in keys.items() if len(self._space.choices[path].keys) > 1}
         trial = optuna.create_trial(
@@ -150,6 +164,7 @@ class SpaceStudy:
             params={path: _value(self._space.choices[path], key) for path, key in able.items()},
             distributions={path: self._distribution(self._space.choices[path]) for path in able},
             system_attrs=dict(notes),
+            intermediate_values=dict(rungs),
         )
         self._study.add_trial(trial)
         return len(self) - 1

@@ -32,6 +32,9 @@ class Outcome:
             batch, if it was asked for.
         score: Figure of merit of the genotype as exported, larger is better; only at the end of
             an epoch, for what `propose` named.
+        rung: How far up a race the score is of, from 0: one of a higher rung comes of a longer or
+            larger training, and was reached by those that were better below.
+        dropped: Whether others of its race went on from there and it did not.
         measured: What else was asked for, by names that whoever asked has given.
     """
 
@@ -45,6 +48,8 @@ class Outcome:
     agreement: float | None = None
     improvement: float | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
+    rung: int = 0
+    dropped: bool = False
 
     @property
     def finite(self) -> bool:

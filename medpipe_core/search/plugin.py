@@ -44,6 +44,13 @@ def medpipe_register(registry: Registrar) -> None:
     )
     registry.register(
         "searcher",
+        "halving",
+        "medpipe_core.search.halving:HalvingSearcher",
+        parameters="medpipe_core.search.settings:HalvingSettings",
+        summary="successive halving, or Hyperband: races of trainings, random proposals",
+    )
+    registry.register(
+        "searcher",
         "fixed",
         "medpipe_core.search.fixed:FixedSearcher",
         parameters="medpipe_core.search.settings:FixedSettings",

@@ -8,7 +8,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.search.searcher import Searcher
-from medpipe_core.space import Genotype, SpaceError
+from medpipe_core.space import Genotype, SpaceError, active_weights
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
@@ -26,37 +26,47 @@ class ScoreSearcher(Searcher):
     Steps of the weights draw uniformly and with repeats, so that every path is trained. The best
     is the best that was scored. A subclass proposes what `remember` or `unseen` let through, so
     that nothing is proposed twice; genotypes that describe the same function count as one.
+
+    Args:
+        space: The space to search.
+        prior_active: Size of a prior towards policies whose augmentations act, as `active_weights`
+            has it, for what `unseen` draws; at 0 it draws uniformly.
+        kwargs: `seed`, `steps` and `admit`, as for every searcher.
     """
 
-    def __init__(self, space: Any, **kwargs: Any) -> None:
+    def __init__(self, space: Any, *, prior_active: float = 0.0, **kwargs: Any) -> None:
         super().__init__(space, **kwargs)
+        self._weights = active_weights(space, prior_active)
         self._random = random.Random(self.seed)  # noqa: S311
         self._proposed: set[str] = set()
-        self._best: tuple[float, Genotype] | None = None
+        self._best: tuple[int, float, Genotype] | None = None
 
     def decide(self, step: int) -> Decision:
         """Draw a path for this step."""
         return Decision(self.draw())
 
     def observe(self, outcome: Outcome) -> None:
-        """Keep the best score; of equal ones the first."""
-        if outcome.score is not None and (self._best is None or outcome.score > self._best[0]):
-            self._best = (outcome.score, outcome.genotype)
+        """Keep the best score, those of a higher rung of a race first; of equal ones the first."""
+        if outcome.score is None:
+            return
+        if self._best is None or (outcome.rung, outcome.score) > self._best[:2]:
+            self._best = (outcome.rung, outcome.score, outcome.genotype)
 
     def best(self) -> Genotype:
         """Return the best scored genotype; before any score, the one that would be drawn next."""
         if self._best:
-            return self._best[1]
+            return self._best[2]
         rng = copy.copy(self._random)
-        return self.admitted(lambda: self.space.sample(rng=rng))
+        return self.admitted(lambda: self.space.sample(rng=rng, weights=self._weights))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the generator's state and what was proposed and scored."""
         version, words, gauss = self._random.getstate()
+        best = self._best
         return {
             "random": [version, list(words), gauss],
             "proposed": sorted(self._proposed),
-            "best": None if self._best is None else [self._best[0], self._best[1].to_dict()],
+            "best": None if best is None else [best[0], best[1], best[2].to_dict()],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -65,7 +75,7 @@ class ScoreSearcher(Searcher):
         self._random.setstate((version, tuple(words), gauss))
         self._proposed = set(state["proposed"])
         best = state["best"]
-        self._best = None if best is None else (best[0], Genotype.from_dict(best[1]))
+        self._best = None if best is None else (best[0], best[1], Genotype.from_dict(best[2]))
 
     def draw(self) -> Genotype:
         """Draw uniformly from the admitted genotypes.
@@ -95,10 +105,12 @@ class ScoreSearcher(Searcher):
     def unseen(self, count: int) -> list[Genotype]:
         """Draw genotypes that were not proposed before; fewer where the space is used up.
 
+        They are drawn with the prior towards active, if there is one.
+
         Raises:
             BudgetError: As `admitted`.
         """
-        drawn = (self.draw() for _ in range(count * _TRIES))
+        drawn = (self._candidate() for _ in range(count * _TRIES))
         fresh = list(itertools.islice(filter(self.remember, drawn), count))
         if len(fresh) < count and self.space.size() <= _ENUMERABLE:
             # Nearly used up: luck no longer finds what is left, looking does.
@@ -106,3 +118,6 @@ class ScoreSearcher(Searcher):
             rest = filter(self.admits, map(self.space.unrank, ranks))
             fresh += itertools.islice(filter(self.remember, rest), count - len(fresh))
         return fresh
+
+    def _candidate(self) -> Genotype:
+        return self.admitted(lambda: self.space.sample(rng=self._random, weights=self._weights))

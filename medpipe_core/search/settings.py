@@ -6,7 +6,7 @@ from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotati
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,6 +21,15 @@ from medpipe_core.plugins import REGISTRY, ParameterError, Registered
 from medpipe_core.search.registered_estimator import RegisteredEstimator
 
 Decay = Annotated[float, Ge(0), Lt(1)]
+Share = Annotated[float, Gt(0), Le(1)]
+Prior = Annotated[
+    float,
+    Ge(0),
+    Le(10),
+    Field(
+        description="logarithm of the factor by which augmentations are likelier to act at first"
+    ),
+]
 
 
 class SearchSettings(BaseModel):
@@ -29,6 +38,21 @@ class SearchSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int = Field(50, ge=1, description="passes over the half that trains the weights")
+    hours: float | None = Field(
+        None,
+        gt=0,
+        le=1e5,
+        description="in place of epochs: hours that search, evaluation and retraining may take",
+    )
+    trials: int | None = Field(
+        None, ge=1, description="in place of epochs: trainings that score candidates, in all"
+    )
+    steps: int | None = Field(
+        None, ge=1, description="in place of epochs: steps that train the weights, in all"
+    )
+    stop_after: int | None = Field(
+        None, ge=1, description="epochs after which the search ends, though planned for more"
+    )
     batch_size: int = Field(16, ge=2, description="volumes in a batch")
     weights_lr: float = Field(3e-4, gt=0, description="Adam's learning rate of the weights")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty on the weights")
@@ -42,6 +66,25 @@ class SearchSettings(BaseModel):
     )
     trial_epochs: int = Field(
         10, ge=1, description="epochs of that training, which is otherwise as evaluate.* says"
+    )
+    trial_volumes: Share = Field(
+        1.0, description="share of the volumes that it trains on, stratified by class"
+    )
+    trial_edge: Share = Field(1.0, description="edge length of its volumes, as a share")
+    trial_width: Share = Field(1.0, description="width of its network, as a share")
+    rungs: int = Field(
+        1, ge=1, le=30, description="rounds of the race that its candidates are scored by"
+    )
+    reduction: int = Field(
+        3, ge=2, le=1000, description="of so many one goes on to the next round of that race"
+    )
+    rises: tuple[Literal["epochs", "volumes", "edge", "width"], ...] = Field(
+        ("epochs",),
+        min_length=1,
+        description="what grows from round to round so that it costs `reduction` times as much",
+    )
+    brackets: int = Field(
+        1, ge=1, le=30, description="races that begin a round later each; Hyperband has all rounds"
     )
     objectives: tuple[Literal["score", "parameters", "multiply_adds"], ...] = Field(
         ("score",),
@@ -62,6 +105,63 @@ class SearchSettings(BaseModel):
         if len(set(objectives)) < len(objectives):
             raise ValueError("an objective is given twice")
         return objectives
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        given = [name for name in ("hours", "trials", "steps") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are each a budget of their own; give one")
+        if self.trials is not None and self.scores != "trained":
+            raise ValueError(
+                f"trials={self.trials} counts trainings that score candidates; give "
+                "scores=trained, or hours or steps"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_race_that_can_be_run(self) -> Self:
+        if self.brackets > self.rungs:
+            raise ValueError(f"brackets={self.brackets} is above rungs={self.rungs}")
+        if self.rungs == 1:
+            return self
+        if self.scores != "trained":
+            raise ValueError(f"rungs={self.rungs} is a race of trainings; give scores=trained")
+        if self.candidates == 1:
+            raise ValueError(f"rungs={self.rungs} with candidates=1: there is nobody to race")
+        if len(self.objectives) > 1:
+            raise ValueError(
+                f"rungs={self.rungs} races by the score alone; give objectives=[score], or rungs=1"
+            )
+        levels = self.levels()
+        same = next((k for k in range(1, self.rungs) if levels[k] == levels[k - 1]), None)
+        if same is not None:
+            raise ValueError(
+                f"round {same + 1} of the race would be as round {same}: {', '.join(self.rises)} "
+                "cannot grow any more; begin with less, let epochs rise, or give fewer rungs"
+            )
+        return self
+
+    def levels(self) -> list[dict[str, Any]]:
+        """Return how much of a training each round is: epochs, volumes, edge and width.
+
+        What rises does so by the factor that multiplies the cost by `reduction`: the edge's third
+        power and the width's square count. Shares end at 1.
+        """
+        powers = {"epochs": 1.0, "volumes": 1.0, "edge": 1 / 3, "width": 1 / 2}
+
+        def at(name: str, first: float, level: int) -> float:
+            growth = level * powers[name] if name in self.rises else 0.0
+            return float(first * float(self.reduction) ** growth)
+
+        return [
+            {
+                "epochs": round(at("epochs", self.trial_epochs, level)),
+                "volumes": min(at("volumes", self.trial_volumes, level), 1.0),
+                "edge": min(at("edge", self.trial_edge, level), 1.0),
+                "width": min(at("width", self.trial_width, level), 1.0),
+            }
+            for level in range(self.rungs)
+        ]
 
 
 class GumbelSettings(BaseModel):
@@ -98,6 +198,7 @@ class GumbelSettings(BaseModel):
     estimator_parameters: dict[str, Any] = Field(
         {}, validate_default=True, description="parameters of that estimator"
     )
+    prior_active: Prior = 0.0
 
     @field_validator("estimator_parameters")
     @classmethod
@@ -149,9 +250,27 @@ class DecoupledSettings(GumbelSettings):
 
 
 class RandomSettings(BaseModel):
-    """Settings of `random`: none."""
+    """Settings of `random`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    prior_active: Prior = 0.0
+
+
+class HalvingSettings(RandomSettings):
+    """Settings of `halving`: those of `random`, and keys of the run that suit it."""
+
+    run_keys: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {
+            "search.scores": "trained",
+            "search.epochs": 1,
+            "search.candidates": 17,
+            "search.rungs": 3,
+            "search.brackets": 3,
+            "evaluate.inherit": False,
+            "retrain.inherit": False,
+        }
+    )
 
 
 class FixedSettings(BaseModel):
@@ -182,6 +301,7 @@ class EvolutionSettings(BaseModel):
     sample: int = Field(5, ge=1, description="members of a tournament; at most the population")
     mutations: int = Field(1, ge=1, description="choices that a child changes")
     crossover: float = Field(0.0, ge=0, le=1, description="probability of a second parent")
+    prior_active: Prior = 0.0
     paths: Literal["uniform", "population"] = Field(
         "uniform", description="where the steps that train the weights take their paths from"
     )
@@ -204,3 +324,4 @@ class OptunaSettings(BaseModel):
     startup: int = Field(
         10, ge=2, description="trials before tpe and gp learn; the population of nsgaii"
     )
+    prior_active: Prior = 0.0

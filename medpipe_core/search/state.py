@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,7 @@ from medpipe_core.seeding import TorchStream, child_seed
 from medpipe_core.space import Genotype
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import nn
 
@@ -42,6 +43,35 @@ class Score(Protocol):
 
 
 @dataclass(frozen=True)
+class Scored:
+    """What came of scoring one proposal.
+
+    Attributes:
+        genotype: The proposal.
+        figures: Figures, among them `score`: larger is better. Empty if it failed.
+        failed: Why it failed, or the empty text.
+        seconds: What it took.
+        rung: How far up a race it came, from 0.
+        dropped: Whether others of its race went on from there.
+    """
+
+    genotype: Genotype
+    figures: Mapping[str, float]
+    failed: str = ""
+    seconds: float = 0.0
+    rung: int = 0
+    dropped: bool = False
+
+
+class Scoring(ABC):
+    """Scores the proposals of an epoch together, where a `Score` has them one by one."""
+
+    @abstractmethod
+    def scored(self, proposed: Sequence[Genotype]) -> Iterator[Scored]:
+        """Yield what came of each, in their order."""
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A genotype that was scored during the search.
 
@@ -49,11 +79,13 @@ class Candidate:
         genotype: What was scored.
         epoch: After which epoch, from 1.
         figures: What the scoring found; `score` ranks.
+        rung: How far up a race it came; a higher one goes before every score below.
     """
 
     genotype: Genotype
     epoch: int
     figures: Mapping[str, float]
+    rung: int = 0
 
     @property
     def score(self) -> float:
@@ -147,7 +179,12 @@ class SearchState(StepState):
             "failures": self.failures,
             "seconds": self.seconds,
             "candidates": [
-                {"genotype": c.genotype.to_dict(), "epoch": c.epoch, "figures": dict(c.figures)}
+                {
+                    "genotype": c.genotype.to_dict(),
+                    "epoch": c.epoch,
+                    "figures": dict(c.figures),
+                    "rung": c.rung,
+                }
                 for c in self.candidates
             ],
         }
@@ -165,7 +202,7 @@ class SearchState(StepState):
         self.step, self.epoch = state["step"], state["epoch"]
         self.failures, self.seconds = state["failures"], state["seconds"]
         self.candidates = [
-            Candidate(Genotype.from_dict(c["genotype"]), c["epoch"], c["figures"])
+            Candidate(Genotype.from_dict(c["genotype"]), c["epoch"], c["figures"], c["rung"])
             for c in state["candidates"]
         ]
 

@@ -1,14 +1,22 @@
 """Descriptions of search spaces and their members, in pure Python."""
 
+from medpipe_core.space.activity import active_weights, idle_keys
 from medpipe_core.space.budget import Budget
 from medpipe_core.space.catalogue import Catalogue
 from medpipe_core.space.choices import Choice
 from medpipe_core.space.composition import compose
 from medpipe_core.space.constraints import Limit, forbid
-from medpipe_core.space.declared_operations import declared_choices, offered, operation
+from medpipe_core.space.declared_operations import (
+    declared_choices,
+    declared_widths,
+    offered,
+    operation,
+    widths,
+)
 from medpipe_core.space.errors import GenotypeError, InvalidGenotypeError, SpaceError
 from medpipe_core.space.genotype import Genotype
 from medpipe_core.space.genotype_steps import Step
+from medpipe_core.space.meaning import MEANINGS, allowed, declared_changes, leaves_out
 from medpipe_core.space.nodes import (
     Group,
     Mutable,
@@ -24,6 +32,7 @@ from medpipe_core.space.value_declaration import Declaration
 from medpipe_core.space.values import Value
 
 __all__ = [
+    "MEANINGS",
     "Budget",
     "Catalogue",
     "Choice",
@@ -44,9 +53,16 @@ __all__ = [
     "Step",
     "Value",
     "ValueChoice",
+    "active_weights",
+    "allowed",
     "compose",
+    "declared_changes",
     "declared_choices",
+    "declared_widths",
     "forbid",
+    "idle_keys",
+    "leaves_out",
     "offered",
     "operation",
+    "widths",
 ]

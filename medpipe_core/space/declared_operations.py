@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from medpipe_core.errors import did_you_mean
 from medpipe_core.space.catalogue import SettingsChecker
@@ -10,13 +10,38 @@ from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.nodes import Operation, Ref, ValueChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from medpipe_core.space.catalogue import Catalogue
     from medpipe_core.space.values import Value
 
 
 _AUGMENTATION, _PROBABILITY = "augmentation", "p"
+_WIDTHS = "widths"
+Factory = TypeVar("Factory")
+
+
+def widths(*names: str) -> Callable[[Factory], Factory]:
+    """Say which parameters of a block or model are its width, so that it can be made narrower.
+
+    Each is a whole number of channels from 1 that may be any other, or None for as many as come in.
+    A block without a width of its own has `@widths()`; what says nothing is never made narrower.
+
+    Example:
+        >>> @widths("channels")
+        ... class Block: ...
+    """
+
+    def say(factory: Factory) -> Factory:
+        setattr(factory, _WIDTHS, names)
+        return factory
+
+    return say
+
+
+def declared_widths(factory: object) -> tuple[str, ...] | None:
+    """Return the parameters that are a factory's width; None where it does not say."""
+    return getattr(factory, _WIDTHS, None)
 
 
 def declared_choices(factory: object) -> dict[str, ValueChoice]:

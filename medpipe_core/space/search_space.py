@@ -16,7 +16,7 @@ from medpipe_core.space.nodes import Group, Shared
 from medpipe_core.space.untrusted_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from medpipe_core.space.catalogue import Catalogue
     from medpipe_core.space.genotype import Genotype
@@ -49,13 +49,25 @@ class SearchSpace(GenotypeSet):
 
     # Making genotypes
 
-    def sample(self, *, seed: int | None = None, rng: random.Random | None = None) -> Genotype:
+    def sample(
+        self,
+        *,
+        seed: int | None = None,
+        rng: random.Random | None = None,
+        weights: Mapping[str, Sequence[int]] | None = None,
+    ) -> Genotype:
         """Draw a genotype uniformly over all `size()` of them.
 
         Give either a seed or a generator. In a conditional space a key is drawn in proportion to
         the number of members under it.
+
+        Args:
+            seed: A seed.
+            rng: Or a generator.
+            weights: Choice path → weight of each key, such as `active_weights`; by how much these
+                are likelier than uniformly. Choices that are left out are drawn as ever.
         """
-        return variation.sample(self, _generator(seed, rng))
+        return variation.sample(self, _generator(seed, rng), weights)
 
     def cheapest(self, costs: Mapping[str, Mapping[str, float]]) -> Genotype:
         """Return a member of the least total cost over its active choices.

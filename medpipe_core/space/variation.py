@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import operator
 from typing import TYPE_CHECKING
 
 from medpipe_core.space import constrained_counting, counting
@@ -16,6 +17,7 @@ from medpipe_core.space.errors import SpaceError
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Mapping, Sequence
 
     from medpipe_core.space.choices import Choice
     from medpipe_core.space.dynamic_programming import MemberSums
@@ -26,12 +28,15 @@ _TRIES = 100
 _RARE = 16
 
 
-def sample(space: GenotypeSet, rng: random.Random) -> Genotype:
-    """Draw a member uniformly."""
+def sample(
+    space: GenotypeSet, rng: random.Random, weights: Mapping[str, Sequence[int]] | None = None
+) -> Genotype:
+    """Draw a member uniformly, or with weights of some choices' keys."""
+    weights = weights or {}
     if space.constraints and space.size() * _RARE < counting.size(space.root):
-        return _draw_from(space, space.members, rng)
+        return _draw_from(space, _weighted(space, weights) if weights else space.members, rng)
     while True:
-        genotype = space.decide(lambda choice: _draw(choice, rng))
+        genotype = space.decide(lambda choice: _draw(choice, rng, weights.get(choice.path)))
         if space.admits(genotype):
             return genotype
 
@@ -135,13 +140,22 @@ def _rare_mutant(
     return _draw_from(space, mutants, rng)
 
 
+def _weighted(space: GenotypeSet, weights: Mapping[str, Sequence[int]]) -> MemberSums[int]:
+    def weigh(path: str, key: str) -> int:
+        return weights[path][space.choices[path].keys.index(key)] if path in weights else 1
+
+    return constrained_counting.counted(space.root, space.constraint_counter, weigh)
+
+
 def _draw_from(space: GenotypeSet, members: MemberSums[int], rng: random.Random) -> Genotype:
     chosen = constrained_counting.draw(members, rng)
     return space.decide(lambda choice: chosen[choice.path])
 
 
-def _draw(choice: Choice, rng: random.Random) -> str:
-    if choice.weights is None:
+def _draw(choice: Choice, rng: random.Random, weights: Sequence[int] | None = None) -> str:
+    if choice.weights is None and weights is None:
         return rng.choice(choice.keys)
-    sums = list(itertools.accumulate(choice.weights))
+    ones = [1] * len(choice.keys)
+    products = map(operator.mul, choice.weights or ones, weights or ones)
+    sums = list(itertools.accumulate(products))
     return choice.keys[bisect.bisect_right(sums, rng.randrange(sums[-1]))]

@@ -10,10 +10,12 @@ from medpipe_core.supernet.head import PooledLinear
 from medpipe_core.supernet.network import Supernet, VolumesError, build_network
 from medpipe_core.supernet.policy import Policy, PolicyLayer, build_policy
 from medpipe_core.supernet.resources import ResourceMeter, Resources, resources
+from medpipe_core.supernet.symmetry import Averaged, Symmetry, symmetries_of
 
 __all__ = [
     "Augmentation",
     "AugmentationError",
+    "Averaged",
     "BindingError",
     "Decision",
     "Fusion",
@@ -23,6 +25,7 @@ __all__ = [
     "ResourceMeter",
     "Resources",
     "Supernet",
+    "Symmetry",
     "VolumesError",
     "augment_batch",
     "blocks_named",
@@ -30,4 +33,5 @@ __all__ = [
     "build_policy",
     "gated",
     "resources",
+    "symmetries_of",
 ]

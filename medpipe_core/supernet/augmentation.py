@@ -12,7 +12,10 @@ from medpipe_core.errors import OperationError
 from medpipe_core.space import declared_choices
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from medpipe_core.space import ValueChoice
+    from medpipe_core.supernet.symmetry import Symmetry
 
 Draw = Tensor | tuple[Tensor, ...]
 
@@ -71,9 +74,13 @@ class Augmentation:
     Attributes:
         fusion: The class in which neighbouring operations are composed, for one that has `join`. A
             subclass with an `apply` of its own and no `join` is not fused.
+        changes: What it changes of what a task may be about, words of `space.MEANINGS` or others,
+            so that users can forbid it by meaning: `frozenset({"side"})` of a flip. None says
+            nothing, and is refused wherever something is forbidden.
     """
 
     fusion: ClassVar[type[Fusion] | None] = None
+    changes: ClassVar[frozenset[str] | None] = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -84,6 +91,17 @@ class Augmentation:
     def magnitudes(cls) -> dict[str, ValueChoice]:
         """Return the searchable magnitudes by name, those of base classes first."""
         return declared_choices(cls)
+
+    def symmetries(self, axes: int, *_: Any, **magnitudes: Any) -> Sequence[Symmetry]:
+        """Return the exact symmetries of volumes that it may do; by default none.
+
+        They are what predictions can be averaged over at the test, where the policy has it.
+
+        Args:
+            axes: Axes of space.
+            magnitudes: Its magnitudes.
+        """
+        return ()
 
     def draw(self, count: int, generator: torch.Generator, *_: Any, **magnitudes: Any) -> Draw:
         """Draw the parameters of `count` volumes, on the generator's device.

@@ -32,6 +32,7 @@ from medpipe_core.supernet.failing import (
 from medpipe_core.supernet.gate import gated
 from medpipe_core.supernet.head import PooledLinear
 from medpipe_core.supernet.policy import policy_from_steps
+from medpipe_core.supernet.width import narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -254,20 +255,24 @@ def build_network(
     seed: int = 0,
     head: HeadFactory = PooledLinear,
     catalogue: Catalogue | None = None,
+    width: float = 1.0,
 ) -> nn.Sequential:
     """Build a genotype's network with fresh weights, without building the supernet.
 
-    With the seed of a supernet its first weights are the supernet's first weights.
+    With the seed of a supernet its first weights are the supernet's first weights. With a width
+    below 1 it is a narrower network of the same genotype, as `narrowed` has it.
 
     Raises:
         InvalidGenotypeError: The genotype is not of this space.
-        BindingError: A block could not be built.
+        BindingError: A block could not be built, or not be made narrower.
     """
     catalogue = catalogue_of(space, catalogue)
     check_plugins(genotype, catalogue)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = in_channels
-    for step in space.resolve(genotype):
+    steps = space.resolve(genotype)
+    parameters = narrowed(steps, catalogue, width)
+    for step in steps:
         if step.kind not in NETWORK_KINDS:
             continue
         key = variant_key(step, genotype)
@@ -276,7 +281,7 @@ def build_network(
             step.name,
             path=key,
             in_channels=channels,
-            parameters=dict(step.parameters),
+            parameters=parameters[step.path],
             seed=seed,
             kind=step.kind,
             num_classes=num_classes,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from medpipe_core.supernet import augment_batch
 from medpipe_core.testing.augmentation_draws import DrawContract
+from medpipe_core.testing.augmentation_meaning import MeaningContract
 from medpipe_core.testing.augmentation_precision import PrecisionContract
 from medpipe_core.testing.checking import (
     ContractError,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from medpipe_core.supernet import Augmentation
 
 
-class AugmentationContract(PrecisionContract):
+class AugmentationContract(MeaningContract, PrecisionContract):
     """What every augmentation promises; inherit it, and say which operation is meant.
 
     Attributes:

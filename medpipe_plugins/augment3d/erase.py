@@ -33,6 +33,8 @@ class Erase(Composable3D):
         ratio_right: The other.
     """
 
+    changes = frozenset({"content"})
+
     scale_left = magnitudes.ERASE_SCALE_LEFT
     scale_right = magnitudes.ERASE_SCALE_RIGHT
     ratio_left = magnitudes.ERASE_RATIO_LEFT

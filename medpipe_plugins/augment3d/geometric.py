@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from medpipe_core.supernet import Symmetry
 from medpipe_plugins.augment3d import magnitudes
 from medpipe_plugins.augment3d.base import exact, require, sizes, uniform
 from medpipe_plugins.augment3d.warp import Warp3D
@@ -27,11 +28,17 @@ if TYPE_CHECKING:
 class Flip3D(Warp3D):
     """Mirrors along one axis: v[i] becomes v[n − 1 − i]. Exact, without interpolation."""
 
+    changes = frozenset({"side"})
+
     axis: ClassVar[int]
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw nothing: p alone decides."""
         return ()
+
+    def symmetries(self, axes: int) -> tuple[Symmetry, ...]:
+        """Return the mirror."""
+        return (Symmetry.mirror(self.axis, axes),)
 
     def join(self, fusion: Warp, rows: Tensor) -> None:
         """Mirror the volumes."""
@@ -79,6 +86,8 @@ class Rotation3D(Warp3D):
         right: Upper bound, degrees.
     """
 
+    changes = frozenset({"orientation"})
+
     left = magnitudes.ROTATION_LEFT
     right = magnitudes.ROTATION_RIGHT
     axis: ClassVar[int]
@@ -86,6 +95,19 @@ class Rotation3D(Warp3D):
     def draw(self, count: int, generator: torch.Generator, *, left: float, right: float) -> Tensor:
         """Draw one angle for each volume, in degrees."""
         return uniform(count, left, right, generator)
+
+    def symmetries(self, axes: int, *, left: float, right: float) -> tuple[Symmetry, ...]:
+        """Return the turns by 90°, 180° and 270° that are among its angles."""
+        # Axes of space are (depth, height, width), those of the matrix (x, y, z) the other way.
+        one, other = (axes - 1 - (self.axis + k) % 3 for k in (1, 2))
+        quarter = Symmetry.quarter_turn(one, other, axes)
+        turns = (quarter, quarter.after(quarter), quarter.after(quarter.after(quarter)))
+        low, high = min(left, right), max(left, right)
+        return tuple(
+            turn
+            for number, turn in enumerate(turns, start=1)
+            if any(low <= 90 * number + whole <= high for whole in (-360, 0))
+        )
 
     def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
         """Return the rotation as a matrix, `(count, 3, 4)`."""
@@ -131,6 +153,8 @@ class Affine(Warp3D):
         right: The other.
     """
 
+    changes = frozenset({"size"})
+
     left = magnitudes.AFFINE_LEFT
     right = magnitudes.AFFINE_RIGHT
 
@@ -160,6 +184,8 @@ class Shift(Warp3D):
     Attributes:
         share: Largest shift, as a share of the axis, in [0, 1].
     """
+
+    changes = frozenset({"position"})
 
     share = magnitudes.SHIFT_SHARE
 

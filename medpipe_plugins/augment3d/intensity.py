@@ -26,6 +26,8 @@ class Noise(Filter3D):
         MagnitudeError: `std` is negative.
     """
 
+    changes = frozenset({"texture"})
+
     def __init__(self, *, std: float = 0.05) -> None:
         require(std >= 0, self, "a standard deviation of at least 0", std=std)
         self.std = std
@@ -60,6 +62,8 @@ class Blur(Filter3D):
         MagnitudeError: A bound of `sigma` is not above 0.
     """
 
+    changes = frozenset({"texture"})
+
     kernel = magnitudes.BLUR_KERNEL
 
     def __init__(self, *, sigma: tuple[float, float] = (0.1, 2.0)) -> None:
@@ -93,6 +97,8 @@ class Invert(Filter3D):
         max_value: What 0 becomes.
     """
 
+    changes = frozenset({"intensity"})
+
     max_value = magnitudes.INVERT_MAX_VALUE
 
     def draw(self, count: int, generator: torch.Generator, *, max_value: float) -> Tensor:
@@ -116,6 +122,8 @@ class ColorJitter(Filter3D):
         brightness: Largest change of brightness, as a share.
         contrast: Largest change of contrast, as a share.
     """
+
+    changes = frozenset({"intensity"})
 
     brightness = magnitudes.JITTER_BRIGHTNESS
     contrast = magnitudes.JITTER_CONTRAST

@@ -8,7 +8,14 @@ import torch
 
 from medpipe_plugins.augment3d.base import Augmentation3D, uniform
 from medpipe_plugins.augment3d.erase import Erase
-from medpipe_plugins.augment3d.geometric import Affine, DRotation, HRotation, Shift, VRotation
+from medpipe_plugins.augment3d.geometric import (
+    Affine,
+    DRotation,
+    Flip3D,
+    HRotation,
+    Shift,
+    VRotation,
+)
 from medpipe_plugins.augment3d.intensity import Blur, ColorJitter, Invert, Noise
 from medpipe_plugins.augment3d.warp import Warp
 
@@ -27,6 +34,14 @@ OPERATIONS = (
     "identity", *_AXES, *_ROTATIONS, "affine", "shift", "erase",
     "noise", "blur", "invert", "brightness", "contrast",
 )  # fmt: skip
+_CHANGES = {
+    "identity": frozenset[str](),
+    **dict.fromkeys(_AXES, Flip3D.changes),
+    **{name: rotation.changes for name, rotation in _ROTATIONS.items()},
+    "affine": Affine.changes, "shift": Shift.changes, "erase": Erase.changes,
+    "noise": Noise.changes, "blur": Blur.changes, "invert": Invert.changes,
+    "brightness": ColorJitter.changes, "contrast": ColorJitter.changes,
+}  # fmt: skip
 
 
 class TrivialAugment(Augmentation3D):
@@ -36,12 +51,24 @@ class TrivialAugment(Augmentation3D):
     learned policy has to beat. The operations are those of the paper's policy and a shift; with
     the identity among them one volume of fifteen stays as it is. Rotation, scale, shift,
     brightness and contrast go either way with equal probability.
+
+    Args:
+        forbid: What it must not change, such as `("side",)`: operations that do are left out, and
+            it is one of fewer things.
     """
+
+    changes = frozenset().union(*_CHANGES.values())
+    leaves_out = True
+
+    def __init__(self, *, forbid: tuple[str, ...] = ()) -> None:
+        left = [i for i, name in enumerate(OPERATIONS) if not _CHANGES[name] & set(forbid)]
+        self._left = torch.tensor(left)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw operation, strength in [0, 1], sign, place in [0, 1]³ and a seed of the noise."""
         device = generator.device
-        operation = torch.randint(len(OPERATIONS), (count,), generator=generator, device=device)
+        left = self._left.to(device)
+        operation = left[torch.randint(len(left), (count,), generator=generator, device=device)]
         strength = uniform(count, 0, 1, generator)
         sign = 2 * torch.randint(2, (count,), generator=generator, device=device).float() - 1
         place = uniform(3 * count, 0, 1, generator).view(count, 3)

@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from medpipe_core import widths
 from medpipe_plugins.blocks3d.convolution import channels_last, require_odd
 
 _DEEPER = (1, 2, 4, 8)  # channels of a stage, in widths
@@ -27,11 +28,13 @@ class Convolution(Protocol):
         """Make one; `kernel` is odd, `stride` the step along all three axes."""
 
 
+@widths("width")
 def resnet18_3d(*, in_channels: int, num_classes: int, width: int = 64) -> ResNet18:
     """Make a ResNet18 of k³ kernels; the arguments are those of `ResNet18`."""
     return ResNet18(_full, in_channels=in_channels, num_classes=num_classes, width=width)
 
 
+@widths("width")
 def resnet18_25d(*, in_channels: int, num_classes: int, width: int = 64) -> ResNet18:
     """Make a ResNet18 of 1 × k × k kernels; the arguments are those of `ResNet18`.
 
@@ -41,6 +44,7 @@ def resnet18_25d(*, in_channels: int, num_classes: int, width: int = 64) -> ResN
     return ResNet18(_within_slices, in_channels=in_channels, num_classes=num_classes, width=width)
 
 
+@widths("width")
 def resnet18_acs(*, in_channels: int, num_classes: int, width: int = 64) -> ResNet18:
     """Make a ResNet18 of `ACSConv3d`; the arguments are those of `ResNet18`."""
     return ResNet18(ACSConv3d, in_channels=in_channels, num_classes=num_classes, width=width)

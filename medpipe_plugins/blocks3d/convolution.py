@@ -9,6 +9,7 @@ from annotated_types import Ge
 from pydantic import Field
 from torch import Tensor, nn
 
+from medpipe_core import widths
 from medpipe_plugins.blocks3d.normalisation import BatchNormReLU6
 from medpipe_plugins.watching import watched
 
@@ -17,6 +18,7 @@ Kernel = Annotated[int, Ge(1), Field(description="odd edge length of the kernel,
 Stride = Annotated[int, Ge(1), Field(description="step of the kernel, in voxels")]
 
 
+@widths("channels")
 class Conv3DBlock(nn.Module):
     """3D convolution → batch normalisation → ReLU6 (paper, section III-A: stem, calibration).
 

@@ -8,6 +8,7 @@ from annotated_types import Ge
 from pydantic import Field
 from torch import Tensor, nn
 
+from medpipe_core import widths
 from medpipe_plugins.blocks3d.convolution import Kernel, Stride  # noqa: TC001 - read by help
 from medpipe_plugins.blocks3d.depthwise import DepthwiseConv3d
 from medpipe_plugins.blocks3d.normalisation import BatchNormReLU6
@@ -20,6 +21,7 @@ Channels = Annotated[
 Residual = Annotated[bool, Field(description="add the input to the output where shapes agree")]
 
 
+@widths("channels")
 class MBConv3D(nn.Module):
     """MBConv k-e: 1³ conv → BN → ReLU6 → depthwise k³ conv → BN → ReLU6 → 1³ conv → BN.
 
@@ -67,6 +69,7 @@ class MBConv3D(nn.Module):
         return volumes + output if self.residual else output
 
 
+@widths()
 class IdentityBlock(nn.Identity):
     """Gives its input as it is: a layer that is not there."""
 

@@ -20,6 +20,8 @@ class Exchange(Augmentation3D):
     All else stays as it is. Exchanging twice gives the volume back where both lengths are even.
     """
 
+    changes = frozenset({"texture"})
+
     def draw(self, count: int, generator: torch.Generator, **_: Any) -> tuple[()]:
         """Draw nothing: p alone decides."""
         return ()

@@ -25,7 +25,11 @@ _AUGMENTATIONS = {
     "shift": ("Shift", "moves the content along all axes"),
     "trivial_augment": ("TrivialAugment", "one random operation at a random strength"),
 }
-_SETTINGS = {"noise": "NoiseSettings", "blur": "BlurSettings"}
+_SETTINGS = {
+    "noise": "NoiseSettings",
+    "blur": "BlurSettings",
+    "trivial_augment": "TrivialSettings",
+}
 
 
 @hookimpl

@@ -33,6 +33,12 @@ class BlurSettings(NoSettings):
     )
 
 
+class TrivialSettings(NoSettings):
+    """Of `trivial_augment`."""
+
+    forbid: tuple[str, ...] = Field((), description="what it must not change, such as [side]")
+
+
 class Conv3DSettings(NoSettings):
     """Of `conv3d`."""
 

@@ -15,7 +15,9 @@ from medpipe_core import (
     SearchSpace,
     SpaceError,
     ValueChoice,
+    allowed,
     did_you_mean,
+    leaves_out,
     offered,
     operation,
 )
@@ -84,6 +86,12 @@ class AugmentSettings(BaseModel):
         {}, description="parameters that are not searched, such as fixed.acme-gamma.order=3"
     )
 
+    forbid: tuple[str, ...] = Field(
+        (),
+        description="what no layer may change: side, orientation, position, size, intensity, "
+        "texture, content; layers that do are left out",
+    )
+
     # A strong policy is worth its while only in a long training.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"probabilities": [0.0, 0.1, 0.3]},
@@ -126,9 +134,13 @@ def augment_space(operations: Catalogue, **settings: Any) -> SearchSpace:
     Args:
         operations: Who knows operations beyond the paper's twelve, such as a registry.
         settings: Fields of `AugmentSettings`.
+
+    Raises:
+        SpaceError: What is forbidden is nothing that operations know, or leaves no layer.
     """
     chosen = AugmentSettings(**settings)
-    layers = {layer_key(name): _layer(operations, name, chosen) for name in chosen.names}
+    names = allowed(operations, chosen.names, chosen.forbid)
+    layers = {layer_key(name): _layer(operations, name, chosen) for name in names}
     return SearchSpace("medpipe-augment", Group(layers))
 
 
@@ -146,6 +158,8 @@ def _layer(operations: Catalogue, name: str, settings: AugmentSettings) -> Opera
     else:
         chosen = operation(operations, "augmentation", name, offering=other).choices
     refuse_searched(fixed, chosen, f"magnitudes.{name}")
+    if settings.forbid and leaves_out(operations.factory("augmentation", name)):
+        fixed = {**fixed, "forbid": settings.forbid}
     return Operation("augmentation", name, {**p, **chosen, **fixed}, neutral=neutral)
 
 

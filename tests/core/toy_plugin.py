@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from medpipe_core import Group, Operation, OperationChoice, SearchSpace, ValueChoice, hookimpl
+from medpipe_core import (
+    Group,
+    Operation,
+    OperationChoice,
+    SearchSpace,
+    ValueChoice,
+    hookimpl,
+    widths,
+)
 from medpipe_core.data import DatasetCard, Development, LabelledVolumes, SealedTest
 
 
@@ -53,6 +61,7 @@ def toy_space(**settings):
     )
 
 
+@widths("channels")
 def toy_conv(in_channels, *, channels: int, stride: int = 1):
     from torch import nn
 
@@ -63,6 +72,7 @@ def toy_conv(in_channels, *, channels: int, stride: int = 1):
     return block
 
 
+@widths()
 def toy_skip(in_channels):
     from torch import nn
 

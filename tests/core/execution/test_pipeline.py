@@ -57,6 +57,9 @@ class Stages:
     def plan(self, development):
         return {"search": Planned("search-step", 1, 1.0)}
 
+    def budget(self, development):
+        return None
+
     def search(self, development, emit):
         self._work("search", development)
         emit("search-best", epoch=1, steps=4, choices=dict(self.space.sample(seed=0).choices))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import medpipe_core as mp
-from medpipe_core.execution.race import race, rungs_of
+from medpipe_core.execution.race import brackets_of, race, races, rungs_of
 from medpipe_core.record import open_folder
 
 
@@ -132,6 +132,52 @@ def test_who_fails_in_a_later_round_does_not_win():
 def test_rounds_end_with_the_last_candidate(count, rungs, expected):
     found = rungs_of(count, 4, rungs=rungs, reduction=2)
     assert [(rung.count, rung.epochs) for rung in found] == expected
+
+
+@given(
+    count=st.integers(1, 20), rungs=st.integers(1, 4), brackets=st.integers(1, 4),
+    workers=st.integers(1, 4), seed=st.integers(0, 1000),
+)  # fmt: skip
+def test_races_at_once_end_as_each_would_alone(count, rungs, brackets, workers, seed):
+    many = brackets_of(count, 2, rungs=rungs, reduction=2, brackets=min(brackets, rungs))
+    assert sum(bracket[0].count for bracket in many) == count
+    score, told = scores(seed, ties=False), []
+    run = several(score, workers, seed)
+    settled = races(many, lambda n, rung: Trial(n, rung.epochs), run, told.append)
+    rows = {row.number: row for row in settled}
+    assert len(told) == sum(rung.count for bracket in many for rung in bracket)
+    first = 0
+    for bracket in many:
+        assert [rung.epochs for rung in bracket] == [2 * 2**rung.level for rung in bracket]
+        alone = by_halves(bracket, lambda trial: score(Trial(trial.number + first, trial.epochs)))  # noqa: B023
+        for number, rung, reached in alone:
+            row = rows.pop(number + first)
+            assert (row.rung, row.record.score) == (rung + bracket[0].level, reached)
+            assert row.dropped == (rung < len(bracket) - 1)
+        first += bracket[0].count
+    assert not rows
+
+
+def test_a_later_race_begins_while_an_earlier_one_waits():
+    order = []
+
+    def score(trial):
+        order.append((trial.number, trial.epochs))
+        return -float(trial.number)
+
+    many = [rungs_of(3, 1, rungs=2, reduction=3), rungs_of(2, 3, rungs=1, reduction=3, level=1)]
+    made = lambda n, rung: Trial(n, rung.epochs)  # noqa: E731
+    rows = list(races(many, made, several(score, 4, 0), lambda _: None))
+    # Four workers have room for the three entrants of the first race and one of the second.
+    assert (3, 3) in order[:5]
+    assert sorted(row.number for row in rows if not row.dropped) == [0, 3, 4]
+
+
+def test_brackets_share_entrants_so_that_each_costs_about_the_same():
+    many = brackets_of(143, 1, rungs=4, reduction=3, brackets=4)
+    costs = [sum(rung.count * rung.epochs for rung in bracket) for bracket in many]
+    assert max(costs) < 1.5 * min(costs)
+    assert [bracket[0].level for bracket in many] == [0, 1, 2, 3]
 
 
 def test_a_run_races_its_candidates(registry, toy_values, tmp_path):

@@ -32,6 +32,10 @@ SEARCHES = {
         "searcher": "evolution", "search.scores": "trained", "search.epochs": 2,
         "search.candidates": 3, "search.trial_epochs": 2,
     },
+    "race": {
+        "searcher": "halving", "search.candidates": 5, "search.trial_epochs": 1,
+        "search.rungs": 2, "search.brackets": 2, "search.epochs": 2,
+    },
 }  # fmt: skip
 TIMES = {"time", "seconds", "run.root"}
 
@@ -112,6 +116,9 @@ PLACES = [
     ("trials", "search-trial", 1),
     ("trials", "search-epoch", 2),
     ("trials", "search-trial", 8),
+    ("race", "search-race", 2),
+    ("race", "search-trial", 5),
+    ("race", "search-epoch", 7),
 ]
 
 

@@ -45,7 +45,13 @@ def test_the_same_trial_gives_the_same_record_whatever_ran_before(runner, trial_
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 7}, {"fidelity": Fidelity(3)}, {"fidelity": Fidelity(2, volumes=0.5)}]
+    "change",
+    [
+        {"seed": 7},
+        {"fidelity": Fidelity(3)},
+        {"fidelity": Fidelity(2, volumes=0.5)},
+        {"fidelity": Fidelity(2, width=0.4)},
+    ],
 )
 def test_seed_and_fidelity_each_change_what_is_trained(runner, trial_of, change):
     trial = trial_of(1, epochs=2, keep_weights=True)

@@ -15,6 +15,12 @@ class TestRandom(SearcherContract):
     searcher = RandomSearcher
 
 
+class TestHalving(SearcherContract):
+    searcher = "medpipe_core.search:HalvingSearcher"
+    parameters = {"prior_active": 1.0}
+    most_choices = 0
+
+
 class TestGumbel(SearcherContract):
     searcher = GumbelSearcher
     parameters = {"lr": 0.3}

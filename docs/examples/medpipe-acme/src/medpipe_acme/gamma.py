@@ -7,6 +7,8 @@ from medpipe_plugins.augment3d import Augmentation3D, per_volume, uniform
 class Gamma(Augmentation3D):
     """Gamma contrast of intensities in [0, 1]: v ** g, g uniform in [low, high]."""
 
+    changes = frozenset({"intensity"})
+
     low = ValueChoice(0.5, 0.7, 0.9, gt=0, description="one bound of the exponent")
     high = ValueChoice(1.1, 1.3, 1.5, gt=0, description="the other")
 
