@@ -81,12 +81,18 @@ def wanted(settings: SearchSettings) -> Literal["hours", "trials", "steps"] | No
     """Return what a budget is given in, or None where epochs are."""
     for unit in ("hours", "trials", "steps"):
         if getattr(settings, unit) is not None:
-            return unit  # type: ignore[return-value]
+            return unit
     return None
 
 
 def planned(
-    keys: Keys, count: int, *, trains_weights: bool, pace: Pace | None = None, workers: int = 1
+    keys: Keys,
+    count: int,
+    *,
+    trains_weights: bool,
+    pace: Pace | None = None,
+    workers: int = 1,
+    spent: float = 0.0,
 ) -> BudgetPlan:
     """Plan a run that has a budget.
 
@@ -96,11 +102,12 @@ def planned(
         trains_weights: Whether steps of the search train shared weights.
         pace: How fast it is here; needed for hours.
         workers: Trials that run at once.
+        spent: Seconds that measuring the pace took.
     """
     search, unit = keys.search, wanted(keys.search)
     assert unit is not None  # noqa: S101  (whoever asks has asked that)
     asked = getattr(search, unit)
-    fixed = BudgetPlan(unit, asked, 1, search.candidates)
+    fixed = BudgetPlan(unit, asked, 1, search.candidates, spent_seconds=spent)
     if unit == "steps":
         an_epoch = batch_count(count // 2, search.batch_size)
         return replace(fixed, epochs=max(asked // an_epoch, 1))
@@ -128,7 +135,7 @@ def _of_hours(
 ) -> BudgetPlan:
     evaluate, retrain = _later(keys, count, pace)
     plan = replace(plan, evaluate_seconds=evaluate, retrain_seconds=retrain)
-    left = plan.asked * _HOUR - plan.later_seconds
+    left = plan.asked * _HOUR - plan.spent_seconds - plan.later_seconds
 
     def an_epoch(candidates: int) -> float:
         return _epoch(keys, count, pace, candidates, trains_weights, workers)
@@ -153,7 +160,8 @@ def _epoch(
         return steps * pace.step + candidates * pace.look
     trials, _ = trials_of(one)
     training = plan(only, count, trains_weights=False)["search"].work
-    return (steps - training) * pace.step + (training * pace.step + trials * pace.look) / workers
+    trained = training * pace.step + trials * (pace.start + pace.look)
+    return (steps - training) * pace.step + trained / workers
 
 
 def _later(keys: Keys, count: int, pace: Pace) -> tuple[float, float]:
@@ -163,11 +171,12 @@ def _later(keys: Keys, count: int, pace: Pace) -> tuple[float, float]:
     rungs = rungs_of(
         evaluate.top_k, evaluate.epochs, rungs=evaluate.rungs, reduction=evaluate.reduction
     )
+    trials = sum(rung.count for rung in rungs)
     looks = sum(rung.count * _looks(rung.epochs, evaluate.validate_every) for rung in rungs)
     again = _looks(keys.retrain.epochs, keys.retrain.validate_every)
     return (
-        stages["evaluate"].work * pace.step + looks * pace.look,
-        stages["retrain"].work * pace.step + again * pace.look,
+        stages["evaluate"].work * pace.step + looks * pace.look + trials * pace.start,
+        stages["retrain"].work * pace.step + again * pace.look + pace.start,
     )
 
 

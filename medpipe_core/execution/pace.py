@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from medpipe_core.errors import MedpipeError
 from medpipe_core.events import silent
 from medpipe_core.execution.training_settings import as_trial, trained_as
@@ -34,10 +36,12 @@ class Pace:
     Attributes:
         step: A step of training an average network of the space.
         look: Judging such a network on all volumes that candidates are judged by.
+        start: Building such a network and beginning to train it.
     """
 
     step: float
     look: float
+    start: float = 0.0
 
 
 def measured_pace(
@@ -52,22 +56,24 @@ def measured_pace(
     """
     weights_half, other_half = context.halves(development)
     unseen = other_half.join(development.validation)
-    steps, looks = [], []
+    paces: list[Pace] = []
     reasons: list[str] = []
     for genotype in _some(context):
         try:
-            step, look = _timed(context, genotype, weights_half, unseen, clock)
+            paces.append(_timed(context, genotype, weights_half, unseen, clock))
         except MedpipeError as error:
             reasons.append(str(error))
-            continue
-        steps.append(step)
-        looks.append(look)
-    if not steps:
+    if not paces:
         raise PaceError(
             "search.hours cannot be planned: none of the networks that were tried could be "
             f"trained ({'; '.join(dict.fromkeys(reasons))}); give search.epochs instead"
         )
-    return Pace(statistics.fmean(steps), statistics.fmean(looks))
+    return Pace(
+        statistics.fmean(pace.step for pace in paces),
+        statistics.fmean(pace.look for pace in paces),
+        # The first network waits for what is loaded once.
+        statistics.fmean(pace.start for pace in paces[1:] or paces),
+    )
 
 
 def _some(context: RunContext) -> Iterator[Genotype]:
@@ -82,10 +88,11 @@ def _timed(
     training: LabelledVolumes,
     unseen: LabelledVolumes,
     clock: Callable[[], float],
-) -> tuple[float, float]:
+) -> Pace:
     settings = trained_as(context.space, genotype, as_trial(context.keys.evaluate, 2))
     size = settings.batch_size
-    few = training.take(range(min(len(training), size * _STEPS)))
+    few = training.take(np.arange(min(len(training), size * _STEPS)))
+    started = clock()
     network = context.network(genotype, seed=0)
     computing = context.micro_batching.computing(network, size, stage="evaluate", emit=silent)
     state = FitState.start(
@@ -108,7 +115,8 @@ def _timed(
     began.append(clock())
     # The first steps wait for what is compiled and chosen once.
     step = statistics.median([after - before for before, after in pairwise(began)][1:] or began)
-    judged = unseen.take(range(min(len(unseen), _JUDGED)))
+    judged = unseen.take(np.arange(min(len(unseen), _JUDGED)))
     before = clock()
     context.figures(network, judged)
-    return step, (clock() - before) * len(unseen) / len(judged)
+    look = (clock() - before) * len(unseen) / len(judged)
+    return Pace(step, look, began[0] - started)

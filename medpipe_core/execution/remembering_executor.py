@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -34,13 +33,23 @@ class RememberingExecutor(Executor):
     def run(
         self, trials: Iterable[Trial], development: Development, emit: Emit
     ) -> Iterator[TrialRecord]:
-        """Run trials; records that were remembered say that they were told before."""
-        remembered: deque[TrialRecord] = deque()
-        for record in self._executor.run(self._new(trials, remembered), development, emit):
-            self._remember(record)
-            yield from _taken(remembered)
-            yield record
-        yield from _taken(remembered)
+        """Run trials; records that were remembered say that they were told before.
+
+        What is remembered is handed back before the next trial is asked for, as it was at first:
+        which one that is may depend on it.
+        """
+        coming = iter(trials)
+        for trial in coming:
+            known = self._known(trial)
+            if known is not None:
+                yield known
+                continue
+            remembered: list[TrialRecord] = []
+            new = self._new(trial, coming, remembered)
+            for record in self._executor.run(new, development, emit):
+                self._remember(record)
+                yield record
+            yield from remembered
 
     def run_one(self, trial: Trial, development: Development, emit: Emit) -> TrialRecord:
         """Run one, or return what is remembered of it."""
@@ -50,13 +59,17 @@ class RememberingExecutor(Executor):
             self._remember(known)
         return known
 
-    def _new(self, trials: Iterable[Trial], remembered: deque[TrialRecord]) -> Iterator[Trial]:
-        for trial in trials:
+    def _new(
+        self, first: Trial, others: Iterator[Trial], remembered: list[TrialRecord]
+    ) -> Iterator[Trial]:
+        """Iterate over trials until one is remembered, which is put down."""
+        yield first
+        for trial in others:
             known = self._known(trial)
-            if known is None:
-                yield trial
-            else:
+            if known is not None:
                 remembered.append(known)
+                return
+            yield trial
 
     def _known(self, trial: Trial) -> TrialRecord | None:
         result = self.memory.result(trial.name)
@@ -68,8 +81,3 @@ class RememberingExecutor(Executor):
         weights = None if record.weights is None else dict(record.weights)
         told = {"record": record_message(record), "weights": weights}
         self.memory.finish(record.trial.name, told)
-
-
-def _taken(records: deque[TrialRecord]) -> Iterator[TrialRecord]:
-    while records:
-        yield records.popleft()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import ConfigurationError
@@ -124,8 +123,9 @@ class SearchStage:
                 trains_weights=self.trains_weights(_ANY_STEPS),
                 pace=pace,
                 workers=self._context.configuration.parameters["executor"].get("workers", 1),
+                spent=self._clock() - began,
             )
-            done = replace(found, spent_seconds=self._clock() - began).to_plain()
+            done = found.to_plain()
             self._memory.finish(_BUDGET, done)
         return BudgetPlan.from_plain(done)
 

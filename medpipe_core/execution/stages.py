@@ -12,7 +12,7 @@ from medpipe_core.execution.race import race, rungs_of
 from medpipe_core.execution.results import Trained
 from medpipe_core.execution.search_stage import SearchStage
 from medpipe_core.execution.trial import Fidelity, Trial, TrialFailedError
-from medpipe_core.supernet import build_policy, symmetries_of
+from medpipe_core.supernet import build_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,7 +153,7 @@ class RunStages:
         context = self._context
         if context.keys.test.average == "none":
             return ()
-        return symmetries_of(build_policy(context.space, genotype), context.card.size)
+        return build_policy(context.space, genotype).symmetries(context.card.size)
 
     def _evaluated(self, candidate: Candidate, row: Finish) -> Candidate:
         record = row.record

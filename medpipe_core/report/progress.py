@@ -210,10 +210,13 @@ def _budget(fields: Mapping[str, Any]) -> str:
     )
     if fields["unit"] != "hours":
         return text
+    later = fields["evaluate_seconds"] + fields["retrain_seconds"]
+    more = epochs * fields["epoch_seconds"] + later > 3600 * fields["asked"]
     return (
         f"{text}, about {duration(fields['epoch_seconds'])} an epoch; then about "
         f"{duration(fields['evaluate_seconds'])} to compare candidates and "
         f"{duration(fields['retrain_seconds'])} to train the chosen one"
+        f"{': more than there is' if more else ''}"
     )
 
 

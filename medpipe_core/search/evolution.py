@@ -39,7 +39,8 @@ class EvolutionSearcher(ScoreSearcher):
         crossover: Probability that a child takes its choices from two winners before it mutates.
         paths: Where the steps that train the shared weights take their paths from. `"uniform"`:
             all of the space. `"population"`: its members, once there are `population` of them.
-        kwargs: As for `ScoreSearcher`.
+        prior_active: As for `ScoreSearcher`.
+        kwargs: `seed`, `steps` and `admit`, as for every searcher.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class EvolutionSearcher(ScoreSearcher):
         mutations: int = 1,
         crossover: float = 0.0,
         paths: Literal["uniform", "population"] = "uniform",
+        prior_active: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(space, **kwargs)
+        super().__init__(space, prior_active=prior_active, **kwargs)
         self._size = population
         self._sample = sample
         self._mutations = mutations

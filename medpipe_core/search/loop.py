@@ -127,8 +127,11 @@ def _end_epoch(
     proposed = state.asked.propose(settings.candidates)
     if not proposed:
         emit("search-epoch", epoch=epoch, insight=state.asked.insight(), seconds=0.0)
-    together = isinstance(score, Scoring)
-    for scored in score.scored(proposed) if together else _one_by_one(state, score, proposed):
+    if isinstance(score, Scoring):
+        found = score.scored(proposed)
+    else:
+        found = _one_by_one(state, score, proposed)
+    for scored in found:
         genotype, (figures, problem) = scored.genotype, _usable(scored)
         emit(
             "search-epoch",
@@ -145,8 +148,15 @@ def _end_epoch(
             _clear_away(state, problem)
             continue
         state.candidates.append(Candidate(genotype, epoch, figures, scored.rung))
-        told = {"rung": scored.rung, "dropped": scored.dropped}
-        state.asked.observe(Outcome(genotype, state.step, score=figures["score"], **told))
+        state.asked.observe(
+            Outcome(
+                genotype,
+                state.step,
+                score=figures["score"],
+                rung=scored.rung,
+                dropped=scored.dropped,
+            )
+        )
     state.epoch = epoch
 
 

@@ -42,7 +42,8 @@ class OptunaSearcher(ScoreSearcher):
         sampler: Optuna's sampler. CMA-ES is none of them: it keeps pickled objects in the study.
         startup: Trials before the sampler learns, at least 2: those of tpe and gp that are drawn
             at random, the population of nsgaii; without effect on random and qmc.
-        kwargs: As for `ScoreSearcher`.
+        prior_active: As for `ScoreSearcher`.
+        kwargs: `seed`, `steps` and `admit`, as for every searcher.
 
     Raises:
         MissingOptunaError: Optuna is not installed.
@@ -54,9 +55,10 @@ class OptunaSearcher(ScoreSearcher):
         *,
         sampler: Literal["tpe", "random", "gp", "nsgaii", "qmc"] = "tpe",
         startup: int = 10,
+        prior_active: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(space, **kwargs)
+        super().__init__(space, prior_active=prior_active, **kwargs)
         self._study = _study(space, sampler=sampler, startup=startup, seed=self.seed)
         self._startup = startup
         self._running: dict[str, int] = {}

@@ -10,7 +10,7 @@ from medpipe_core.supernet.head import PooledLinear
 from medpipe_core.supernet.network import Supernet, VolumesError, build_network
 from medpipe_core.supernet.policy import Policy, PolicyLayer, build_policy
 from medpipe_core.supernet.resources import ResourceMeter, Resources, resources
-from medpipe_core.supernet.symmetry import Averaged, Symmetry, symmetries_of
+from medpipe_core.supernet.symmetry import Averaged, Symmetry
 
 __all__ = [
     "Augmentation",
@@ -33,5 +33,4 @@ __all__ = [
     "build_policy",
     "gated",
     "resources",
-    "symmetries_of",
 ]

@@ -28,12 +28,14 @@ from medpipe_core.supernet.building import (
 )
 from medpipe_core.supernet.failing import in_words, is_the_operations
 from medpipe_core.supernet.gate import gated
+from medpipe_core.supernet.symmetry import generated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from medpipe_core.space import Catalogue, Genotype, SearchSpace, Step
     from medpipe_core.supernet.decision import Decision
+    from medpipe_core.supernet.symmetry import Symmetry
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,23 @@ class Policy(nn.Module):
         for layer, rows in zip(self.layers, touched, strict=True):
             volumes = _Stage((layer,)).run(volumes, [rows], generator, kept=given)
             yield layer, volumes
+
+    def symmetries(self, size: Sequence[int]) -> tuple[Symmetry, ...]:
+        """Return every exact symmetry that its layers make together, the identity left out.
+
+        Each layer that acts says which it may do (`Augmentation.symmetries`).
+
+        Args:
+            size: Spatial size of the volumes, which every one keeps.
+        """
+        makers = [
+            symmetry
+            for layer in self.layers
+            if layer.p > 0
+            for symmetry in layer.operation.symmetries(len(size), **layer.magnitudes)
+            if symmetry.keeps(size)
+        ]
+        return generated(makers, len(size))
 
     @torch.no_grad()
     def not_finite_from(self, volumes: Tensor, drawn: Tensor) -> str:

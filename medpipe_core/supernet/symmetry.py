@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from medpipe_core.supernet.policy import Policy
-
 
 @dataclass(frozen=True)
 class Symmetry:
@@ -59,6 +57,12 @@ class Symmetry:
             ),
         )
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether it exchanges sides, as an odd number of mirrors does."""
+        pairs = itertools.combinations(self.order, 2)
+        return (sum(a > b for a, b in pairs) + sum(self.mirrored)) % 2 == 1
+
     def keeps(self, size: Sequence[int]) -> bool:
         """Say whether volumes of a size keep it."""
         return tuple(size[axis] for axis in self.order) == tuple(size)
@@ -78,22 +82,6 @@ class Symmetry:
         if sorted(order) != list(range(len(order))) or len(mirrored) != len(order):
             raise ValueError(f"{data!r} is no symmetry: give the order of the axes, and flags")
         return cls(order, mirrored)
-
-
-def symmetries_of(policy: Policy, size: Sequence[int]) -> tuple[Symmetry, ...]:
-    """Return every symmetry that the layers of a policy make together, the identity left out.
-
-    Args:
-        policy: Each of its layers that acts says which it may do (`Augmentation.symmetries`).
-        size: Spatial size of the volumes, which every one keeps.
-    """
-    makers = [
-        symmetry
-        for layer in policy.layers
-        if layer.p > 0
-        for symmetry in layer.operation.symmetries(len(size), **layer.magnitudes)
-    ]
-    return generated([maker for maker in makers if maker.keeps(size)], len(size))
 
 
 def generated(makers: Iterable[Symmetry], axes: int) -> tuple[Symmetry, ...]:

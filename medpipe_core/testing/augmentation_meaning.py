@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from medpipe_core.space import SpaceError, declared_changes
+from medpipe_core.supernet import Symmetry
 from medpipe_core.testing.augmentation_fusion import FusionContract
 from medpipe_core.testing.checking import ContractError, close, require
 
@@ -37,16 +38,16 @@ class MeaningContract(FusionContract):
         """Intensities stay, and voxels stay in their places, unless `changes` says otherwise."""
         said = self._said()
         size = self.sizes[0]
-        centre = tuple(length // 2 for length in size)
+        centre: tuple[Any, ...] = (..., *(length // 2 for length in size))
         grey = torch.full((3, self.channels, *size), _GREY, dtype=torch.float64)
         spot = grey.clone()
-        spot[(..., *centre)] += _BRIGHTER
+        spot[centre] += _BRIGHTER
         for magnitudes in self.combinations():
             operation = self.make()
             drawn = self.draw(operation, grey, magnitudes)
             plain = self.apply(operation, grey, drawn)
             require(
-                bool(said & _VALUES) or (plain[(..., *centre)] - _GREY).abs().max() < _CLOSE,
+                bool(said & _VALUES) or float((plain[centre] - _GREY).abs().max()) < _CLOSE,
                 f"{self.name} changes intensities in the middle of grey volumes with {magnitudes}, "
                 f"but says that it changes {_listed(said)}. Add to `changes` what it is: "
                 "intensity, texture (noise, sharpness) or content (parts that are covered)",
@@ -75,6 +76,30 @@ class MeaningContract(FusionContract):
                 "forbid it by that word",
             )
 
+    def test_its_symmetries_are_exact(self) -> None:
+        """`symmetries` are those of the volumes' axes; one that mirrors is said to change sides."""
+        size = self.sizes[0]
+        for magnitudes in self.combinations():
+            operation = self.make()
+            found = operation.symmetries(len(size), **magnitudes)
+            for one in found:
+                require(
+                    isinstance(one, Symmetry) and len(one.order) == len(size),
+                    f"{self.name}.symmetries({len(size)}) gives {one!r}, which is no Symmetry of "
+                    f"{len(size)} axes; make it with medpipe_core.supernet.Symmetry",
+                )
+                require(
+                    not one.mirrors or "side" in (declared_changes(type(operation)) or {"side"}),
+                    f'{self.name}.symmetries has a mirror, but "side" is not in `changes`',
+                )
+            if found and not self.random:
+                batch = self.batch(dtype=torch.float64)
+                after = self.run(batch, magnitudes=magnitudes)
+                require(
+                    any(one.keeps(size) and close(after, one(batch)) for one in found),
+                    f"{self.name} does none of its symmetries, with {magnitudes}",
+                )
+
     def _said(self) -> frozenset[str]:
         said = declared_changes(type(self.make()))
         if said is None:
@@ -82,10 +107,10 @@ class MeaningContract(FusionContract):
         return said
 
 
-def _stays(moved: Tensor, centre: tuple[int, ...]) -> bool:
+def _stays(moved: Tensor, centre: tuple[Any, ...]) -> bool:
     """Say whether what changed is largest in one place, or nothing changed, of each volume."""
     farthest = moved.flatten(2).amax(2)
-    return bool((moved[(..., *centre)] >= farthest - 1e-12).all())
+    return bool((moved[centre] >= farthest - 1e-12).all())
 
 
 def _listed(said: frozenset[str]) -> str:

@@ -99,7 +99,7 @@ class Rotation3D(Warp3D):
     def symmetries(self, axes: int, *, left: float, right: float) -> tuple[Symmetry, ...]:
         """Return the turns by 90°, 180° and 270° that are among its angles."""
         # Axes of space are (depth, height, width), those of the matrix (x, y, z) the other way.
-        one, other = (axes - 1 - (self.axis + k) % 3 for k in (1, 2))
+        one, other = (axes - 1 - (self.axis + k) % 3 for k in (2, 1))
         quarter = Symmetry.quarter_turn(one, other, axes)
         turns = (quarter, quarter.after(quarter), quarter.after(quarter.after(quarter)))
         low, high = min(left, right), max(left, right)

@@ -152,14 +152,15 @@ def layer_key(name: str) -> str:
 def _layer(operations: Catalogue, name: str, settings: AugmentSettings) -> Operation:
     p = {"p": ValueChoice(*settings.probabilities)}
     neutral = {"p": 0.0} if 0.0 in settings.probabilities else None
-    other, fixed = settings.magnitudes.get(name, {}), settings.fixed.get(name, {})
+    other = settings.magnitudes.get(name, {})
+    fixed: dict[str, Any] = dict(settings.fixed.get(name, {}))
     if name in TABLE_ONE:  # told without importing the operation, which would import torch
         chosen = offered(TABLE_ONE[name], other, f"augmentation {name!r}")
     else:
         chosen = operation(operations, "augmentation", name, offering=other).choices
     refuse_searched(fixed, chosen, f"magnitudes.{name}")
     if settings.forbid and leaves_out(operations.factory("augmentation", name)):
-        fixed = {**fixed, "forbid": settings.forbid}
+        fixed["forbid"] = settings.forbid
     return Operation("augmentation", name, {**p, **chosen, **fixed}, neutral=neutral)
 
 

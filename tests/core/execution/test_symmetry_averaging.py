@@ -15,7 +15,8 @@ import medpipe_core as mp
 def run_of(registry, toy_values, tmp_path_factory):
     def start(**more):
         values = {
-            **toy_values, "space": "medpipe-policy", "space.model": "toy-net", "retrain.epochs": 3,
+            **toy_values, "space": "medpipe-policy", "space.model": "toy-net",
+            "space.model_parameters": {"width": 16}, "retrain.epochs": 3,
             "space.augment.layers": ["v_flip", "h_flip"], "space.augment.probabilities": [0.5],
             "run.root": str(tmp_path_factory.mktemp("averaging")), **more,
         }  # fmt: skip

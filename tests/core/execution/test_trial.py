@@ -186,8 +186,8 @@ def test_a_block_that_raises_fails_its_trial_with_its_name(runner, trial_of, mon
 
     real = type(runner._context).network
 
-    def network(self, genotype, *, seed):
-        made = real(self, genotype, seed=seed)
+    def network(self, genotype, **more):
+        made = real(self, genotype, **more)
         first = next(iter(made.children()))
         first.__class__ = type("Broken", (type(first),), {"forward": broken})
         return made

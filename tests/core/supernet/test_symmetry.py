@@ -14,7 +14,6 @@ from medpipe_core.supernet import (
     Policy,
     PolicyLayer,
     Symmetry,
-    symmetries_of,
 )
 from medpipe_core.supernet.symmetry import generated
 
@@ -36,7 +35,7 @@ def test_a_mirror_flips_and_a_quarter_turn_is_torchs():
     )
 
 
-@pytest.mark.parametrize(("one", "other"), itertools.product(FLIPS + TURNS, repeat=2))
+@pytest.mark.parametrize(("one", "other"), list(itertools.product(FLIPS + TURNS, repeat=2)))
 def test_one_after_the_other_is_both(one, other):
     batch = volumes()
     assert torch.equal(one.after(other)(batch), one(other(batch)))
@@ -53,6 +52,12 @@ def test_what_they_make_together_is_the_whole_group(makers, count):
     batch = volumes()
     pictures = {one(batch).numpy().tobytes() for one in found} | {batch.numpy().tobytes()}
     assert len(pictures) == count + 1
+
+
+def test_mirrors_and_their_odd_products_exchange_sides_and_turns_do_not():
+    assert all(flip.mirrors for flip in FLIPS)
+    assert not any(turn.mirrors for turn in generated(TURNS, 3))
+    assert sum(one.mirrors for one in generated(FLIPS[:1] + TURNS, 3)) == 24
 
 
 def test_volumes_keep_turns_between_equal_axes_alone():
@@ -82,7 +87,7 @@ def layer(p, axis):
 
 def test_layers_that_act_make_them_and_others_do_not():
     policy = Policy([layer(0.5, 0), layer(0.0, 1), layer(0.1, 2)])
-    assert set(symmetries_of(policy, (3, 4, 5))) == set(generated([FLIPS[0], FLIPS[2]], 3))
+    assert set(policy.symmetries((3, 4, 5))) == set(generated([FLIPS[0], FLIPS[2]], 3))
 
 
 def test_averaged_probabilities_do_not_depend_on_the_view():
