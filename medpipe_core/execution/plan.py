@@ -8,6 +8,8 @@ from medpipe_core.execution.race import brackets_of, rungs_of
 from medpipe_core.execution.results import Planned
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from medpipe_core.config.settings import Keys
     from medpipe_core.search.settings import SearchSettings
 
@@ -35,6 +37,17 @@ def plan(keys: Keys, count: int, *, trains_weights: bool) -> dict[str, Planned]:
         "evaluate": Planned("evaluate-epoch", trials, trials * trial_epoch),
         "retrain": Planned("retrain-epoch", keys.retrain.epochs, training),
     }
+
+
+def uses_shared_weights(keys: Keys, needs: Collection[str]) -> bool:
+    """Say whether anybody uses the shared weights that the search's steps would train.
+
+    Args:
+        keys: The keys of the run.
+        needs: What the searcher wants to be told of a step.
+    """
+    inherited = keys.evaluate.inherit or keys.retrain.inherit
+    return keys.search.scores == "shared" or inherited or bool(needs)
 
 
 def batch_count(count: int, size: int) -> int:

@@ -13,6 +13,7 @@ import torch
 
 from medpipe_core.config.errors import ConfigurationError
 from medpipe_core.errors import MedpipeError, MissingExtraError
+from medpipe_core.execution.plan import uses_shared_weights
 from medpipe_core.plugins import MissingPluginError, PluginError, UnknownNameError
 from medpipe_core.search import Searcher
 from medpipe_core.seeding import child_seed
@@ -148,4 +149,13 @@ def _make_searcher(context: RunContext) -> None:
     if not isinstance(searcher, Searcher):
         raise PluginError(
             f"{entry.who} made a {type(searcher).__name__}, not a medpipe_core.Searcher"
+        )
+    steps = configuration.keys.search.steps
+    if steps is not None and not uses_shared_weights(configuration.keys, searcher.needs):
+        raise ConfigurationError(
+            [
+                f"search.steps={steps} counts steps that train shared weights, but nobody uses "
+                f"any: searcher={configuration.searcher} learns from trainings of their own; give "
+                "search.trials or search.hours"
+            ]
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.config.errors import ConfigurationError
 from medpipe_core.execution.budget_plan import BudgetPlan, planned, wanted
 from medpipe_core.execution.pace import measured_pace
+from medpipe_core.execution.plan import uses_shared_weights
 from medpipe_core.execution.search_under_way import SearchUnderWay
 from medpipe_core.execution.trial_scoring import TrialScoring
 from medpipe_core.record.state_encoding import copied
@@ -197,9 +198,7 @@ class SearchStage:
 
     def trains_weights(self, steps: int) -> bool:
         """Say whether anybody uses the shared weights that the search's steps would train."""
-        keys = self._context.keys
-        used = keys.search.scores == "shared" or keys.evaluate.inherit or keys.retrain.inherit
-        return used or bool(self._searcher(steps).needs)
+        return uses_shared_weights(self._context.keys, self._searcher(steps).needs)
 
     def _searcher(self, steps: int) -> Searcher:
         context = self._context

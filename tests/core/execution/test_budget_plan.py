@@ -194,3 +194,8 @@ def test_a_search_that_ended_early_is_made_again_as_far_as_it_got(run, monkeypat
 def test_a_budget_that_is_none_is_refused(keys, more, said):
     with pytest.raises(ConfigurationError, match=said):
         keys(**more)
+
+
+def test_steps_of_weights_that_nobody_uses_are_no_budget(run):
+    with pytest.raises(ConfigurationError, match=r"search\.steps=9 counts steps that train shared"):
+        run(**{"search.steps": 9})
