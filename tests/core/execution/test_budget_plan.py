@@ -8,8 +8,14 @@ import medpipe_core as mp
 from medpipe_core.config import ConfigurationError, resolve
 from medpipe_core.execution import search_stage
 from medpipe_core.execution.budget_plan import BudgetPlan, planned
+from medpipe_core.execution.checked_dataset import make_dataset
+from medpipe_core.execution.context import RunContext
+from medpipe_core.execution.local_executor import LocalExecutor
 from medpipe_core.execution.pace import Pace, measured_pace
 from medpipe_core.execution.plan import plan
+from medpipe_core.execution.remembering_executor import RememberingExecutor
+from medpipe_core.execution.run_memory import RunMemory
+from medpipe_core.execution.search_stage import SearchStage
 from medpipe_core.record import open_folder
 from medpipe_core.report.progress import line_of
 from medpipe_core.report.reproduction import searched_as
@@ -199,3 +205,19 @@ def test_a_budget_that_is_none_is_refused(keys, more, said):
 def test_steps_of_weights_that_nobody_uses_are_no_budget(run):
     with pytest.raises(ConfigurationError, match=r"search\.steps=9 counts steps that train shared"):
         run(**{"search.steps": 9})
+
+
+def test_a_run_that_goes_on_keeps_its_plan_and_measures_nothing(
+    registry, toy_values, development, monkeypatch
+):
+    given = resolve({**toy_values, **TRAINED, "search.hours": 1.0}, registry)
+    context = RunContext.of(given, registry, make_dataset(given, registry).card)
+    monkeypatch.setattr(search_stage, "measured_pace", lambda *_: Pace(1.0, 2.0))
+    memory = RunMemory()
+    first = SearchStage(context, RememberingExecutor(LocalExecutor(context), memory))
+    told = first.budget(development)
+    monkeypatch.setattr(search_stage, "measured_pace", lambda *_: pytest.fail("measured again"))
+    again = RememberingExecutor(LocalExecutor(context), RunMemory(memory.state_dict()))
+    second = SearchStage(context, again)
+    assert second.budget(development) == told
+    assert second.settings(development).epochs == told.epochs > 1

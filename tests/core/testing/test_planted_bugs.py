@@ -16,7 +16,7 @@ ROOT = HERE.parents[2]
 GOOD = (
     "Gamma", "Mirror", "Scale", "Shift", "Conv", "Residual", "Noisy", "Network", "GoodSpace",
     "Candidates", "Climber", "Blobs", "Larger", "FrozenOnPurpose", "Light", "Settled", "Six",
-    "Halve",
+    "Halve", "TellingMirror",
 )  # fmt: skip
 
 # Class with the bug, what is wrong with it, the test that must fail, words of its message.
@@ -98,6 +98,16 @@ AUGMENTATION = [
      "autocast_makes_no_difference", "torch.is_autocast_enabled()"),
     ("LowersItself", "computes float32 in bfloat16",
      "it_computes_in_the_precision_of_its_volumes", "no torch.autocast"),
+    ("OneWord", "says what it changes as one text", "what_it_changes_is_said_in_words",
+     "changes must be words"),
+    ("SidesUntold", "mirrors and does not say so", "a_mirror_says_that_it_exchanges_sides",
+     'Add "side"'),
+    ("BrightnessUntold", "changes intensities and does not say so",
+     "what_it_does_not_mention_stays", "changes intensities in the middle"),
+    ("PlacesUntold", "moves voxels and does not say so", "what_it_does_not_mention_stays",
+     "moves a bright spot"),
+    ("AnotherMirror", "names a symmetry that it does not do", "its_symmetries_are_exact",
+     "none of its symmetries"),
 ]  # fmt: skip
 BLOCK = [
     ("LyingChannels", "`out_channels` lies", "it_says_how_many_channels_it_gives", "3 channels"),
