@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,9 +140,22 @@ def _wrong_with_card(card: DatasetCard) -> Iterator[str]:
             f"its card says channels={card.channels!r}, size={card.size!r}; these are whole "
             "numbers above 0: channels, and depth, height and width in voxels"
         )
+    if card.spacing is not None and not _is_spacing(card.spacing, len(size)):
+        yield (
+            f"its card says spacing={card.spacing!r}; it is None, or millimetres between voxels "
+            "along each axis of size, above 0"
+        )
     for field in ("name", "title", "source", "licence"):
         if not isinstance(getattr(card, field), str):
             yield f"its card says {field}={getattr(card, field)!r}, which is no text"
+
+
+def _is_spacing(spacing: object, axes: int) -> bool:
+    return (
+        isinstance(spacing, tuple)
+        and len(spacing) == axes
+        and all(isinstance(one, float) and 0 < one < math.inf for one in spacing)
+    )
 
 
 def _wrong_with(data: object, card: DatasetCard, name: str) -> Iterator[str]:

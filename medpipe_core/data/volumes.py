@@ -33,6 +33,9 @@ class DatasetCard:
         source: Where it comes from.
         licence: Under which licence.
         notes: What a reader of results should know.
+        spacing: Millimetres between voxels along depth, height and width, as they mostly are;
+            None where that is not known, and voxels count as cubes. Augmentations that turn volumes
+            go by it.
 
     Whole numbers of numpy and lists become what `to_dict` can hand to JSON.
     """
@@ -45,6 +48,7 @@ class DatasetCard:
     source: str
     licence: str
     notes: tuple[str, ...] = ()
+    spacing: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         # What cannot be had so stays, for `check_card` to name it.
@@ -52,13 +56,19 @@ class DatasetCard:
             object.__setattr__(self, "channels", operator.index(self.channels))
         with contextlib.suppress(TypeError):
             object.__setattr__(self, "size", tuple(map(operator.index, self.size)))
+        with contextlib.suppress(TypeError, ValueError):
+            if self.spacing is not None:
+                object.__setattr__(self, "spacing", tuple(map(float, self.spacing)))
         if isinstance(self.classes, Iterable) and not isinstance(self.classes, str):
             object.__setattr__(self, "classes", tuple(map(str, self.classes)))
         object.__setattr__(self, "notes", as_notes(self.notes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return asdict(self)
+        """Return it as plain data; without the spacing where that is not known."""
+        content = asdict(self)
+        if self.spacing is None:
+            del content["spacing"]
+        return content
 
 
 @dataclass(frozen=True)

@@ -219,7 +219,9 @@ class SearchStage:
         context = self._context
         fixed = {name: self._fixed(name, own) for name, own in searcher.networks.items()}
         seed = context.seed("supernet")
-        supernet = Supernet(context.space, seed=seed, fixed=fixed, **context.shape)
+        supernet = Supernet(
+            context.space, seed=seed, fixed=fixed, spacing=context.card.spacing, **context.shape
+        )
         return supernet.to(context.device)
 
     def _fixed(self, name: str, parameters: Mapping[str, Any]) -> nn.Module:

@@ -175,7 +175,7 @@ class TrialRunner:
             )
             trained = training.run(
                 ClassificationTask.for_training(context.card.classes, settings, part.train.labels),
-                build_policy(context.space, trial.genotype),
+                build_policy(context.space, trial.genotype, spacing=context.card.spacing),
                 emit,
                 listeners.noting(memory.between_steps),
                 stage=trial.purpose,

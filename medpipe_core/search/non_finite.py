@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from medpipe_core.supernet.policy import policy_from_steps
-
 if TYPE_CHECKING:
     from medpipe_core.space import Genotype
     from medpipe_core.supernet import Supernet
@@ -28,7 +26,7 @@ def not_finite_from(supernet: Supernet, genotype: Genotype, volumes: Tensor, dra
         return "the batch itself has values that are not finite"
     generator = torch.Generator(device=volumes.device)
     generator.set_state(drawn)
-    policy = policy_from_steps(supernet.space.resolve(genotype), supernet.catalogue)
+    policy = supernet.policy(genotype)
     for layer, augmented in policy.outputs(volumes, generator):
         if not augmented.isfinite().all():
             return f"{layer.origin} ({layer.path}) made values that are not finite"

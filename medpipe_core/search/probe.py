@@ -14,7 +14,7 @@ from medpipe_core.errors import MedpipeError, did_you_mean
 from medpipe_core.search.batch_norm_statistics import statistics_kept
 from medpipe_core.search.outcome import Outcome
 from medpipe_core.supernet.building import AUGMENTATION, NETWORK_KINDS
-from medpipe_core.supernet.policy import Policy, policy_from_steps
+from medpipe_core.supernet.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -261,7 +261,7 @@ class Probe:
 
     def _policy(self) -> Policy:
         supernet = self._state.supernet
-        return policy_from_steps(supernet.space.resolve(self.decision.genotype), supernet.catalogue)
+        return supernet.policy(self.decision.genotype)
 
 
 def _leaves(gates: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

@@ -72,6 +72,8 @@ class Augmentation:
         ['high', 'low']
 
     Attributes:
+        voxel_spacing: Millimetres between the volumes' voxels along each axis of space; None where
+            that is not known. The framework sets it before anything is drawn.
         fusion: The class in which neighbouring operations are composed, for one that has `join`. A
             subclass with an `apply` of its own and no `join` is not fused.
         changes: What it changes of what a task may be about, words of `space.MEANINGS` or others,
@@ -79,6 +81,7 @@ class Augmentation:
             nothing, and is refused wherever something is forbidden.
     """
 
+    voxel_spacing: tuple[float, ...] | None = None
     fusion: ClassVar[type[Fusion] | None] = None
     changes: ClassVar[frozenset[str] | None] = None
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from medpipe_core.space import Catalogue, Genotype, SearchSpace
+    from medpipe_core.supernet.policy import Policy
 
 
 class VolumesError(MedpipeError):
@@ -69,6 +70,8 @@ class Supernet(nn.Module):
         seed: Seed of the first weights and of the augmentations' default generator.
         head: Makes the head; global average pooling and one linear layer by default.
         catalogue: Who makes the operations; the space's own by default.
+        spacing: Millimetres between the volumes' voxels along each axis, for augmentations; None
+            for cubes.
         fixed: Networks that are not searched, by name, from volumes to logits. A decision may name
             one to run in place of its path's network.
 
@@ -86,9 +89,11 @@ class Supernet(nn.Module):
         head: HeadFactory = PooledLinear,
         catalogue: Catalogue | None = None,
         fixed: Mapping[str, nn.Module] | None = None,
+        spacing: tuple[float, ...] | None = None,
     ) -> None:
         super().__init__()
         self.space = space
+        self._spacing = spacing
         self._in_channels = in_channels
         self.catalogue = catalogue_of(space, catalogue)
         bound = bind_blocks(
@@ -136,14 +141,17 @@ class Supernet(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return the volumes after the path's augmentations; the same shape."""
-        steps = self.space.resolve(decision.genotype)
-        policy = policy_from_steps(steps, self.catalogue)
+        policy = self.policy(decision.genotype)
         if not policy.layers:
             return volumes
         augmented: Tensor = policy(
             volumes, generator or self._own_generator(volumes.device), decision
         )
         return augmented
+
+    def policy(self, genotype: Genotype) -> Policy:
+        """Return the augmentations of a path, with those that have no effect."""
+        return policy_from_steps(self.space.resolve(genotype), self.catalogue, self._spacing)
 
     def classify(self, volumes: Tensor, decision: Decision) -> Tensor:
         """Return the logits of the path's network, or of the fixed one, without augmentation.

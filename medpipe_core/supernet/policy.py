@@ -233,9 +233,19 @@ class Policy(nn.Module):
 
 
 def build_policy(
-    space: SearchSpace, genotype: Genotype, *, catalogue: Catalogue | None = None
+    space: SearchSpace,
+    genotype: Genotype,
+    *,
+    catalogue: Catalogue | None = None,
+    spacing: tuple[float, ...] | None = None,
 ) -> Policy:
     """Build the policy that a genotype describes; augmentations without effect are left out.
+
+    Args:
+        space: Where the genotype is from.
+        genotype: What is built.
+        catalogue: Who makes the operations; the space's own by default.
+        spacing: Millimetres between the volumes' voxels along each axis; None for cubes.
 
     Raises:
         InvalidGenotypeError: The genotype is not of this space.
@@ -244,12 +254,14 @@ def build_policy(
     catalogue = catalogue_of(space, catalogue)
     check_plugins(genotype, catalogue)
     steps = [step for step in space.resolve(genotype) if not step.neutral]
-    return policy_from_steps(steps, catalogue)
+    return policy_from_steps(steps, catalogue, spacing)
 
 
-def policy_from_steps(steps: Iterable[Step], catalogue: Catalogue) -> Policy:
+def policy_from_steps(
+    steps: Iterable[Step], catalogue: Catalogue, spacing: tuple[float, ...] | None = None
+) -> Policy:
     """Build the policy of resolved steps, in their order; steps of other kinds are passed over."""
-    return Policy(_layer(step, catalogue) for step in steps if step.kind == AUGMENTATION)
+    return Policy(_layer(step, catalogue, spacing) for step in steps if step.kind == AUGMENTATION)
 
 
 def _stages(layers: Iterable[PolicyLayer]) -> tuple[_Stage, ...]:
@@ -265,8 +277,9 @@ def _stages(layers: Iterable[PolicyLayer]) -> tuple[_Stage, ...]:
     return tuple(stages)
 
 
-def _layer(step: Step, catalogue: Catalogue) -> PolicyLayer:
+def _layer(step: Step, catalogue: Catalogue, spacing: tuple[float, ...] | None) -> PolicyLayer:
     operation, magnitudes = build_augmentation(catalogue, step)
+    operation.voxel_spacing = spacing
     origin = " ".join(catalogue.origin(AUGMENTATION, step.name))
     return PolicyLayer(
         path=step.path,

@@ -75,11 +75,12 @@ class DFlip(Flip3D):
 
 
 class Rotation3D(Warp3D):
-    """Turns each volume about one axis through its centre.
+    """Turns each volume about one axis through its centre, in millimetres.
 
-    The angle is uniform in [left, right], in degrees. A positive angle follows the right-hand rule
-    about the axis in (x, y, z) = (width, height, depth) coordinates, as the yaw, pitch and roll of
-    kornia's `RandomRotation3D` do. Bounds in the wrong order are swapped.
+    What is round stays round where voxels are no cubes: `voxel_spacing` counts. The angle is
+    uniform in [left, right], in degrees. A positive angle follows the right-hand rule about the
+    axis in (x, y, z) = (width, height, depth) coordinates, as the yaw, pitch and roll of kornia's
+    `RandomRotation3D` do. Bounds in the wrong order are swapped.
 
     Attributes:
         left: Lower bound, degrees.
@@ -117,11 +118,18 @@ class Rotation3D(Warp3D):
         entries = [[torch.zeros_like(angle)] * 4 for _ in range(3)]
         entries[self.axis][self.axis] = torch.ones_like(angle)
         entries[one][one] = entries[other][other] = cos
-        entries[other][one], entries[one][other] = sin, -sin
+        longer = self._longer(one, other)
+        entries[other][one], entries[one][other] = sin * longer, -sin / longer
         centre = _centre(volumes)
-        entries[one][3] = (1 - cos) * centre[one] + sin * centre[other]
-        entries[other][3] = (1 - cos) * centre[other] - sin * centre[one]
+        entries[one][3] = (1 - cos) * centre[one] - entries[one][other] * centre[other]
+        entries[other][3] = (1 - cos) * centre[other] - entries[other][one] * centre[one]
         return _stacked(entries)
+
+    def _longer(self, one: int, other: int) -> float:
+        """Return how many voxels along `other` are as long as one along `one`; axes are x, y, z."""
+        if self.voxel_spacing is None:
+            return 1.0
+        return self.voxel_spacing[-1 - one] / self.voxel_spacing[-1 - other]
 
 
 class VRotation(Rotation3D):

@@ -123,7 +123,9 @@ class TrivialAugment(Augmentation3D):
         for name, rotation in _ROTATIONS.items():
             rows = rows_of(name)
             if len(rows):
-                rotation().join(warp, rows, DEGREES * signed[rows])
+                turn = rotation()
+                turn.voxel_spacing = self.voxel_spacing
+                turn.join(warp, rows, DEGREES * signed[rows])
         rows = rows_of("affine")
         if len(rows):
             Affine().join(warp, rows, FACTOR ** signed[rows])
