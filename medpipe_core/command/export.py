@@ -19,6 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="folder of a finished run")
     parser.add_argument("--out", metavar="FOLDER", help="where the files go; DIR/export by default")
     parser.add_argument(
+        "--on",
+        metavar="FILE",
+        nargs="+",
+        help="run both networks on these, as `medpipe predict` takes them, not on noise",
+    )
+    parser.add_argument(
         "--trust-plugins", action="store_true", help="run plugin files that the run names"
     )
 
@@ -29,12 +35,18 @@ def exported(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises:
         MissingExtraError: A package of the extra `export` is not installed.
         RunFolderError: The folder cannot be used.
+        DataError: A file to check on cannot be used.
         ExportError: The network cannot be exported.
         StorageError: A file cannot be written.
     """
     from medpipe_core.execution.exporting import export_model
 
-    made = export_model(arguments.folder, arguments.out, trust_plugins=arguments.trust_plugins)
+    made = export_model(
+        arguments.folder,
+        arguments.out,
+        volumes=arguments.on,
+        trust_plugins=arguments.trust_plugins,
+    )
     return {"folder": str(made.folder), **made.description}
 
 

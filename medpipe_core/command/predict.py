@@ -23,7 +23,19 @@ _CAUTION = "A research result, not a medical device: do not use it for diagnosis
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the words of the subcommand."""
     parser.add_argument("folder", metavar="DIR", help="folder of a finished run")
-    parser.add_argument("files", metavar="FILE", nargs="+", help="what to answer for")
+    parser.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="what to answer for: as the run's data were; of a run on scans also a folder of "
+        "slices, files as channels ('t1.nii;t2.nii'), or a table with a column `path`",
+    )
+    parser.add_argument(
+        "--series", metavar="WHICH", help="which of several series of a scan, such as largest"
+    )
+    parser.add_argument(
+        "--volume", metavar="N", type=int, help="which of several volumes of a scan, from 0"
+    )
     parser.add_argument("--csv", metavar="FILE", help="write the answers there as well")
     parser.add_argument("--device", default="cpu", help="where the network runs; cpu by default")
     parser.add_argument(
@@ -36,6 +48,7 @@ def answers(arguments: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         RunFolderError: The folder cannot be used.
+        DataError: A series or volume is asked for, and the run had arrays.
         StorageError: The table cannot be written.
     """
     from dataclasses import asdict
@@ -46,7 +59,8 @@ def answers(arguments: argparse.Namespace) -> dict[str, Any]:
     model = load_model(
         arguments.folder, device=arguments.device, trust_plugins=arguments.trust_plugins
     )
-    found = [asdict(answer) for answer in model.predict(arguments.files)]
+    answered = model.predict(arguments.files, series=arguments.series, volume=arguments.volume)
+    found = [asdict(answer) for answer in answered]
     content = {"classes": list(model.classes), **model.rule.to_dict(), "answers": found}
     if arguments.csv is not None:
         write_atomically(Path(arguments.csv), answers_csv(content))
@@ -76,16 +90,18 @@ def text(content: dict[str, Any]) -> Iterator[str]:
     for answer in content["answers"]:
         for warning in answer["warnings"]:
             yield printable(f"{answer['case']}: unlike the training data: {warning}")
+        for note in answer["notes"]:
+            yield printable(f"{answer['case']}: {note}")
     yield _CAUTION
 
 
 def answers_csv(content: dict[str, Any]) -> str:
-    """Return the answers as CSV: case, a probability for each class, decision, warnings."""
+    """Return the answers as CSV: a case a line."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     classes: Sequence[str] = content["classes"]
     headings = [f"probability of {name}" for name in classes]
-    writer.writerow(["case", *headings, "decision", "warnings", "failed"])
+    writer.writerow(["case", *headings, "decision", "warnings", "failed", "notes"])
     writer.writerows(_csv_rows(content["answers"], classes))
     return file.getvalue()
 
@@ -95,4 +111,5 @@ def _csv_rows(found: Iterable[dict[str, Any]], classes: Sequence[str]) -> Iterat
         known = answer["probabilities"]
         cells = [f"{known[name]:.6g}" if known else "" for name in classes]
         warnings = "; ".join(answer["warnings"])
-        yield [answer["case"], *cells, answer["decision"], warnings, answer["failed"]]
+        notes = "; ".join(answer["notes"])
+        yield [answer["case"], *cells, answer["decision"], warnings, answer["failed"], notes]

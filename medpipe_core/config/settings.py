@@ -48,6 +48,12 @@ class DataKeys(Section):
     )
     download: bool = Field(False, description="fetch missing data files of a dataset that can")
     strict: bool = Field(False, description="refuse a dataset with unusable scans, not skip them")
+    cache: PathText | None = Field(
+        None, description="folder that keeps prepared scans, read on demand; null for none"
+    )
+    cache_gib: float = Field(
+        100.0, gt=0, le=1e6, description="what all prepared scans in that folder may take, in GiB"
+    )
 
 
 class PluginKeys(Section):

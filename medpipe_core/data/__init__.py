@@ -8,6 +8,7 @@ from medpipe_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from medpipe_core.data.batches import Batch, Batches, ordered_batches
+    from medpipe_core.data.cache import CachedVolumes, VolumeCache
     from medpipe_core.data.checking import (
         absent_classes,
         check_card,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     )
     from medpipe_core.data.errors import DataError
     from medpipe_core.data.likeness import appearance, unlike
+    from medpipe_core.data.new_scans import NewScan, ReadsScans
     from medpipe_core.data.npz import (
         DATA_FOLDER_VARIABLE,
         data_file,
@@ -36,7 +38,14 @@ if TYPE_CHECKING:
         npz_shape,
         read_npz,
     )
-    from medpipe_core.data.preparation import Chain, Preparation, Volume, check_chain, prepared
+    from medpipe_core.data.preparation import (
+        Chain,
+        Preparation,
+        Volume,
+        check_chain,
+        prepared,
+        prepared_volume,
+    )
     from medpipe_core.data.room import check_room
     from medpipe_core.data.splits import halves, split
     from medpipe_core.data.stored import StoredVolumes, value_range
@@ -46,6 +55,7 @@ __all__ = [
     "DATA_FOLDER_VARIABLE",
     "Batch",
     "Batches",
+    "CachedVolumes",
     "Chain",
     "DataError",
     "Dataset",
@@ -53,13 +63,16 @@ __all__ = [
     "Development",
     "KnownAnswer",
     "LabelledVolumes",
+    "NewScan",
     "Outline",
     "Preparation",
     "PreparedByChain",
+    "ReadsScans",
     "SealedTest",
     "StoredVolumes",
     "TestSetError",
     "Volume",
+    "VolumeCache",
     "absent_classes",
     "appearance",
     "blank",
@@ -79,6 +92,7 @@ __all__ = [
     "ordered_batches",
     "overlap",
     "prepared",
+    "prepared_volume",
     "read_npz",
     "shared_patients",
     "split",
@@ -95,6 +109,7 @@ __getattr__ = lazy_names(
             "Batches",
             "ordered_batches",
         ),
+        "cache": ("CachedVolumes", "VolumeCache"),
         "checking": (
             "absent_classes",
             "check_card",
@@ -117,6 +132,7 @@ __getattr__ = lazy_names(
             "appearance",
             "unlike",
         ),
+        "new_scans": ("NewScan", "ReadsScans"),
         "npz": (
             "DATA_FOLDER_VARIABLE",
             "data_file",
@@ -132,6 +148,7 @@ __getattr__ = lazy_names(
             "Volume",
             "check_chain",
             "prepared",
+            "prepared_volume",
         ),
         "room": ("check_room",),
         "splits": (

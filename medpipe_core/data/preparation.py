@@ -21,6 +21,7 @@ Chain = list[dict[str, Any]]
 """Steps `{"name": …, "parameters": {…}}`, with `"training": {…}` where training differs."""
 
 _STEP = ("name", "parameters", "training")
+_ROUNDING = 1e-5  # by which an interpolation of values in [0, 1] may be beyond them
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ def check_chain(chain: object, registry: Preparations) -> Chain:
 def prepared(
     scan: Any, chain: Sequence[Mapping[str, Any]], registry: Preparations, *, training: bool = False
 ) -> NDArray[np.float32]:
-    """Run a chain on a scan.
+    """Run a chain on a scan, and return its values; see `prepared_volume`.
 
     Args:
         scan: Anything with `values`, and `affine` where it is known.
@@ -117,6 +118,21 @@ def prepared(
         >>> prepared(Volume(np.full((1, 2, 3), 5.0)), chain, load_plugins()).shape
         (1, 1, 2, 3)
     """
+    return prepared_volume(scan, chain, registry, training=training).values
+
+
+def prepared_volume(
+    scan: Any, chain: Sequence[Mapping[str, Any]], registry: Preparations, *, training: bool = False
+) -> Volume:
+    """Run a chain on a scan, as `prepared` does.
+
+    Returns:
+        Values `(channel, depth, height, width)`, float32 in [0, 1], where they lie in millimetres
+        if that is known, and what was unusual on the way.
+
+    Raises:
+        DataError: As of `prepared`.
+    """
     volume = Volume(np.asarray(scan.values, np.float32), getattr(scan, "affine", None))
     for number, step in enumerate(chain, 1):
         where = f"preparation {number}, {step['name']!r}"
@@ -130,7 +146,7 @@ def prepared(
             raise DataError(
                 f"{where} raised {type(error).__name__}: {error}{place_of(error)}"
             ) from error
-    return _as_input(volume)
+    return replace(volume, values=_as_input(volume))
 
 
 def _as_input(volume: Volume) -> NDArray[np.float32]:
@@ -143,13 +159,13 @@ def _as_input(volume: Volume) -> NDArray[np.float32]:
             "width with one voxel at least"
         )
     low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high <= 1):
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
         raise DataError(
             f"the preparation ends in intensities from {low:g} to {high:g}; they have to be finite "
             "and in [0, 1]. A chain that ends in another range needs a step that maps it there, "
             "such as 'window'"
         )
-    return values
+    return values if low >= 0 and high <= 1 else np.clip(values, 0, 1)
 
 
 def _checked(step: object, registry: Preparations) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 _PART_BYTES = 2**26
 
 
+class Rows(Protocol):
+    """What is read row by row: a memory-mapped array, or what answers as one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Count, then the shape of a row."""
+
+    def __len__(self) -> int:
+        """Return the count."""
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Read rows by a slice or by positions."""
+
+
 class StoredVolumes:
     """Rows of memory-mapped arrays, chosen and joined without being read.
 
@@ -28,16 +42,14 @@ class StoredVolumes:
     `numpy.asarray` reads everything.
 
     Args:
-        sources: Arrays of one shape but for the first axis.
+        sources: Arrays of one shape but for the first axis, or what is read as such.
         rows: `(count, 2)`, number of the source and row in it; by default all rows in order.
 
     Raises:
         DataError: A source has a type or shape that `LabelledVolumes` does not take.
     """
 
-    def __init__(
-        self, sources: Sequence[NDArray[Any]], rows: NDArray[np.int64] | None = None
-    ) -> None:
+    def __init__(self, sources: Sequence[Rows], rows: NDArray[np.int64] | None = None) -> None:
         self._sources = tuple(sources)
         self._rows = _all_rows(self._sources) if rows is None else rows
         if not self._sources:
@@ -116,7 +128,7 @@ def value_range(volumes: NDArray[Any] | StoredVolumes) -> tuple[float, float]:
     return float(ranges[:, 0].min()), float(ranges[:, 1].max())
 
 
-def _all_rows(sources: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+def _all_rows(sources: Sequence[Rows]) -> NDArray[np.int64]:
     return np.concatenate(
         [
             np.stack((np.full(len(source), number), np.arange(len(source))), axis=1)

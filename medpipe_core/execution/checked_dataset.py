@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medpipe_core.data import (
     DataError,
     KnownAnswer,
     PreparedByChain,
+    ReadsScans,
     SealedTest,
     check_card,
     check_development,
@@ -84,6 +85,13 @@ class CheckedDataset:
         with self._told("preparation()"):
             return self.dataset.preparation()
 
+    def scan_facts(self) -> dict[str, Any] | None:
+        """Return what its training scans were like; None where it does not tell."""
+        if not isinstance(self.dataset, ReadsScans):
+            return None
+        with self._told("scan_facts()"):
+            return dict(self.dataset.scan_facts())
+
     def regret(self, genotype: Genotype) -> float | None:
         """Return how far a genotype is from the best answer; None where that is not known."""
         if not isinstance(self.dataset, KnownAnswer):
@@ -115,14 +123,25 @@ class CheckedDataset:
 def make_dataset(configuration: Configuration, registry: Registry) -> CheckedDataset:
     """Make the dataset that a configuration names, and read its card.
 
-    Of `data.root`, `data.manifest`, `data.download` and `data.strict` it is handed those that its
-    settings or the signature of its factory name. One that has registered settings and `registry`
-    in its signature is handed the registry, to make what its settings name.
-
     Raises:
         ParameterError: Its parameters do not fit.
         PluginError: It cannot be imported, or its factory raised an error of its own.
         DataError: Its card cannot be had or used.
+    """
+    who = registry.entry("dataset", configuration.dataset).who
+    return CheckedDataset(made_dataset(configuration, registry), who)
+
+
+def made_dataset(configuration: Configuration, registry: Registry) -> Dataset:
+    """Make the dataset that a configuration names, and ask nothing of it.
+
+    Of the keys `data.*` it is handed those that its settings or the signature of its factory name.
+    One that has registered settings and `registry` in its signature is handed the registry, to
+    make what its settings name.
+
+    Raises:
+        ParameterError: Its parameters do not fit.
+        PluginError: It cannot be imported, or its factory raised an error of its own.
     """
     entry = registry.entry("dataset", configuration.dataset)
     data = configuration.keys.data.model_dump()
@@ -132,5 +151,5 @@ def make_dataset(configuration: Configuration, registry: Registry) -> CheckedDat
     parameters = {**configuration.parameters["dataset"], **known}
     if REGISTRY not in model and entry.takes((REGISTRY,)):
         shared[REGISTRY] = registry
-    made = entry.make(**{**shared, **entry.arguments(parameters, {REGISTRY: registry})})
-    return CheckedDataset(made, entry.who)
+    made: Dataset = entry.make(**{**shared, **entry.arguments(parameters, {REGISTRY: registry})})
+    return made

@@ -194,6 +194,8 @@ class _Work:
         folder.write_json(folder.PLUGINS, plugin_table(context.registry))
         if (chain := self._dataset.preparation()) is not None:
             folder.write_json(folder.PREPARATION, chain)
+        if (facts := self._dataset.scan_facts()) is not None:
+            folder.write_json(folder.SCANS, facts)
         machine = environment(device=context.device_name, threads=torch.get_num_threads())
         folder.write_json(folder.ENVIRONMENT, machine)
 

@@ -25,6 +25,7 @@ from medpipe_core.execution.exported_files import (
     require_packages,
     torch_file,
 )
+from medpipe_core.execution.new_inputs import asked
 from medpipe_core.execution.trained_model import load_model
 from medpipe_core.record.atomic_files import write_atomically, write_json, writing
 from medpipe_core.record.run_folder import open_folder
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from medpipe_core.execution.new_inputs import Inputs
     from medpipe_core.execution.trained_model import TrainedModel
     from medpipe_core.plugins import Registry
     from medpipe_core.record.run_folder import RunFolder
@@ -73,7 +75,7 @@ def export_model(
     folder: str | Path,
     out: str | Path | None = None,
     *,
-    volumes: NDArray[Any] | None = None,
+    volumes: Inputs | None = None,
     registry: Registry | None = None,
     trust_plugins: bool = False,
 ) -> Export:
@@ -88,15 +90,15 @@ def export_model(
     Args:
         folder: The run's folder.
         out: Where the files go; `export` in the run's folder by default.
-        volumes: What to check on, `(count, channel, *space)`, uint8 in [0, 255] or floating-point
-            in [0, 1]; by default a few are drawn, of brightness and contrast as in training.
+        volumes: What to check on, volumes or files as `TrainedModel.predict` takes them; by default
+            a few volumes are drawn, of brightness and contrast as in training.
         registry: Loaded plugins; by default those that the run's configuration wants.
         trust_plugins: Whether files that the configuration names in `plugins.load` may be run.
 
     Raises:
         MissingExtraError: A package of the extra `export` is not installed.
         RunFolderError: As `load_model`.
-        DataError: The volumes are none, or none that the network takes.
+        DataError: There are no volumes, or one cannot be read or is none that the network takes.
         ExportError: The network cannot be exported.
         StorageError: A file cannot be written.
     """
@@ -104,15 +106,28 @@ def export_model(
     model = load_model(folder, registry=registry, trust_plugins=trust_plugins)
     run = open_folder(folder)
     known = _known(run, model)
-    inputs = _drawn(model) if volumes is None else volumes
-    answers = model.predict(inputs)
-    if not answers:
-        raise DataError("an export is checked on one volume at least, but there is none")
-    expected = np.array([list(answer.probabilities.values()) for answer in answers])
-    scale = 255 if inputs.dtype == np.uint8 else 1
-    made = _made(model, known, np.asarray(inputs / scale, np.float32), expected)
+    checked_on = _prepared(model, _drawn(model) if volumes is None else volumes)
+    expected = model.probabilities(checked_on)
+    made = _made(model, known, checked_on, expected)
     place = run.path / "export" if out is None else Path(out)
     return Export(place, _written(made, place), made.checks)
+
+
+def _prepared(model: TrainedModel, inputs: Inputs) -> NDArray[np.float32]:
+    """Return what is asked about as the network takes it, `(count, channel, *space)`.
+
+    Raises:
+        DataError: There is nothing, or something cannot be used.
+    """
+    found = []
+    for case in asked(inputs, model.shape, model.scans):
+        if case.volumes is None:
+            raise DataError(f"an export cannot be checked on this: {case.failed}")
+        scale = np.float32(255) if case.volumes.dtype == np.uint8 else np.float32(1)
+        found.append(case.volumes.astype(np.float32) / scale)
+    if not sum(map(len, found)):
+        raise DataError("an export is checked on one volume at least, but there is none")
+    return np.concatenate(found)
 
 
 def _made(

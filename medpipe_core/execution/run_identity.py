@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from medpipe_core.plugins import Registry
     from medpipe_core.space import SearchSpace
 
-# They say how often a run is saved and where it lies, not what comes of it.
-_FREE = ("checkpoint.", "run.")
+# They say how often a run is saved, where it lies and where volumes wait, not what comes of it.
+_FREE = ("checkpoint.", "run.", "data.cache")
 _PACKAGES = ("medpipe", "torch", "numpy")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +10,11 @@ import torch
 
 from medpipe_core.config.configuration import resolve
 from medpipe_core.config.errors import ConfigurationError, RunFolderError
-from medpipe_core.data import DataError, LabelledVolumes, unlike
+from medpipe_core.data import LabelledVolumes, ReadsScans, check_chain, unlike
 from medpipe_core.errors import MedpipeError
-from medpipe_core.execution.array_files import read_array
+from medpipe_core.execution.checked_dataset import made_dataset
 from medpipe_core.execution.execute import configured_space
+from medpipe_core.execution.new_inputs import ScansOfRun, asked
 from medpipe_core.execution.registry import registry_for
 from medpipe_core.record.run_folder import open_folder
 from medpipe_core.space import Genotype
@@ -22,11 +22,14 @@ from medpipe_core.supernet import Averaged, Symmetry, build_network
 from medpipe_core.train import ClassificationTask, DecisionRule, predict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import nn
 
+    from medpipe_core.config.configuration import Configuration
+    from medpipe_core.execution.new_inputs import Asked, Inputs
     from medpipe_core.plugins import Registry
     from medpipe_core.record.run_folder import RunFolder
 
@@ -43,6 +46,7 @@ class Answer:
         decision: Name of the class that is answered.
         warnings: In which ways the case is unlike the training data, in words.
         failed: Why there is no answer, or the empty text.
+        notes: What was unusual about a scan when it was read.
     """
 
     case: str
@@ -50,6 +54,7 @@ class Answer:
     decision: str
     warnings: tuple[str, ...] = ()
     failed: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class TrainedModel:
             them; empty where the run did not keep them.
         symmetries: What the network averages its probabilities over, beside the volumes as they
             are.
+        scans: How the run read and prepared its scans; None where it had arrays.
     """
 
     network: nn.Module
@@ -74,39 +80,36 @@ class TrainedModel:
     shape: tuple[int, ...]
     appearance: Mapping[str, Mapping[str, float]]
     symmetries: tuple[Symmetry, ...] = ()
+    scans: ScansOfRun | None = None
 
-    def predict(self, inputs: NDArray[Any] | Sequence[str | Path | NDArray[Any]]) -> list[Answer]:
+    def predict(
+        self,
+        inputs: Inputs,
+        *,
+        series: str | int | None = None,
+        volume: int | None = None,
+    ) -> list[Answer]:
         """Answer for new cases, in their order.
 
         Args:
             inputs: Volumes `(count, channel, *space)`, uint8 in [0, 255] or floating-point in
-                [0, 1]; or a list of files (`.npy`, `.npz`) and volumes `(channel, *space)`. A file
-                may hold several volumes; then it has an answer for each.
+                [0, 1], prepared as those of training; or a list of files and such volumes
+                `(channel, *space)`. Of a run on scans, files are scans of any kind that its
+                dataset reads, several files in a tuple are channels of one, and all are prepared
+                as those of training; files of other runs are `.npy` or `.npz`, and one with
+                several volumes has an answer for each.
+            series: Which of several series of a scan; by default as in training.
+            volume: Which of several volumes of a scan; by default as in training.
 
         Returns:
             An answer for each case. A file that cannot be read or used has one with `failed`.
 
         Raises:
             DataError: A volume that is no file cannot be used.
+            MissingExtraError: A package that reads scans is not installed.
         """
-        if isinstance(inputs, np.ndarray):
-            names = [str(number) for number in range(len(inputs))]
-            return self._answers(names, self._checked(inputs, "the volumes"))
-        answers: list[Answer] = []
-        for number, one in enumerate(inputs):
-            if isinstance(one, np.ndarray):
-                volumes = self._checked(one[None], f"volume {number}")
-                answers += self._answers([str(number)], volumes)
-                continue
-            try:
-                volumes = self._checked(read_array(Path(one), self.shape), str(one))
-            except DataError as error:
-                answers.append(Answer(str(one), {}, "", failed=str(error)))
-                continue
-            several = len(volumes) > 1
-            names = [f"{one}[{row}]" if several else str(one) for row in range(len(volumes))]
-            answers += self._answers(names, volumes)
-        return answers
+        cases = asked(inputs, self.shape, self.scans, series=series, volume=volume)
+        return [answer for case in cases for answer in self._answers(case)]
 
     def probabilities(self, volumes: NDArray[Any]) -> NDArray[np.float64]:
         """Return calibrated probabilities, `(count, classes)`, of volumes as `predict` takes."""
@@ -114,34 +117,24 @@ class TrainedModel:
         found = predict(self.network, data, task=ClassificationTask(self.classes))
         return self.rule.calibrated(found)
 
-    def _answers(self, names: Sequence[str], volumes: NDArray[Any]) -> list[Answer]:
-        calibrated = self.probabilities(volumes)
+    def _answers(self, case: Asked) -> list[Answer]:
+        if case.volumes is None:
+            return [Answer(case.names[0], {}, "", case.warnings, case.failed, case.notes)]
+        calibrated = self.probabilities(case.volumes)
         decisions = self.rule.decide(calibrated)
-        notes = unlike(self.appearance, volumes)
+        unusual = unlike(self.appearance, case.volumes)
         return [
             Answer(
                 name,
                 dict(zip(self.classes, row.tolist(), strict=True)),
                 self.classes[decision],
-                tuple(note),
+                (*case.warnings, *found),
+                notes=case.notes,
             )
-            for name, row, decision, note in zip(names, calibrated, decisions, notes, strict=True)
+            for name, row, decision, found in zip(
+                case.names, calibrated, decisions, unusual, strict=True
+            )
         ]
-
-    def _checked(self, volumes: NDArray[Any], who: str) -> NDArray[Any]:
-        if volumes.shape[1:] != self.shape:
-            raise DataError(
-                f"{who}: the network takes volumes {self.shape} (channel, *space), but these are "
-                f"{volumes.shape[1:]}; bring them to that size first, as the training data were"
-            )
-        if volumes.dtype != np.uint8 and volumes.dtype.kind != "f":
-            raise DataError(
-                f"{who}: volumes are uint8 in [0, 255] or floating-point in [0, 1], but these are "
-                f"{volumes.dtype}"
-            )
-        if not np.isfinite(volumes).all():
-            raise DataError(f"{who}: a voxel is no finite number")
-        return volumes
 
 
 def load_model(
@@ -198,8 +191,35 @@ def load_model(
         ) from error
     _load_weights(run, network)
     answering = Averaged(network, symmetries) if symmetries else network
-    seen = result.get("appearance") or {}
-    return TrainedModel(answering.to(device).eval(), classes, rule, shape, seen, symmetries)
+    return TrainedModel(
+        answering.to(device).eval(),
+        classes,
+        rule,
+        shape,
+        result.get("appearance") or {},
+        symmetries,
+        _scans_of(run, configuration, registry),
+    )
+
+
+def _scans_of(
+    run: RunFolder, configuration: Configuration, registry: Registry
+) -> ScansOfRun | None:
+    """Return how a run read scans; None where it had arrays, or its dataset reads no new ones."""
+    chain = run.preparation()
+    if chain is None:
+        return None
+    try:
+        dataset = made_dataset(configuration, registry)
+        if not isinstance(dataset, ReadsScans):
+            return None
+        return ScansOfRun(dataset, check_chain(chain, registry), run.scan_facts())
+    except RunFolderError:
+        raise
+    except MedpipeError as error:
+        raise RunFolderError(
+            f"{run.path}: scans cannot be prepared as they were when the run was made: {error}"
+        ) from error
 
 
 def _load_weights(run: RunFolder, network: nn.Module) -> None:

@@ -40,7 +40,7 @@ class RunFolder:
     EVENTS, GENOTYPE, POLICY = "events.jsonl", "genotype.json", "policy.txt"
     RESULT, WEIGHTS, REPORT = "result.json", "weights.safetensors", "report.html"
     DECISION, PREDICTIONS = "decision.json", "predictions.csv"
-    PREPARATION = "preparation.json"
+    PREPARATION, SCANS = "preparation.json", "scans.json"
     CHECKPOINTS, CHECKSUMS = "checkpoints", "checksums.json"
 
     def __init__(self, path: Path) -> None:
@@ -124,6 +124,19 @@ class RunFolder:
         if not (self.path / self.PREPARATION).exists():
             return None
         return self._read_json(self.PREPARATION)
+
+    def scan_facts(self) -> dict[str, Any]:
+        """Read `scans.json`, what the training scans were like; empty where there is none.
+
+        Raises:
+            RunFolderError: It is damaged.
+        """
+        if not (self.path / self.SCANS).exists():
+            return {}
+        content = self._read_json(self.SCANS)
+        if not isinstance(content, dict):
+            raise RunFolderError(f"{self.path / self.SCANS} does not tell what scans are like")
+        return content
 
     def configuration(self) -> dict[str, Any]:
         """Read `config.yaml` as dotted keys.

@@ -18,29 +18,32 @@ from medpipe_core.data import (
     LabelledVolumes,
     Outline,
     SealedTest,
+    VolumeCache,
     check_chain,
     check_room,
-    prepared,
 )
+from medpipe_plugins.datasets.folder_cache import CachedDoor, as_bytes
+from medpipe_plugins.datasets.folder_facts import summary
 from medpipe_plugins.datasets.folder_manifest import read_cases
+from medpipe_plugins.datasets.folder_scans import PreparedScan, ScanDoor
 from medpipe_plugins.datasets.folder_settings import FolderSettings
 from medpipe_plugins.datasets.folder_survey import survey, table
 from medpipe_plugins.preparations import preset_chain
-from medpipe_plugins.scans import read_scan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterator, Mapping, Sequence
 
     from medpipe_core import Registry
-    from medpipe_core.data import Chain
+    from medpipe_core.data import Chain, NewScan
+    from medpipe_plugins.datasets.folder_facts import Facts
     from medpipe_plugins.datasets.folder_manifest import Case
     from medpipe_plugins.datasets.folder_survey import Problem, Survey
 
 # Arrays as large as the scan that reading and preparing one takes.
 _COPIES = 4
 _NOTED = 5
+_LOOKED_AT = 3  # training scans, before the run begins
+_GIB = 2**30
 
 
 class FolderDataset:
@@ -55,10 +58,12 @@ class FolderDataset:
         self.settings = FolderSettings(**settings)
         self._registry = load_plugins() if registry is None else registry
         self._chain = self._chosen_chain()
+        self._door = ScanDoor(self._registry, self.settings.series, self.settings.volume)
+        self._facts: list[Facts] = []
 
     @cached_property
     def card(self) -> DatasetCard:
-        """What it says of itself; for the size, one training scan is read and prepared."""
+        """What it says of itself; for size and spacing, a few training scans are prepared."""
         where = self.settings.manifest or self.settings.root
         counts = ", ".join(f"{len(cases)} {part}" for part, cases in self._survey.cases.items())
         steps = [_words(step) for step in self._chain]
@@ -70,6 +75,7 @@ class FolderDataset:
             size=self._shape[1:],
             source=str(where),
             licence="that of the scans",
+            spacing=self._spacing,
             notes=(
                 f"Scans: {counts}.",
                 f"Prepared by: {' → '.join(steps) or 'nothing; scans are taken as they are'}.",
@@ -91,13 +97,16 @@ class FolderDataset:
         found = self._survey
         count = sum(map(len, found.cases.values()))
         itemsize = 1 if self.settings.voxels == "uint8" else 4
+        held = count * math.prod(self._shape) * itemsize
         check_room(
-            count * math.prod(self._shape) * itemsize + _COPIES * 4 * found.largest,
+            (held if self._cached is None else 0) + _COPIES * 4 * found.largest,
             f"{count} volumes of {self._shape} voxels",
-            remedy="give a smaller dataset.size, or dataset.voxels=uint8",
+            remedy="let them wait on the disk (data.cache=FOLDER), give a smaller dataset.size, or "
+            "dataset.voxels=uint8",
         )
         problems: list[Problem] = []
         scan_notes: Counter[str] = Counter()
+        self._facts.clear()
         train = self._read(found.cases["train"], problems, scan_notes, training=True)
         validation = self._read(found.cases["validation"], problems, scan_notes)
         left_out = [*found.problems, *problems]
@@ -111,6 +120,11 @@ class FolderDataset:
         notes = [*found.notes]
         if left_out:
             notes.append(f"{len(left_out)} scans were left out:\n{table(left_out)}")
+        if self._cached is not None and held > self._cached.cache.most:
+            notes.append(
+                f"The prepared scans take {held / _GIB:.3g} GiB, more than the cache may: some are "
+                "prepared again each time that they are read. Raise data.cache_gib."
+            )
         notes += [f"{n} scans: {note}" for note, n in scan_notes.most_common(_NOTED)]
         return Development(train, validation, tuple(notes))
 
@@ -135,6 +149,27 @@ class FolderDataset:
         sealed = SealedTest(read, outline=Outline(self._shape, dtype))
         return sealed
 
+    def scan_facts(self) -> dict[str, Any]:
+        """Return the ranges of the training scans that `development()` read; plain data."""
+        return summary(self._facts)
+
+    def new_scans(
+        self,
+        path: Any,
+        *,
+        chain: Chain,
+        facts: Mapping[str, Any],
+        series: str | int | None = None,
+        volume: int | None = None,
+    ) -> Iterator[NewScan]:
+        """Read and prepare a new scan, or those of a table, as the set's own; see `ReadsScans`."""
+        door = ScanDoor(
+            self._registry,
+            self._door.series if series is None else series,
+            self._door.volume if volume is None else volume,
+        )
+        return door.new_scans(path, chain, facts)
+
     @cached_property
     def _survey(self) -> Survey:
         cases = read_cases(self.settings.manifest, self.settings.root)
@@ -143,12 +178,29 @@ class FolderDataset:
     @cached_property
     def _shape(self) -> tuple[int, ...]:
         """Channel, depth, height and width: of the first training scan that can be prepared."""
+        return self._looked_at[0].volume.shape
+
+    @cached_property
+    def _spacing(self) -> tuple[float, ...] | None:
+        """The median of those of a few training scans, in millimetres; None if not known."""
+        known = [scan.spacing for scan in self._looked_at if scan.spacing is not None]
+        return tuple(map(float, np.median(known, axis=0))) if known else None
+
+    @cached_property
+    def _looked_at(self) -> list[PreparedScan]:
+        """The first training scan that can be prepared, and a few more for their spacing."""
         problems: list[Problem] = []
-        for case in self._survey.cases["train"]:
+        found: list[PreparedScan] = []
+        cases = list(self._survey.cases["train"])
+        while cases and len(found) < _LOOKED_AT:
+            # From the first on at equal distances, and on to the next where one cannot be used.
+            case = cases.pop(len(found) * (len(cases) - 1) // (_LOOKED_AT - 1))
             try:
-                return self._prepared(case, Counter(), training=True).shape
+                found.append(self._prepared(case, training=True)[1])
             except DataError as error:
                 problems.append((case.name, str(error)))
+        if found:
+            return found
         raise DataError(
             "no training scan can be read and prepared; dataset.prepare says how scans become "
             f"volumes in [0, 1] (none, ct-lung, ct-soft, mr-brain, or steps)\n{table(problems)}"
@@ -165,16 +217,19 @@ class FolderDataset:
         last = [{"name": "quantise"}] if self.settings.voxels == "uint8" else []
         return check_chain([*chain, *last], self._registry)
 
-    def _prepared(self, case: Case, notes: Counter[str], *, training: bool) -> NDArray[np.float32]:
-        paths = case.paths if len(case.paths) > 1 else case.paths[0]
-        scan = read_scan(
-            paths,
-            series=self.settings.series,
-            volume=self.settings.volume,
-            registry=self._registry,
-        )
-        notes.update(scan.notes)
-        return prepared(scan, self._chain, self._registry, training=training)
+    @cached_property
+    def _cached(self) -> CachedDoor | None:
+        settings = self.settings
+        if settings.cache is None:
+            return None
+        cache = VolumeCache(settings.cache, int(settings.cache_gib * _GIB))
+        return CachedDoor(self._door, self._chain, cache, whole=settings.voxels == "uint8")
+
+    def _prepared(self, case: Case, *, training: bool) -> tuple[str, PreparedScan]:
+        """Return a scan, and its key where there is a cache."""
+        if self._cached is None:
+            return "", self._door.prepared(case, self._chain, training=training)
+        return self._cached.prepared(case, training=training)
 
     def _read(
         self,
@@ -185,12 +240,16 @@ class FolderDataset:
         training: bool = False,
         blank: bool = False,
     ) -> LabelledVolumes:
-        whole = self.settings.voxels == "uint8"
-        volumes = np.empty((len(cases), *self._shape), np.uint8 if whole else np.float32)
+        whole, cached = self.settings.voxels == "uint8", self._cached
+        held = np.empty(
+            (0 if cached else len(cases), *self._shape), np.uint8 if whole else np.float32
+        )
         kept: list[Case] = []
+        keys: list[str] = []
         for case in cases:
             try:
-                volume = self._prepared(case, notes, training=training)
+                key, scan = self._prepared(case, training=training)
+                volume = scan.volume
                 if volume.shape != self._shape:
                     raise DataError(
                         f"becomes {volume.shape}, and the first scan {self._shape}; end the "
@@ -201,12 +260,22 @@ class FolderDataset:
             except DataError as error:
                 problems.append((case.name, str(error)))
                 continue
-            volumes[len(kept)] = np.rint(volume * np.float32(255)) if whole else volume
+            if cached is None:
+                held[len(kept)] = as_bytes(volume) if whole else volume
             kept.append(case)
+            keys.append(key)
+            notes.update(scan.notes)
+            if training:
+                self._facts.append(scan.facts)
         labels = [self._survey.classes.index(case.label) for case in kept]
         patients = [case.patient for case in kept]
+        volumes = (
+            held[: len(kept)]
+            if cached is None
+            else cached.volumes(kept, keys, self._shape, training=training)
+        )
         return LabelledVolumes(
-            volumes[: len(kept)],
+            volumes,
             np.array(labels, np.int64),
             np.array(patients, np.str_) if all(patients) else None,
             np.array([case.name for case in kept], np.str_),

@@ -13,7 +13,7 @@ from medpipe_core import did_you_mean
 from medpipe_core.data import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 PARTS = ("train", "validation", "test")
 _ALSO = {
@@ -66,7 +66,23 @@ def read_cases(manifest: str | None, root: str | None) -> list[Case]:
     return _cases_by_folder(Path(root).expanduser())
 
 
-def _rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+def read_paths(table: Path) -> list[Case]:
+    """Return the scans that a table names; it is a manifest that need not have classes.
+
+    Paths are relative to it.
+
+    Raises:
+        DataError: It cannot be understood, or names no scan.
+    """
+    cases = [_case(row, where, table.parent) for row, where in _rows(table, ("path",))]
+    if not cases:
+        raise DataError(f"{table}: names no scan")
+    return cases
+
+
+def _rows(
+    path: Path, wanted: Sequence[str] = ("path", "label")
+) -> Iterator[tuple[dict[str, Any], str]]:
     """Iterate over the rows of a manifest, with where each stands."""
     try:
         if path.stat().st_size > _LARGEST:
@@ -76,14 +92,14 @@ def _rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise DataError(f"cannot read the manifest {path}: {reason}") from None
     if path.suffix.lower() == ".json" or text.lstrip().startswith("["):
-        yield from _json_rows(path, text)
+        yield from _json_rows(path, text, wanted)
         return
     header = text.partition("\n")[0]
     delimiter = next((sign for sign in ",\t;" if sign in header), ",")
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         columns = [_column(name) for name in next(reader, [])]
-        _check_columns(path, columns)
+        _check_columns(path, columns, wanted)
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             if any(field.strip() for field in row):
@@ -94,7 +110,9 @@ def _rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
         raise DataError(f"{path}: cannot be read as CSV ({error})") from None
 
 
-def _json_rows(path: Path, text: str) -> Iterator[tuple[dict[str, Any], str]]:
+def _json_rows(
+    path: Path, text: str, wanted: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], str]]:
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -106,7 +124,7 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[dict[str, Any], str]]:
         if not isinstance(row, dict):
             raise DataError(f'{where}: {row!r} is not {{"path": …, "label": …}}')
         named = {_column(name): value for name, value in row.items()}
-        _check_columns(Path(where), list(named))
+        _check_columns(Path(where), list(named), wanted)
         yield named, where
 
 
@@ -115,11 +133,11 @@ def _column(name: str) -> str:
     return _COLUMNS.get(name, name)
 
 
-def _check_columns(path: Path, columns: list[str]) -> None:
-    for wanted in ("path", "label"):
-        if columns.count(wanted) != 1:
+def _check_columns(path: Path, columns: list[str], wanted: Sequence[str]) -> None:
+    for name in wanted:
+        if columns.count(name) != 1:
             found = ", ".join(columns) or "none"
-            raise DataError(f"{path}: has to have one column {wanted!r}; its columns are {found}")
+            raise DataError(f"{path}: has to have one column {name!r}; its columns are {found}")
 
 
 def _case(row: dict[str, Any], where: str, folder: Path) -> Case:
@@ -135,7 +153,7 @@ def _case(row: dict[str, Any], where: str, folder: Path) -> Case:
     return Case(
         ";".join(texts),
         tuple(folder / Path(text).expanduser() for text in texts),
-        _text(row["label"], where, "label"),
+        _text(row.get("label"), where, "label"),
         _text(row.get("patient"), where, "patient"),
         part,
     )

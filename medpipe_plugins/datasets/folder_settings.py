@@ -42,6 +42,9 @@ class FolderSettings(BaseModel):
     manifest: str | None = Field(None, description="table of the scans, CSV or JSON")
     strict: bool = Field(False, description="refuse a set with unusable scans, not leave them out")
 
+    cache: str | None = Field(None, description="folder that keeps prepared scans, read on demand")
+    cache_gib: Annotated[float, Gt(0)] = Field(100.0, description="what that folder may take, GiB")
+
     @field_validator("prepare")
     @classmethod
     def _known_steps(cls, prepare: Any, info: ValidationInfo) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medpipe_core.data import DataError
-from medpipe_plugins.scans.door import MOST_FILES, head
+from medpipe_plugins.scans.door import files_below, head
 from medpipe_plugins.scans.sniffing import is_dicom
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SUFFIXES = {".dcm", ".dicom", ".ima"}
 
@@ -28,7 +30,7 @@ class DicomFiles:
 
 def has_dicom(folder: Path) -> bool:
     """Say whether there is a DICOM file anywhere in a folder; stops at the first."""
-    return any(is_dicom(path) for path in _walk(folder))
+    return any(is_dicom(path) for path in files_below(folder))
 
 
 def find_dicom(path: Path) -> DicomFiles:
@@ -45,7 +47,7 @@ def find_dicom(path: Path) -> DicomFiles:
             return DicomFiles((path,), ())
         path = path.parent
     files, passed_over = [], []
-    for found in _walk(path):
+    for found in files_below(path):
         if found.name.upper() == "DICOMDIR":
             continue
         if is_dicom(found):
@@ -60,14 +62,3 @@ def find_dicom(path: Path) -> DicomFiles:
         else:
             passed_over.append((found, "is no DICOM file"))
     return DicomFiles(tuple(files), tuple(passed_over))
-
-
-def _walk(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
-        found += [path for path in paths if path.is_file()]
-        if len(found) > MOST_FILES:
-            raise DataError(f"{folder}: more than {MOST_FILES} files; name a folder of one scan")
-    return found

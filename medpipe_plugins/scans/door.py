@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import math
+import os
 import stat
 import warnings
 import zlib
@@ -16,7 +17,6 @@ from medpipe_core import MedpipeError, MissingExtraError, did_you_mean
 from medpipe_core.data import DataError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
     from typing import IO
 
@@ -145,6 +145,24 @@ def files_in(folder: Path) -> list[Path]:
     except OSError as error:
         raise DataError(f"{folder}: cannot be opened ({error})") from None
     return sorted(found)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the regular files of a folder and its sub-folders, without hidden ones.
+
+    Folders that are links are not followed.
+
+    Raises:
+        DataError: There are too many.
+    """
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+        found += [path for path in paths if path.is_file()]
+        if len(found) > MOST_FILES:
+            raise DataError(f"{folder}: more than {MOST_FILES} files; name a folder of one scan")
+    return found
 
 
 def check_size(path: Path | str, shape: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.data import DataError
-from medpipe_plugins.scans.door import files_in, room, told
+from medpipe_plugins.scans.door import files_below, files_in, room, told
 from medpipe_plugins.scans.sniffing import (
     image_format,
     is_array,
@@ -51,6 +51,12 @@ class NiftiReader(_OneDoor):
         """Say whether a path is a NIfTI file, or a folder with any."""
         return _is_or_has(path, is_nifti)
 
+    def files(self, path: Path) -> list[Path]:
+        """Return the files of a scan: one, or a pair."""
+        file = _only(path, is_nifti, "NIfTI")
+        partner = nifti_partner(file)
+        return [file] if partner is None else [file, partner]
+
     def _do(self, what: str, path: Path, series: str | int | None, volume: int | None) -> Any:
         file = _only(path, is_nifti, "NIfTI")
         _no_series(path, series)
@@ -68,6 +74,12 @@ class DicomReader(_OneDoor):
 
             return has_dicom(path)
         return is_dicom(path)
+
+    def files(self, path: Path) -> list[Path]:
+        """Return the files of a scan; for a table of contents, all that lie below its folder."""
+        if path.name.upper() == "DICOMDIR":
+            return files_below(path.parent)
+        return files_below(path) if path.is_dir() else [path]
 
     def _do(self, what: str, path: Path, series: str | int | None, volume: int | None) -> Any:
         with told(path, "DICOM"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medpipe_core.data import DataError
-from medpipe_plugins.scans.door import existing, files_in, head, told
+from medpipe_plugins.scans.door import existing, files_below, files_in, head, told
 from medpipe_plugins.scans.readers import ArrayReader, DicomReader, NiftiReader, SlicesReader
 from medpipe_plugins.scans.scan import Scan, ScanHeader, as_header, as_scan
 
@@ -101,6 +101,27 @@ def scan_header(
     name, chosen = _reader(found, reader, registry)
     with told(found, name):
         return as_header(chosen.header(found, series=series, volume=volume), str(path), name)
+
+
+def scan_files(path: PathLike, *, registry: Registry | None = None) -> list[Path]:
+    """Return the files that a scan is read from, sorted: whether they changed tells whether it did.
+
+    They are what the reader says, if it has a method `files`; else the file itself, or every file
+    of a folder and its sub-folders but hidden ones.
+
+    Args:
+        path: A file, or a folder with one scan.
+        registry: As of `read_scan`.
+
+    Raises:
+        DataError: It is no scan, or a file cannot be found.
+    """
+    found = existing(path)
+    name, chosen = _reader(found, None, registry)
+    if not hasattr(chosen, "files"):
+        return files_below(found) if found.is_dir() else [found]
+    with told(found, name):
+        return sorted(chosen.files(found))
 
 
 def _reader(path: Path, asked: str | None, registry: Registry | None) -> tuple[str, Any]:

@@ -87,6 +87,12 @@ def test_a_step_that_fails_is_named(registry):
         prepared(scan(), [{"name": "scale"}, {"name": "failing"}], registry)
 
 
+def test_what_an_interpolation_rounds_beyond_the_range_is_cut(registry):
+    found = prepared(scan(1 + 2e-6), [], registry)
+    assert found.max() == 1
+    assert prepared(scan(-2e-6), [], registry).min() == 0
+
+
 @pytest.mark.parametrize("value", [2.0, -0.1, np.nan, np.inf])
 def test_what_is_not_in_the_unit_range_at_the_end_is_refused(registry, value):
     with pytest.raises(DataError, match="in \\[0, 1\\]"):

@@ -155,12 +155,12 @@ def _is_training(opened, seed, manifest):
 
 
 def test_no_test_scan_is_read_before_the_seal_is_broken(tmp_path, opened, monkeypatch):
-    from medpipe_plugins.datasets import folder
+    from medpipe_plugins.datasets import folder_scans
 
     dataset = opened(written(tmp_path))
     read = []
     monkeypatch.setattr(
-        folder,
+        folder_scans,
         "read_scan",
         lambda path, **asked: read.append(path.name) or read_scan(path, **asked),
     )
@@ -278,7 +278,7 @@ def test_scans_beyond_the_unit_range_are_answered_with_what_to_do(tmp_path, open
 
 def test_what_does_not_fit_is_refused_before_memory_is_taken(tmp_path, opened, monkeypatch):
     monkeypatch.setattr("medpipe_core.memory.free_memory", lambda device: 1000)
-    with pytest.raises(DataError, match=r"GiB are free; give a smaller dataset.size"):
+    with pytest.raises(DataError, match=r"GiB are free; let them wait on the disk"):
         opened(written(tmp_path)).development()
 
 

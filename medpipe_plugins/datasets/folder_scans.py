@@ -1,0 +1,110 @@
+"""One scan of the set, or a new one: read, prepared, and what it was like before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medpipe_core.data import DataError, NewScan, prepared_volume
+from medpipe_plugins.datasets.folder_facts import facts_of, unlike
+from medpipe_plugins.datasets.folder_manifest import Case, read_paths
+from medpipe_plugins.scans import read_scan
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from medpipe_core import Registry
+    from medpipe_core.data import Chain
+    from medpipe_plugins.datasets.folder_facts import Facts
+
+_TABLES = (".csv", ".tsv", ".json")
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedScan:
+    """A scan as a network takes it.
+
+    Attributes:
+        volume: `(channel, depth, height, width)`, float32 in [0, 1].
+        spacing: Millimetres between its voxels along depth, height and width; None if not known.
+        facts: What it was like before, as `facts_of` tells.
+        notes: What was unusual when it was read.
+    """
+
+    volume: NDArray[np.float32]
+    spacing: tuple[float, ...] | None
+    facts: Facts
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ScanDoor:
+    """How scans of a set are read: which of several, and by whom.
+
+    Attributes:
+        registry: Who knows readers and preparations.
+        series: Which of several series, as of `read_scan`.
+        volume: Which of several volumes.
+    """
+
+    registry: Registry
+    series: str | int | None = None
+    volume: int | None = None
+
+    def prepared(self, case: Case, chain: Chain, *, training: bool = False) -> PreparedScan:
+        """Read a scan and prepare it.
+
+        Raises:
+            DataError: One of them failed; the text says which and why.
+        """
+        paths = case.paths if len(case.paths) > 1 else case.paths[0]
+        scan = read_scan(paths, series=self.series, volume=self.volume, registry=self.registry)
+        found = prepared_volume(scan, chain, self.registry, training=training)
+        return PreparedScan(found.values, found.spacing, facts_of(scan), scan.notes)
+
+    def new_scans(self, path: Any, chain: Chain, facts: Mapping[str, Any]) -> Iterator[NewScan]:
+        """Read and prepare what a path stands for; what cannot be used says why."""
+        try:
+            cases = new_cases(path)
+        except DataError as error:
+            yield NewScan(str(path), failed=str(error))
+            return
+        for case in cases:
+            try:
+                found = self.prepared(case, chain)
+            except DataError as error:
+                yield NewScan(case.name, failed=_with_name(case, str(error)))
+                continue
+            warnings = unlike(facts, found.facts)
+            yield NewScan(case.name, found.volume, tuple(warnings), found.notes)
+
+
+def new_cases(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Case]:
+    """Return the scans that a path stands for: one, or those of a table.
+
+    Several paths, or one with ';' between files, are channels of one scan; a table is a `.csv`,
+    `.tsv` or `.json` file with a column `path`.
+
+    Raises:
+        DataError: It is a table that cannot be understood, or no path.
+    """
+    if not isinstance(path, (str, Path)):
+        paths = [Path(one) for one in path] if not hasattr(path, "__fspath__") else [Path(path)]
+        return [Case(";".join(map(str, paths)), tuple(paths), "")]
+    text = str(path)
+    one = Path(text).expanduser()
+    if ";" in text and not one.exists():
+        parts = [Path(part.strip()).expanduser() for part in text.split(";")]
+        return [Case(text, tuple(parts), "")]
+    if one.suffix.lower() in _TABLES and not one.is_dir():
+        return read_paths(one)
+    return [Case(text, (one,), "")]
+
+
+def _with_name(case: Case, told: str) -> str:
+    return told if any(str(path) in told for path in case.paths) else f"{case.name}: {told}"
