@@ -108,7 +108,7 @@ class DatasetContract(LabelsContract):
         ordinary = {
             voxels
             for part in (development.train, development.validation)
-            for voxels in _rows(part.volumes, size)
+            for voxels in _rows(np.asarray(part.volumes), size)
         }
         del development
         require(
@@ -122,7 +122,7 @@ class DatasetContract(LabelsContract):
             isinstance(data, LabelledVolumes),
             f"the test set opens to a {type(data).__name__}, not to LabelledVolumes",
         )
-        early = held.intersection(_rows(data.volumes, size)) - ordinary
+        early = held.intersection(_rows(np.asarray(data.volumes), size)) - ordinary
         require(
             not early,
             f"{len(early)} volumes of the test set are in memory before it is opened: the dataset "
