@@ -150,7 +150,15 @@ def _make_searcher(context: RunContext) -> None:
         raise PluginError(
             f"{entry.who} made a {type(searcher).__name__}, not a medpipe_core.Searcher"
         )
-    steps = configuration.keys.search.steps
+    search = configuration.keys.search
+    if searcher.carries and (search.scores != "trained" or search.rungs > 1):
+        raise ConfigurationError(
+            [
+                f"searcher={configuration.searcher}: its trainings go on from epoch to epoch; give "
+                "search.scores=trained and search.rungs=1"
+            ]
+        )
+    steps = search.steps
     if steps is not None and not uses_shared_weights(configuration.keys, searcher.needs):
         raise ConfigurationError(
             [

@@ -91,7 +91,8 @@ class SearchStage:
             under_way = SearchUnderWay(state, self._memory, emit, self._goes_on(development))
             if saved is not None:
                 under_way.load_state_dict(saved)
-            under_way.run(settings, context.task.loss, self._scorer(development, emit))
+            scorer = self._scorer(development, emit, searcher)
+            under_way.run(settings, context.task.loss, scorer)
         best = state.asked.best()
         ranked = sorted(state.candidates, key=lambda c: (c.genotype != best, -c.rung, -c.score))
         inherited = context.keys.evaluate.inherit or context.keys.retrain.inherit
@@ -230,11 +231,11 @@ class SearchStage:
             network: nn.Module = context.registry.model(name, **context.shape, **parameters)
         return network
 
-    def _scorer(self, development: Development, emit: Emit) -> Score | Scoring:
+    def _scorer(self, development: Development, emit: Emit, searcher: Searcher) -> Score | Scoring:
         if self._context.keys.search.scores == "shared":
             weights_half, other_half = self._context.halves(development)
             return self._by_shared_weights(weights_half, other_half.join(development.validation))
-        return TrialScoring(self._context, self._executor, development, emit)
+        return TrialScoring(self._context, self._executor, development, emit, searcher)
 
     def _by_shared_weights(self, weights_half: LabelledVolumes, unseen: LabelledVolumes) -> Score:
         def score(genotype: Genotype, network: nn.Module) -> dict[str, float]:

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.execution.race import brackets_of, races
 from medpipe_core.execution.trial import Fidelity, Trial
 from medpipe_core.search import Scored, Scoring
+from medpipe_core.seeding import child_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from medpipe_core.data import Development
     from medpipe_core.events import Emit
     from medpipe_core.execution.context import RunContext
     from medpipe_core.execution.executor import Executor
     from medpipe_core.execution.race import Finish, Rung
+    from medpipe_core.search import Searcher
     from medpipe_core.search.settings import SearchSettings
     from medpipe_core.space import Genotype
+
+_CARRIED = "weights carried from one epoch of the search to the next"
 
 
 class TrialScoring(Scoring):
@@ -29,26 +33,36 @@ class TrialScoring(Scoring):
     come in the order of the proposals, so that a searcher observes the same however many trials
     run at once.
 
+    For a searcher that `carries`, each training goes on from the weights that it names of the
+    epoch before, with another order of the volumes.
+
     Args:
         context: The run's configuration, bound.
         executor: Runs the trials.
         development: The run's development data.
         emit: Told of every epoch of a trial (`search-trial`) and, in a race, of every round that a
             candidate has finished (`search-race`).
+        searcher: Who proposes.
     """
 
     def __init__(
-        self, context: RunContext, executor: Executor, development: Development, emit: Emit
+        self,
+        context: RunContext,
+        executor: Executor,
+        development: Development,
+        emit: Emit,
+        searcher: Searcher | None = None,
     ) -> None:
         self._context = context
         self._executor = executor
         self._development = development
         self._emit = emit
         self._levels = fidelities(context.keys.search)
+        self._searcher = searcher if searcher is not None and searcher.carries else None
 
     def scored(self, proposed: Sequence[Genotype]) -> Iterator[Scored]:
         """Train and judge; a candidate that fails is scored with the reason."""
-        settings, seed = self._context.keys.search, self._context.keys.seed
+        settings = self._context.keys.search
         brackets = brackets_of(
             len(proposed),
             settings.trial_epochs,
@@ -57,14 +71,23 @@ class TrialScoring(Scoring):
             brackets=settings.brackets,
         )
 
+        carried = self._executor.memory.result(_CARRIED) or {"stretch": 0, "weights": {}}
+        trained: dict[str, Any] = {}
+
         def trial_of(number: int, rung: Rung) -> Trial:
-            return Trial(proposed[number], self._levels[rung.level], seed, "trial")
+            return self._trial(proposed[number], self._levels[rung.level], carried)
+
+        def tell(finish: Finish) -> None:
+            if finish.record.weights is not None:
+                trained[finish.record.trial.genotype.digest] = dict(finish.record.weights)
+            if settings.rungs > 1:
+                self._tell(finish)
 
         finishes = races(
             brackets,
             trial_of,
             lambda trials: self._executor.run(trials, self._development, self._told),
-            self._tell if settings.rungs > 1 else lambda _: None,
+            tell,
         )
         settled: dict[int, Finish] = {}
         number = 0
@@ -73,6 +96,18 @@ class TrialScoring(Scoring):
             while number in settled:
                 yield _scored(settled.pop(number))
                 number += 1
+        if self._searcher is not None:
+            stretch = carried["stretch"] + 1
+            self._executor.memory.finish(_CARRIED, {"stretch": stretch, "weights": trained})
+
+    def _trial(self, genotype: Genotype, fidelity: Fidelity, carried: Mapping[str, Any]) -> Trial:
+        seed = self._context.keys.seed
+        if self._searcher is None:
+            return Trial(genotype, fidelity, seed, "trial")
+        parent = self._searcher.parent(genotype)
+        seed = child_seed(seed, "stretch", str(carried["stretch"]))
+        initial = None if parent is None else carried["weights"].get(parent)
+        return Trial(genotype, fidelity, seed, "trial", initial, keep_weights=True)
 
     def _told(self, event: str, /, **fields: Any) -> None:
         """Tell of a trial's epochs as what they cost the search."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from medpipe_core.search.optuna_search import MissingOptunaError, OptunaSearcher
     from medpipe_core.search.outcome import Outcome
+    from medpipe_core.search.population import PopulationSearcher
     from medpipe_core.search.probe import PathLoss, Probe, ProbeError
     from medpipe_core.search.random_search import RandomSearcher
     from medpipe_core.search.score_function import (
@@ -73,6 +74,7 @@ __all__ = [
     "OptunaSearcher",
     "Outcome",
     "PathLoss",
+    "PopulationSearcher",
     "Probe",
     "ProbeError",
     "RandomSearcher",
@@ -120,6 +122,7 @@ _MODULES = {
     "Outcome": "outcome",
     "PROBE": "needs",
     "PathLoss": "probe",
+    "PopulationSearcher": "population",
     "Probe": "probe",
     "ProbeError": "probe",
     "RandomSearcher": "random_search",

@@ -51,6 +51,13 @@ def medpipe_register(registry: Registrar) -> None:
     )
     registry.register(
         "searcher",
+        "population",
+        "medpipe_core.search.population:PopulationSearcher",
+        parameters="medpipe_core.search.settings:PopulationSettings",
+        summary="population-based augmentation: the worse half copies the better and perturbs it",
+    )
+    registry.register(
+        "searcher",
         "fixed",
         "medpipe_core.search.fixed:FixedSearcher",
         parameters="medpipe_core.search.settings:FixedSettings",

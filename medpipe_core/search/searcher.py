@@ -55,6 +55,9 @@ class Searcher(ABC):
     answer: Genotype | None = None
     """Its answer, if known from the start; then nothing is searched and nothing compared."""
 
+    carries: bool = False
+    """Whether the trainings of its proposals go on from earlier ones, as `parent` says."""
+
     networks: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     """Fixed networks that its decisions may name: name of a registered model → its parameters."""
 
@@ -90,6 +93,14 @@ class Searcher(ABC):
     def propose(self, count: int) -> list[Genotype]:
         """Name up to `count` distinct genotypes worth scoring now; by default the best one."""
         return [self.best()]
+
+    def parent(self, genotype: Genotype) -> str | None:
+        """Return the digest of the genotype whose weights a proposal's training goes on from.
+
+        It is one of the epoch before, whose network has the same shapes; None begins anew. Asked
+        where the searcher `carries`.
+        """
+        return None
 
     @abstractmethod
     def best(self) -> Genotype:

@@ -273,6 +273,29 @@ class HalvingSettings(RandomSettings):
     )
 
 
+class PopulationSettings(BaseModel):
+    """Settings of `population`, and keys of the run that suit it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    run_keys: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {
+            "search.scores": "trained",
+            "search.candidates": 8,
+            "evaluate.top_k": 1,
+            "evaluate.inherit": False,
+            "retrain.inherit": False,
+        }
+    )
+
+    part: str = Field("augment", min_length=1, description="part of the space that is perturbed")
+    mutations: int = Field(3, ge=1, description="choices that a perturbation changes")
+    resample: float = Field(
+        0.2, ge=0, le=1, description="probability of any other value, not one beside it"
+    )
+    prior_active: Prior = 0.0
+
+
 class FixedSettings(BaseModel):
     """Settings of `fixed`: the genotype."""
 

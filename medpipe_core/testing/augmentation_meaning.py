@@ -86,7 +86,7 @@ class MeaningContract(FusionContract):
                 require(
                     isinstance(one, Symmetry) and len(one.order) == len(size),
                     f"{self.name}.symmetries({len(size)}) gives {one!r}, which is no Symmetry of "
-                    f"{len(size)} axes; make it with medpipe_core.supernet.Symmetry",
+                    f"{len(size)} axes; make it with medpipe_core.Symmetry",
                 )
                 require(
                     not one.mirrors or "side" in (declared_changes(type(operation)) or {"side"}),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from medpipe_core.supernet import Symmetry
+from medpipe_core import Symmetry
 from medpipe_plugins.augment3d import magnitudes
 from medpipe_plugins.augment3d.base import exact, require, sizes, uniform
 from medpipe_plugins.augment3d.warp import Warp3D

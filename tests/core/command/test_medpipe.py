@@ -89,7 +89,7 @@ def test_torch_is_not_imported_to_tell_of_plugins_lists_spaces_searchers_and_dat
 def test_plugins_tells_what_each_registered(told):
     out = told("plugins")
     assert f"medpipe-spaces of {MEDPIPE}: loaded" in out
-    assert "  searcher: gumbel, decoupled, random, halving, fixed, evolution, optuna" in out
+    assert "  searcher: gumbel, decoupled, random, halving, population, fixed, evolution" in out
     plugins = {plugin["name"]: plugin for plugin in told("plugins", "--json")}
     assert plugins["medpipe-spaces"]["distribution"] == "medpipe"
     assert "space/medpipe-joint" in plugins["medpipe-spaces"]["registered"]

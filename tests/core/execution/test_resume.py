@@ -36,6 +36,10 @@ SEARCHES = {
         "searcher": "halving", "search.candidates": 5, "search.trial_epochs": 1,
         "search.rungs": 2, "search.brackets": 2, "search.epochs": 2,
     },
+    "population": {
+        "searcher": "population", "search.candidates": 3, "search.trial_epochs": 2,
+        "search.epochs": 2,
+    },
 }  # fmt: skip
 TIMES = {"time", "seconds", "run.root"}
 
@@ -119,6 +123,8 @@ PLACES = [
     ("race", "search-race", 2),
     ("race", "search-trial", 5),
     ("race", "search-epoch", 7),
+    ("population", "search-trial", 8),
+    ("population", "search-epoch", 4),
 ]
 
 

@@ -21,6 +21,12 @@ class TestHalving(SearcherContract):
     most_choices = 0
 
 
+class TestPopulation(SearcherContract):
+    searcher = "medpipe_core.search:PopulationSearcher"
+    spaces = tuple(toy for toy in toy_spaces() if toy.space.name == "toy-operations") * 2
+    most_choices = 0
+
+
 class TestGumbel(SearcherContract):
     searcher = GumbelSearcher
     parameters = {"lr": 0.3}
