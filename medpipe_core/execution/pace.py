@@ -109,7 +109,7 @@ def _timed(
         state,
         settings=settings.model_copy(update={"select": "last"}),
         task=ClassificationTask.for_training(context.card.classes, settings, few.labels),
-        augment=build_policy(context.space, genotype),
+        augment=build_policy(context.space, genotype, spacing=context.card.spacing),
         between=lambda: began.append(clock()),
     )
     began.append(clock())

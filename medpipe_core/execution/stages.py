@@ -153,7 +153,9 @@ class RunStages:
         context = self._context
         if context.keys.test.average == "none":
             return ()
-        return build_policy(context.space, genotype).symmetries(context.card.size)
+        card = context.card
+        policy = build_policy(context.space, genotype, spacing=card.spacing)
+        return policy.symmetries(card.size)
 
     def _evaluated(self, candidate: Candidate, row: Finish) -> Candidate:
         record = row.record

@@ -98,16 +98,21 @@ class Rotation3D(Warp3D):
         return uniform(count, left, right, generator)
 
     def symmetries(self, axes: int, *, left: float, right: float) -> tuple[Symmetry, ...]:
-        """Return the turns by 90°, 180° and 270° that are among its angles."""
+        """Return the turns by 90°, 180° and 270° that are among its angles.
+
+        Where voxels are longer along one of the two axes, only that by 180° takes voxels to voxels.
+        """
         # Axes of space are (depth, height, width), those of the matrix (x, y, z) the other way.
         one, other = (axes - 1 - (self.axis + k) % 3 for k in (2, 1))
         quarter = Symmetry.quarter_turn(one, other, axes)
         turns = (quarter, quarter.after(quarter), quarter.after(quarter.after(quarter)))
         low, high = min(left, right), max(left, right)
+        square = self._longer((self.axis + 1) % 3, (self.axis + 2) % 3) == 1
         return tuple(
             turn
             for number, turn in enumerate(turns, start=1)
-            if any(low <= 90 * number + whole <= high for whole in (-360, 0))
+            if (square or number == 2)
+            and any(low <= 90 * number + whole <= high for whole in (-360, 0))
         )
 
     def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:

@@ -33,6 +33,16 @@ def test_only_angles_that_are_drawn_count(left, right, count):
     assert len(augment3d.DRotation().symmetries(3, left=left, right=right)) == count
 
 
+def test_where_voxels_are_no_cubes_only_half_turns_take_voxels_to_voxels():
+    rotation = augment3d.VRotation()  # depth turns towards width
+    rotation.voxel_spacing = (3.0, 1.0, 1.0)
+    (half,) = rotation.symmetries(3, left=-180, right=180)
+    rotated = rotation.apply(VOLUMES, torch.tensor([180.0]))
+    torch.testing.assert_close(rotated, half(VOLUMES), atol=1e-4, rtol=0)
+    rotation.voxel_spacing = (3.0, 1.0, 3.0)
+    assert len(rotation.symmetries(3, left=-180, right=180)) == 3
+
+
 def test_other_operations_have_none():
     for made in (augment3d.Affine, augment3d.Noise, augment3d.Erase, augment3d.Shift):
         assert made().symmetries(3) == ()
