@@ -67,19 +67,32 @@ class Fidelity:
 
     def of_validation(self, data: LabelledVolumes) -> LabelledVolumes:
         """Return the volumes that a trial is judged on: all of them, as small as it wants them."""
-        if self.edge == 1:
-            return data
-        parts = (data.volumes[i : i + _PART] for i in range(0, len(data), _PART))
-        volumes = np.concatenate([_shrunk(np.asarray(part), self.edge) for part in parts])
-        return replace(data, volumes=volumes)
+        return shrunk(data, self.edge)
 
 
-def _shrunk(volumes: NDArray[Any], edge: float) -> NDArray[Any]:
-    """Average volumes, `(count, channel, *space)`, to a share of their edge lengths."""
+def shrunk(data: LabelledVolumes, edge: float | tuple[float, ...]) -> LabelledVolumes:
+    """Return volumes averaged to a share of their edge lengths: one for all axes, or one for each.
+
+    Raises:
+        FidelityError: There are not as many shares as axes.
+    """
+    axes = len(data.volumes.shape) - 2
+    edges = edge if isinstance(edge, tuple) else (edge,) * axes
+    if len(edges) != axes:
+        raise FidelityError(f"edge={edge}: {len(edges)} shares for volumes of {axes} axes")
+    if all(share == 1 for share in edges):
+        return data
+    parts = (data.volumes[i : i + _PART] for i in range(0, len(data), _PART))
+    volumes = np.concatenate([_averaged(np.asarray(part), edges) for part in parts])
+    return replace(data, volumes=volumes)
+
+
+def _averaged(volumes: NDArray[Any], edges: tuple[float, ...]) -> NDArray[Any]:
     import torch
     import torch.nn.functional as F
 
-    size = [max(round(edge * length), 1) for length in volumes.shape[2:]]
+    lengths = zip(edges, volumes.shape[2:], strict=True)
+    size = [max(round(edge * length), 1) for edge, length in lengths]
     averaged: NDArray[Any] = F.interpolate(
         torch.from_numpy(volumes).float(), size, mode="area"
     ).numpy()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import ConfigurationError
 from medpipe_core.execution.budget_plan import BudgetPlan, planned, wanted
+from medpipe_core.execution.fidelity import shrunk
 from medpipe_core.execution.pace import measured_pace
 from medpipe_core.execution.plan import uses_shared_weights
 from medpipe_core.execution.search_under_way import SearchUnderWay
@@ -75,7 +76,7 @@ class SearchStage:
         done = self._memory.result("search")
         if done is not None:
             return self._found(done)
-        weights_half, other_half = context.halves(development)
+        weights_half, other_half = self._halves(development)
         training: BatchSource = context.batches(weights_half, "search", "weights")
         validation: BatchSource = context.batches(other_half, "search", "searcher")
         if not self.trains_weights(settings.epochs * len(training)):
@@ -231,10 +232,17 @@ class SearchStage:
             network: nn.Module = context.registry.model(name, **context.shape, **parameters)
         return network
 
+    def _halves(self, development: Development) -> tuple[LabelledVolumes, LabelledVolumes]:
+        """Return the two halves of the training set, as small as the search sees them."""
+        edge = self._context.keys.search.edge
+        one, other = self._context.halves(development)
+        return shrunk(one, edge), shrunk(other, edge)
+
     def _scorer(self, development: Development, emit: Emit, searcher: Searcher) -> Score | Scoring:
         if self._context.keys.search.scores == "shared":
-            weights_half, other_half = self._context.halves(development)
-            return self._by_shared_weights(weights_half, other_half.join(development.validation))
+            weights_half, other_half = self._halves(development)
+            validation = shrunk(development.validation, self._context.keys.search.edge)
+            return self._by_shared_weights(weights_half, other_half.join(validation))
         return TrialScoring(self._context, self._executor, development, emit, searcher)
 
     def _by_shared_weights(self, weights_half: LabelledVolumes, unseen: LabelledVolumes) -> Score:

@@ -20,6 +20,7 @@ from pydantic import (
 from medpipe_core.plugins import REGISTRY, ParameterError, Registered
 from medpipe_core.search.registered_estimator import RegisteredEstimator
 
+Share = Annotated[float, Gt(0), Le(1)]
 Decay = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Le(1)]
 Prior = Annotated[
@@ -58,6 +59,11 @@ class SearchSettings(BaseModel):
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty on the weights")
     grad_clip: float | None = Field(
         None, gt=0, description="largest norm of the weights' gradient; none by default"
+    )
+    edge: Share | tuple[Share, Share, Share] = Field(
+        1.0,
+        description="share of the volumes' edge lengths where shared weights are searched: one, or "
+        "depth, height and width; what comes after sees them whole",
     )
     candidates: int = Field(1, ge=1, description="genotypes scored at the end of every epoch")
     scores: Literal["shared", "trained"] = Field(

@@ -170,10 +170,13 @@ class FolderDataset:
         )
         return door.new_scans(path, chain, facts)
 
+    def _cases(self) -> Sequence[Case]:
+        """Return the scans that the set names, before any is looked at."""
+        return read_cases(self.settings.manifest, self.settings.root)
+
     @cached_property
     def _survey(self) -> Survey:
-        cases = read_cases(self.settings.manifest, self.settings.root)
-        return survey(cases, self.settings, self._registry)
+        return survey(self._cases(), self.settings, self._registry)
 
     @cached_property
     def _shape(self) -> tuple[int, ...]:
@@ -283,6 +286,7 @@ class FolderDataset:
 
 
 def _words(step: dict[str, Any]) -> str:
-    parameters = {**step["parameters"]}
-    shown = ", ".join(f"{key}={value}" for key, value in parameters.items() if value is not None)
+    training = {f"{key} in training": v for key, v in step.get("training", {}).items()}
+    given = {**step["parameters"], **training}
+    shown = ", ".join(f"{key}={value}" for key, value in given.items() if value is not None)
     return f"{step['name']}({shown})" if shown else str(step["name"])

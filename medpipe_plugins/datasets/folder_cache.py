@@ -95,6 +95,7 @@ class CachedDoor:
             "series": self.door.series,
             "volume": self.door.volume,
             "whole": self.whole,
+            "slices": case.slices,
             "files": [_content(path, self.door) for path in case.paths],
         }
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()

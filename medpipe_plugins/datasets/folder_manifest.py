@@ -36,6 +36,8 @@ class Case:
         label: The name of its class; empty where none is given.
         patient: Whose it is; empty where that is not said.
         part: train, validation or test; empty where that is not said.
+        slices: Names of the images in its folder that are the scan, in their order; empty where it
+            is read whole.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Case:
     label: str
     patient: str = ""
     part: str = ""
+    slices: tuple[str, ...] = ()
 
 
 def read_cases(manifest: str | None, root: str | None) -> list[Case]:
@@ -181,7 +184,7 @@ def _cases_by_folder(root: Path) -> list[Case]:
     cases = [
         Case(entry.relative_to(root).as_posix(), (entry,), folder.name, part=part)
         for folder, part in classes
-        for entry in _entries(folder)
+        for entry in entries(folder)
     ]
     if not cases:
         raise DataError(f"{root}: has no folder for each class, with scans in it")
@@ -189,11 +192,15 @@ def _cases_by_folder(root: Path) -> list[Case]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [entry for entry in _entries(folder) if entry.is_dir()]
+    return [entry for entry in entries(folder) if entry.is_dir()]
 
 
-def _entries(folder: Path) -> list[Path]:
-    """Return what is in a folder, without hidden files and the voxels that a .hdr names."""
+def entries(folder: Path) -> list[Path]:
+    """Return what is in a folder, without hidden files and the voxels that a .hdr names.
+
+    Raises:
+        DataError: It cannot be opened.
+    """
     try:
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:

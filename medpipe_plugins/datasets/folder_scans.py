@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.data import DataError, NewScan, prepared_volume
+from medpipe_plugins.datasets.folder_cases import read_case
 from medpipe_plugins.datasets.folder_facts import facts_of, unlike
 from medpipe_plugins.datasets.folder_manifest import Case, read_paths
-from medpipe_plugins.scans import read_scan
 
 if TYPE_CHECKING:
     import os
@@ -62,8 +62,7 @@ class ScanDoor:
         Raises:
             DataError: One of them failed; the text says which and why.
         """
-        paths = case.paths if len(case.paths) > 1 else case.paths[0]
-        scan = read_scan(paths, series=self.series, volume=self.volume, registry=self.registry)
+        scan = read_case(case, self, self.registry)
         found = prepared_volume(scan, chain, self.registry, training=training)
         return PreparedScan(found.values, found.spacing, facts_of(scan), scan.notes)
 

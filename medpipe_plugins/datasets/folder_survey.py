@@ -11,8 +11,8 @@ import numpy as np
 
 from medpipe_core import MissingExtraError, child_seed
 from medpipe_core.data import DataError, split
+from medpipe_plugins.datasets.folder_cases import case_headers
 from medpipe_plugins.datasets.folder_manifest import PARTS, Case
-from medpipe_plugins.scans import scan_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) 
     headers: dict[Case, tuple[ScanHeader, ...]] = {}
     for case in labelled:
         try:
-            headers[case] = _headers(case, settings, registry)
+            headers[case] = case_headers(case, settings, registry)
         except MissingExtraError:
             raise
         except DataError as error:
@@ -64,7 +64,7 @@ def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) 
     problems += _other_channels(headers)
     wrong = {name for name, _ in problems}
     named = _with_patients(labelled, headers, notes)
-    fatal = [*_patients_in_two_parts(named), *_parts_missing(named)]
+    fatal = [*patients_in_two_parts(named), *_parts_missing(named)]
     if fatal:
         raise DataError("; ".join(fatal) + (f"\n{table(problems)}" if problems else ""))
     parted = named if named[0].part else _split(named, settings)
@@ -81,7 +81,13 @@ def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) 
         )
     by_part = {part: tuple(c for c in usable if c.part == part) for part in PARTS}
     sizes = [math.prod(h.shape) for found in headers.values() for h in found]
-    return Survey(by_part, _classes(named), tuple(problems), max(sizes, default=0), tuple(notes))
+    return Survey(
+        by_part,
+        _classes(named, settings.classes),
+        tuple(problems),
+        max(sizes, default=0),
+        tuple(notes),
+    )
 
 
 def table(problems: Sequence[Problem]) -> str:
@@ -91,6 +97,26 @@ def table(problems: Sequence[Problem]) -> str:
     if len(problems) > _SHOWN:
         lines.append(f"  … and {len(problems) - _SHOWN} more")
     return "\n".join(lines)
+
+
+def patients_in_two_parts(cases: Sequence[Case]) -> list[str]:
+    """Return what is wrong with patients that are in more than one part, with their names."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        if case.patient and case.part:
+            parts[case.patient].add(case.part)
+    both = [
+        f"{patient} ({', '.join(part for part in PARTS if part in found)})"
+        for patient, found in parts.items()
+        if len(found) > 1
+    ]
+    if not both:
+        return []
+    more = f" and {len(both) - 10} more" if len(both) > 10 else ""
+    return [
+        f"patients are in more than one part, so that figures would be too good: "
+        f"{', '.join(both[:10])}{more}; put each into one"
+    ]
 
 
 def _labelled(cases: Sequence[Case]) -> tuple[list[Case], list[Problem], list[str]]:
@@ -103,7 +129,7 @@ def _labelled(cases: Sequence[Case]) -> tuple[list[Case], list[Problem], list[st
     first: dict[tuple[str, ...], Case] = {}
     contradicting = []
     for case in cases:
-        place = tuple(str(path.absolute()) for path in case.paths)
+        place = (*(str(path.absolute()) for path in case.paths), *case.slices)
         if not case.label:
             problems.append((case.name, "has no label"))
         elif place not in first:
@@ -123,17 +149,6 @@ def _labelled(cases: Sequence[Case]) -> tuple[list[Case], list[Problem], list[st
 
 def _words(case: Case) -> str:
     return f"{case.label!r} in {case.part}" if case.part else repr(case.label)
-
-
-def _headers(case: Case, settings: FolderSettings, registry: Registry) -> tuple[ScanHeader, ...]:
-    found = tuple(
-        scan_header(path, series=settings.series, volume=settings.volume, registry=registry)
-        for path in case.paths
-    )
-    shapes = list(dict.fromkeys(header.shape for header in found))
-    if len(shapes) > 1:
-        raise DataError(f"its channels have different shapes: {', '.join(map(str, shapes))}")
-    return found
 
 
 def _other_channels(headers: Mapping[Case, tuple[ScanHeader, ...]]) -> list[Problem]:
@@ -174,25 +189,6 @@ def _with_patients(
     return list(cases)
 
 
-def _patients_in_two_parts(cases: Sequence[Case]) -> list[str]:
-    parts: dict[str, set[str]] = defaultdict(set)
-    for case in cases:
-        if case.patient and case.part:
-            parts[case.patient].add(case.part)
-    both = [
-        f"{patient} ({', '.join(part for part in PARTS if part in found)})"
-        for patient, found in parts.items()
-        if len(found) > 1
-    ]
-    if not both:
-        return []
-    more = f" and {len(both) - 10} more" if len(both) > 10 else ""
-    return [
-        f"patients are in more than one part, so that figures would be too good: "
-        f"{', '.join(both[:10])}{more}; put each into one"
-    ]
-
-
 def _parts_missing(cases: Sequence[Case]) -> list[str]:
     given = {case.part for case in cases}
     if given == {""}:
@@ -208,8 +204,20 @@ def _parts_missing(cases: Sequence[Case]) -> list[str]:
     return problems
 
 
-def _classes(cases: Sequence[Case]) -> tuple[str, ...]:
+def _classes(cases: Sequence[Case], order: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """Return the names of the classes: in the order that was asked for, else sorted.
+
+    Raises:
+        DataError: What was asked for is not what there is.
+    """
     names = {case.label for case in cases}
+    if order is not None:
+        if names - set(order):
+            raise DataError(
+                f"dataset.classes names {', '.join(order)}, but scans are of "
+                f"{', '.join(sorted(names))}; name all of them, or leave the key out"
+            )
+        return order
     if all(name.isdecimal() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))

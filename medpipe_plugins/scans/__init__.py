@@ -6,18 +6,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medpipe_plugins.scans.reading import read_scan, scan_files, scan_header
+    from medpipe_plugins.scans.reading import (
+        read_scan,
+        read_slices,
+        scan_files,
+        scan_header,
+        slices_header,
+    )
     from medpipe_plugins.scans.scan import Scan, ScanHeader
 
-__all__ = ["Scan", "ScanHeader", "read_scan", "scan_files", "scan_header"]
+__all__ = [
+    "Scan",
+    "ScanHeader",
+    "read_scan",
+    "read_slices",
+    "scan_files",
+    "scan_header",
+    "slices_header",
+]
 
 # The readers' settings lie in this package and are told without numpy.
 _MODULE_OF = {
     "Scan": "scan",
     "ScanHeader": "scan",
     "read_scan": "reading",
+    "read_slices": "reading",
     "scan_files": "reading",
     "scan_header": "reading",
+    "slices_header": "reading",
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medpipe_core.data import DataError
-from medpipe_plugins.scans.door import existing, files_below, files_in, head, told
+from medpipe_plugins.scans.door import existing, files_below, files_in, head, room, told
 from medpipe_plugins.scans.readers import ArrayReader, DicomReader, NiftiReader, SlicesReader
 from medpipe_plugins.scans.scan import Scan, ScanHeader, as_header, as_scan
 
@@ -122,6 +122,33 @@ def scan_files(path: PathLike, *, registry: Registry | None = None) -> list[Path
         return files_below(found) if found.is_dir() else [found]
     with told(found, name):
         return sorted(chosen.files(found))
+
+
+def read_slices(folder: PathLike, names: Sequence[str]) -> Scan:
+    """Read one scan from images of a folder, in the order of their names in a list.
+
+    For published lists that say which images are a scan, and how they follow each other.
+
+    Args:
+        folder: The folder.
+        names: Names of PNG, TIFF or JPEG files in it.
+
+    Raises:
+        DataError: One cannot be read; the text names the file.
+        MissingExtraError: A package of the extra `scans` is missing.
+    """
+    found = existing(folder)
+    with told(found, "image-slices"):
+        scan: Scan = room("slices").read(found, names)
+    return scan
+
+
+def slices_header(folder: PathLike, names: Sequence[str]) -> ScanHeader:
+    """Return what is known of the scan that `read_slices` reads; no pixel is read."""
+    found = existing(folder)
+    with told(found, "image-slices"):
+        header: ScanHeader = room("slices").header(found, names)
+    return header
 
 
 def _reader(path: Path, asked: str | None, registry: Registry | None) -> tuple[str, Any]:

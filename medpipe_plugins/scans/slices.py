@@ -11,7 +11,7 @@ import numpy as np
 
 from medpipe_core.data import DataError
 from medpipe_plugins.scans import picture, tiff
-from medpipe_plugins.scans.door import check_size, files_in, told
+from medpipe_plugins.scans.door import check_size, existing, files_in, told
 from medpipe_plugins.scans.names import in_order
 from medpipe_plugins.scans.scan import Scan, ScanHeader, value_notes
 from medpipe_plugins.scans.sniffing import image_format
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from medpipe_plugins.scans.picture import Picture
 
 
-def header(path: Path) -> ScanHeader:
+def header(path: Path, names: Sequence[str] = ()) -> ScanHeader:
     """Return what the headers of all images say; no pixel is read."""
-    return _plan(path)[0]
+    return _plan(path, names)[0]
 
 
-def read(path: Path) -> Scan:
-    """Read a scan, image by image."""
-    known, pictures = _plan(path)
+def read(path: Path, names: Sequence[str] = ()) -> Scan:
+    """Read a scan, image by image: all of a folder, or those named, in the order of the names."""
+    known, pictures = _plan(path, names)
     values = np.empty(known.shape, np.float32)
     start = 0
     notes: list[str] = []
@@ -42,14 +42,16 @@ def read(path: Path) -> Scan:
     return Scan(values, known, (*known.notes, *dict.fromkeys(notes), *value_notes(values)))
 
 
-def _plan(path: Path) -> tuple[ScanHeader, list[Picture]]:
-    files: list[Path] = [path]
+def _plan(path: Path, names: Sequence[str]) -> tuple[ScanHeader, list[Picture]]:
+    files: list[Path] = [path / name for name in names] or [path]
     notes: list[str] = []
-    if path.is_dir():
+    if path.is_dir() and not names:
         files, notes = _images(path)
     pictures = []
     for file in files:
-        kind = image_format(file)
+        kind = image_format(existing(file) if names else file)
+        if not kind:
+            raise DataError(f"{file}: is no PNG, TIFF or JPEG image")
         with told(file, kind):
             pictures.append(tiff.describe(file) if kind == "TIFF" else picture.describe(file, kind))
     first = pictures[0]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medpipe_core.data import LabelledVolumes
-from medpipe_core.execution.fidelity import Fidelity, FidelityError
+from medpipe_core.execution.fidelity import Fidelity, FidelityError, shrunk
 
 
 def data(count=20, size=(4, 6, 8), dtype="u1", patients=None):
@@ -45,6 +45,14 @@ def test_smaller_volumes_are_averages_of_the_same_type(dtype):
     expected = blocks.round() if dtype == "u1" else blocks
     np.testing.assert_allclose(part.volumes, expected, atol=1e-6)
     assert np.array_equal(part.labels, whole.labels)
+
+
+def test_each_axis_may_have_a_share_of_its_own():
+    assert shrunk(data(), (1, 0.5, 0.25)).volumes.shape == (20, 1, 4, 3, 2)
+    whole = data()
+    assert shrunk(whole, (1.0, 1.0, 1.0)) is whole
+    with pytest.raises(FidelityError, match="2 shares for volumes of 3 axes"):
+        shrunk(whole, (1, 0.5))
 
 
 def test_no_axis_vanishes():
