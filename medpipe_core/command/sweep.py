@@ -65,6 +65,11 @@ def sweep(
         table = Table("Sweep, on the test set", headings, tuple(rows))
         write_line(sys.stdout, f"\n{as_text(table)}")
         if len(folders) > 1:
+            if "data.fold" in swept:
+                from medpipe_core.report.comparison import compare, pooled_text
+
+                for line in pooled_text(compare(folders)):
+                    write_line(sys.stdout, line)
             together = shlex.join(["medpipe", "compare", *folders])
             write_line(sys.stdout, f"\nTo compare them: {together}")
     return code

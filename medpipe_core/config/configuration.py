@@ -42,7 +42,14 @@ DEFAULTS = {
 GIVEN: Mapping[str, Mapping[str, Any]] = {
     "space": {},
     "searcher": {"seed": 0, "steps": 1, "admit": None},
-    "dataset": {"root": None, "manifest": None, "download": False, "strict": False},
+    "dataset": {
+        "root": None,
+        "manifest": None,
+        "download": False,
+        "strict": False,
+        "fold": None,
+        "folds": 5,
+    },
     "executor": {},
 }
 # So alike that a misspelling is likelier than a name of a plugin that failed to load.

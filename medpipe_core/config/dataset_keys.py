@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from medpipe_core.config.settings import DataKeys
     from medpipe_core.plugins import Entry
 
+FOLDS = {"fold", "folds"}
+"""Keys that every dataset has: of one that does not take them, folds are made of what it gives."""
+
 
 def not_taken(entry: Entry, given: Mapping[str, Any], keys: DataKeys) -> Iterator[str]:
     """Iterate over what is wrong with the keys `data.*` that were given: nobody would read them.
@@ -22,7 +25,9 @@ def not_taken(entry: Entry, given: Mapping[str, Any], keys: DataKeys) -> Iterato
     Raises:
         PluginError: Its factory cannot be imported.
     """
-    values, defaults = keys.model_dump(), type(keys)().model_dump()
+    values, defaults = keys.model_dump(exclude=FOLDS), type(keys)().model_dump()
+    if keys.fold is None and "data.folds" in given and keys.folds != defaults["folds"]:
+        yield "data.folds: says nothing without data.fold; give the fold, such as data.fold=0"
     asked = [key for key in values if f"data.{key}" in given and values[key] != defaults[key]]
     if not asked:
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medpipe_core.config.plain_values import LARGEST, PathText
@@ -54,6 +54,18 @@ class DataKeys(Section):
     cache_gib: float = Field(
         100.0, gt=0, le=1e6, description="what all prepared scans in that folder may take, in GiB"
     )
+    fold: Annotated[int, Ge(0), Lt(1000)] | None = Field(
+        None, description="cross-validation: which fold is tested, from 0; null for none"
+    )
+    folds: Annotated[int, Ge(2), Le(1000)] = Field(5, description="how many folds there are")
+
+    @model_validator(mode="after")
+    def _one_of_the_folds(self) -> Self:
+        if self.fold is not None and self.fold >= self.folds:
+            raise ValueError(
+                f"fold={self.fold}: of {self.folds} folds the last one is {self.folds - 1}"
+            )
+        return self
 
 
 class PluginKeys(Section):

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
         check_volumes,
         shared_patients,
     )
+    from medpipe_core.data.cross_validation import (
+        CrossValidatedDataset,
+        cross_validated,
+        fold_note,
+    )
     from medpipe_core.data.dataset import (
         Dataset,
         Development,
@@ -47,7 +52,7 @@ if TYPE_CHECKING:
         prepared_volume,
     )
     from medpipe_core.data.room import check_room
-    from medpipe_core.data.splits import halves, split
+    from medpipe_core.data.splits import folds, halves, split
     from medpipe_core.data.stored import StoredVolumes, value_range
     from medpipe_core.data.volumes import DatasetCard, LabelledVolumes, blank, describe, overlap
 
@@ -57,6 +62,7 @@ __all__ = [
     "Batches",
     "CachedVolumes",
     "Chain",
+    "CrossValidatedDataset",
     "DataError",
     "Dataset",
     "DatasetCard",
@@ -82,9 +88,12 @@ __all__ = [
     "check_room",
     "check_sealed",
     "check_volumes",
+    "cross_validated",
     "data_file",
     "data_folder",
     "describe",
+    "fold_note",
+    "folds",
     "halves",
     "npy_header",
     "npz_header",
@@ -117,6 +126,11 @@ __getattr__ = lazy_names(
             "check_sealed",
             "check_volumes",
             "shared_patients",
+        ),
+        "cross_validation": (
+            "CrossValidatedDataset",
+            "cross_validated",
+            "fold_note",
         ),
         "dataset": (
             "Dataset",
@@ -152,6 +166,7 @@ __getattr__ = lazy_names(
         ),
         "room": ("check_room",),
         "splits": (
+            "folds",
             "halves",
             "split",
         ),

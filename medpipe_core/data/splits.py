@@ -11,6 +11,8 @@ from medpipe_core.data.errors import DataError
 from medpipe_core.errors import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 
@@ -65,26 +67,78 @@ def split(
     """
     if not 0 < share < 1:
         raise DataError(f"share={share}: the share of the first part is above 0 and below 1")
-    labels = as_labels(labels, len(labels))
-    patients = _patients(labels, None if groups is None else as_patients(groups, len(labels)))
+    labels, patients = _labels_and_patients(labels, groups)
     if len(patients) < 2:
         raise DataError(
             f"cannot split {counted(len(labels), 'volume')} of "
             f"{counted(len(patients), 'patient')} in two"
         )
-    rng = np.random.default_rng(seed)
-    order = sorted(rng.permutation(len(patients)), key=lambda i: -len(patients[i]))
-    main = [_commonest(labels[rows]) for rows in patients]
     shares = (share, 1 - share)
     sides: tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]] = ([], [])
-    for label in np.unique(main):
-        of_class = [0, 0]
-        for patient in (i for i in order if main[i] == label):
-            filled = [(of_class[s] / shares[s], _count(sides[s]) / shares[s]) for s in (0, 1)]
+    for of_class in _by_class(labels, patients, seed):
+        held = [0, 0]
+        for patient in of_class:
+            filled = [(held[s] / shares[s], _count(sides[s]) / shares[s]) for s in (0, 1)]
             side = 0 if filled[0] <= filled[1] else 1
-            sides[side].append(patients[patient])
-            of_class[side] += len(patients[patient])
+            sides[side].append(patient)
+            held[side] += len(patient)
     return _positions(sides[0]), _positions(sides[1])
+
+
+def folds(
+    labels: NDArray[np.int64], groups: NDArray[Any] | None = None, *, count: int, seed: int
+) -> list[NDArray[np.int64]]:
+    """Split into folds of one size, stratified by class, every patient in one fold.
+
+    Patients are taken as `halves` takes them, each to the fold that has fewest volumes of its class
+    so far; of equal ones to the smallest.
+
+    Args:
+        labels: `(count,)`, the class of each volume.
+        groups: `(count,)`, the patient of each volume; None where every volume is a patient.
+        count: How many folds, at least 2.
+        seed: Seed of the order.
+
+    Returns:
+        Sorted positions of each fold.
+
+    Raises:
+        DataError: There are fewer patients than folds, or labels or patients are not what
+            `LabelledVolumes` takes.
+    """
+    labels, patients = _labels_and_patients(labels, groups)
+    if count < 2 or len(patients) < count:
+        raise DataError(
+            f"cannot split {counted(len(labels), 'volume')} of "
+            f"{counted(len(patients), 'patient')} into {counted(count, 'fold')}; give at least 2 "
+            "folds, and at most as many as there are patients"
+        )
+    found: list[list[NDArray[np.int64]]] = [[] for _ in range(count)]
+    for of_class in _by_class(labels, patients, seed):
+        held = [0] * count
+        for patient in of_class:
+            fold = min(range(count), key=lambda k: (held[k], _count(found[k])))
+            found[fold].append(patient)
+            held[fold] += len(patient)
+    return [_positions(fold) for fold in found]
+
+
+def _labels_and_patients(
+    labels: NDArray[np.int64], groups: NDArray[Any] | None
+) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    labels = as_labels(labels, len(labels))
+    return labels, _patients(labels, None if groups is None else as_patients(groups, len(labels)))
+
+
+def _by_class(
+    labels: NDArray[np.int64], patients: list[NDArray[np.int64]], seed: int
+) -> Iterator[list[NDArray[np.int64]]]:
+    """Iterate over classes: the patients of each in random order, the largest first."""
+    order = np.random.default_rng(seed).permutation(len(patients))
+    largest_first = sorted(order, key=lambda i: -len(patients[i]))
+    main = [_commonest(labels[rows]) for rows in patients]
+    for label in np.unique(main):
+        yield [patients[i] for i in largest_first if main[i] == label]
 
 
 def _commonest(labels: NDArray[np.int64]) -> int:

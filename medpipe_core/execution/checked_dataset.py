@@ -7,6 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.data import (
+    CrossValidatedDataset,
     DataError,
     KnownAnswer,
     PreparedByChain,
@@ -123,13 +124,18 @@ class CheckedDataset:
 def make_dataset(configuration: Configuration, registry: Registry) -> CheckedDataset:
     """Make the dataset that a configuration names, and read its card.
 
+    With `data.fold` a dataset that does not take it has its folds made of what it hands out.
+
     Raises:
         ParameterError: Its parameters do not fit.
         PluginError: It cannot be imported, or its factory raised an error of its own.
         DataError: Its card cannot be had or used.
     """
-    who = registry.entry("dataset", configuration.dataset).who
-    return CheckedDataset(made_dataset(configuration, registry), who)
+    entry = registry.entry("dataset", configuration.dataset)
+    made, data = made_dataset(configuration, registry), configuration.keys.data
+    if data.fold is not None and "fold" not in entry.takes(("fold",)):
+        made = CrossValidatedDataset(made, fold=data.fold, folds=data.folds)
+    return CheckedDataset(made, entry.who)
 
 
 def made_dataset(configuration: Configuration, registry: Registry) -> Dataset:

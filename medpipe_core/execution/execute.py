@@ -10,6 +10,7 @@ from medpipe_core.execution.checked_dataset import make_dataset
 from medpipe_core.execution.results import RunResult
 from medpipe_core.execution.run_identity import differences, run_identity
 from medpipe_core.record.environment import environment, plugin_table
+from medpipe_core.record.predictions_csv import split_csv
 from medpipe_core.record.run_folder import RunFolder, create_folder, usable_root
 from medpipe_core.record.run_lock import RunLock
 from medpipe_core.space import Genotype, SearchSpace, SpaceError
@@ -189,6 +190,8 @@ class _Work:
     def _begin(self, folder: RunFolder, emit: Emit) -> None:
         import torch
 
+        from medpipe_core.execution.final_test import development_rows
+
         context = self._context
         emit("run-started", configuration=context.configuration.flat())
         folder.write_json(folder.PLUGINS, plugin_table(context.registry))
@@ -196,6 +199,8 @@ class _Work:
             folder.write_json(folder.PREPARATION, chain)
         if (facts := self._dataset.scan_facts()) is not None:
             folder.write_json(folder.SCANS, facts)
+        development = self._dataset.development()
+        folder.write_text(folder.SPLIT, split_csv(development_rows(development, context.card)))
         machine = environment(device=context.device_name, threads=torch.get_num_threads())
         folder.write_json(folder.ENVIRONMENT, machine)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from medpipe_core.data import appearance, describe, overlap, shared_patients
 from medpipe_core.execution.results import Tested
-from medpipe_core.record.predictions_csv import Prediction, predictions_csv
+from medpipe_core.record.predictions_csv import Prediction, predictions_csv, split_csv
 from medpipe_core.seeding import child_seed
 from medpipe_core.supernet import Averaged
 from medpipe_core.train import ClassificationTask, fit_rule, missing_classes, predict, test_once
@@ -74,6 +74,8 @@ class TorchFinalTest:
             "majority": report.majority,
             "decision": {**rule.to_dict(), **averaged},
             "test_per_class": report.per_class,
+            "test_by_class": report.by_class,
+            "test_curves": report.curves,
             "test_confusion": report.confusion,
             "test_medmnist": report.medmnist,
             "classes": list(self._card.classes),
@@ -99,8 +101,30 @@ class TorchFinalTest:
             for name, data in sets.items()
             for row in _predictions(name, data, seen[name], rule, self._card.classes)
         ]
+        split = [
+            row for name, data in sets.items() for row in part_rows(name, data, self._card.classes)
+        ]
         decision = {**rule.to_dict(), **averaged, "classes": list(self._card.classes)}
-        return Tested(content, decision, predictions_csv(self._card.classes, rows))
+        predictions = predictions_csv(self._card.classes, rows)
+        return Tested(content, decision, predictions, split_csv(split))
+
+
+def development_rows(
+    development: Development, card: DatasetCard
+) -> Iterator[tuple[str, str, str, str]]:
+    """Iterate over training and validation volumes as `part_rows` does."""
+    for part in ("train", "validation"):
+        yield from part_rows(part, getattr(development, part), card.classes)
+
+
+def part_rows(
+    part: str, data: LabelledVolumes, classes: Sequence[str]
+) -> Iterator[tuple[str, str, str, str]]:
+    """Iterate over volumes: case, patient (the case where none is named), part, true class."""
+    for number, label in enumerate(data.labels):
+        case = f"{part}-{number:05}" if data.cases is None else str(data.cases[number])
+        patient = case if data.groups is None else str(data.groups[number])
+        yield case, patient, part, classes[label]
 
 
 def _predictions(
@@ -111,16 +135,9 @@ def _predictions(
     classes: Sequence[str],
 ) -> Iterator[Prediction]:
     calibrated = rule.calibrated(probabilities)
-    for number, answer in enumerate(rule.decide(calibrated)):
-        case = f"{part}-{number:05}" if data.cases is None else str(data.cases[number])
-        yield Prediction(
-            case,
-            case if data.groups is None else str(data.groups[number]),
-            part,
-            classes[data.labels[number]],
-            calibrated[number].tolist(),
-            classes[answer],
-        )
+    answers = rule.decide(calibrated)
+    for number, row in enumerate(part_rows(part, data, classes)):
+        yield Prediction(*row, calibrated[number].tolist(), classes[answers[number]])
 
 
 def _shared_patients(test: LabelledVolumes, development: Development) -> Iterator[str]:

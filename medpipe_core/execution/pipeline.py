@@ -155,6 +155,7 @@ class Pipeline:
             )
         self._folder.write_json(self._folder.DECISION, tested.decision)
         self._folder.write_text(self._folder.PREDICTIONS, tested.predictions)
+        self._folder.write_text(self._folder.SPLIT, tested.split)
         content = {
             **self._content(chosen, trained, tested.content),
             **compared(candidates, searched, self._configuration.keys.search.objectives),

@@ -61,6 +61,7 @@ class Tested:
         content: What `result.json` says of it: `test`, `majority` and more.
         decision: How answers follow from probabilities, as plain data.
         predictions: The text of `predictions.csv`.
+        split: The text of `split.csv`, test volumes among it.
     """
 
     __test__ = False  # not a test, whatever pytest makes of the name
@@ -68,6 +69,7 @@ class Tested:
     content: Mapping[str, Any]
     decision: Mapping[str, Any]
     predictions: str
+    split: str
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class RunFolder:
     RESULT, WEIGHTS, REPORT = "result.json", "weights.safetensors", "report.html"
     DECISION, PREDICTIONS = "decision.json", "predictions.csv"
     PREPARATION, SCANS = "preparation.json", "scans.json"
+    SPLIT, DATA_CARD = "split.csv", "data_card.json"
     CHECKPOINTS, CHECKSUMS = "checkpoints", "checksums.json"
 
     def __init__(self, path: Path) -> None:

@@ -23,6 +23,7 @@ from medpipe_core.report.summary import (
     notes_on,
     verdict,
 )
+from medpipe_core.report.test_section import test_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -70,7 +71,7 @@ def report_html(
         f'<p class="caution">{escape(CAUTION)}</p>',
         *(f"<p>{escape(note)}</p>" for note in _notes(result)),
         html_table(figures_table(result)),
-        *_confusion(result),
+        *test_parts(result),
         *_data(result),
         *_found(events),
         html_table(_candidates(result, str(configuration.get("evaluate.rank_by", "accuracy")))),
@@ -94,16 +95,6 @@ def _found(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 html_table(Table(t["title"], tuple(t["headings"]), tuple(map(tuple, t["rows"]))))
                 for t in event.get("tables", [])
             )
-
-
-def _confusion(result: Mapping[str, Any]) -> Iterator[str]:
-    matrix = result.get("test_confusion")
-    if not matrix:
-        return
-    names = [str(name) for name in result.get("classes") or range(len(matrix))]
-    rows = [(name, *(str(cell) for cell in row)) for name, row in zip(names, matrix, strict=True)]
-    headings = ("is \\ was called", *names)
-    yield html_table(Table("Confusion on the test set", headings, tuple(rows)))
 
 
 def _data(result: Mapping[str, Any]) -> Iterator[str]:

@@ -65,8 +65,6 @@ def figures_table(content: Mapping[str, Any]) -> Table:
         )
         for name in _names(content)
     ]
-    lacking = ("–",) * (len(columns) - 1)
-    rows += [(*cells, *lacking) for cells in _specificity(content)]
     return Table("How good it is", ("measure", *columns), tuple(rows))
 
 
@@ -84,15 +82,6 @@ def measure(name: str, classes: Sequence[str]) -> str:
     if name not in _OF_A_CLASS or len(classes) < 2:
         return known
     return f"{known} of {classes[1]!r}" if len(classes) == 2 else f"{known}, mean over classes"
-
-
-def _specificity(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """For two classes, tell which share of the other one is not taken for the one looked for."""
-    matrix, classes = content.get("test_confusion", ()), content.get("classes", ())
-    if len(classes) != 2 or "specificity" in content["test"] or not matrix or not sum(matrix[0]):
-        return
-    share = matrix[0][0] / sum(matrix[0])
-    yield measure("specificity", classes), figure(share)
 
 
 def front_tables(content: Mapping[str, Any]) -> list[Table]:

@@ -20,10 +20,13 @@ FIGURES = (
     "balanced_accuracy",
     "precision",
     "sensitivity",
+    "specificity",
     "f1_weighted",
     "f1_macro",
     "auc",
 )
+
+BY_CLASS = ("precision", "sensitivity", "specificity", "f1")
 
 
 class FiguresError(MedpipeError):
@@ -36,12 +39,15 @@ def metrics(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> di
     - `accuracy`: share of volumes whose most probable class is right.
     - `balanced_accuracy`: mean over classes of the share of each that is found.
     - `precision`, `sensitivity`: of label 1 for two classes; the mean over classes for more.
+    - `specificity`: of label 1 for two classes, the share of the others that is not taken for it;
+      for more the mean over classes of that of one against the rest.
     - `f1_weighted`, `f1_macro`: F1 of each class, averaged by its count in the labels, or evenly.
     - `auc`: area under the ROC curve of class 1's probability; for more than two classes the
       mean over classes of one against the rest. NaN where a class is absent.
 
     The precision of a class that volumes have and that is never predicted is 0. What cannot be
     told is NaN, and left out of means over classes: the sensitivity of a class that no volume has,
+    the specificity of one that all have,
     any figure of a class that is in neither labels nor predictions, and all figures where a
     probability is not finite, which `argmax` would take for an answer.
 
@@ -55,7 +61,7 @@ def metrics(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> di
     matrix = confusion(probabilities, labels)
     if not np.isfinite(probabilities).all():
         return dict.fromkeys(FIGURES, float("nan"))
-    precision, sensitivity, f1 = _by_class(matrix)
+    precision, sensitivity, specificity, f1 = _by_class(matrix)
     actual = matrix.sum(1)
     binary = len(matrix) == 2
     return {
@@ -63,6 +69,7 @@ def metrics(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> di
         "balanced_accuracy": _mean(sensitivity),
         "precision": float(precision[1]) if binary else _mean(precision),
         "sensitivity": float(sensitivity[1]) if binary else _mean(sensitivity),
+        "specificity": float(specificity[1]) if binary else _mean(specificity),
         "f1_weighted": _mean(f1, actual),
         "f1_macro": _mean(f1),
         "auc": auc(probabilities, labels),
@@ -72,12 +79,28 @@ def metrics(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> di
 def per_class(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> dict[str, list[float]]:
-    """Return precision, sensitivity and F1 of each class; NaN as in `metrics`."""
+    """Return precision, sensitivity, specificity and F1 of each class; NaN as in `metrics`."""
     by_class = _by_class(confusion(probabilities, labels))
-    return {
-        name: values.tolist()
-        for name, values in zip(("precision", "sensitivity", "f1"), by_class, strict=True)
+    return {name: values.tolist() for name, values in zip(BY_CLASS, by_class, strict=True)}
+
+
+def class_figures(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64]
+) -> dict[str, float]:
+    """Return what `per_class` does and the area under the ROC curve, as `figure/number of class`.
+
+    In this form `bootstrap` takes it.
+    """
+    classes = range(probabilities.shape[1])
+    told = {
+        f"{name}/{number}": value
+        for name, values in per_class(probabilities, labels).items()
+        for number, value in zip(classes, values, strict=True)
     }
+    for number in classes:
+        one = np.stack((1 - probabilities[:, number], probabilities[:, number]), axis=1)
+        told[f"auc/{number}"] = auc(one, (labels == number).astype(np.int64))
+    return told
 
 
 def log_loss(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
@@ -197,13 +220,15 @@ def _resamples(
 
 
 def _by_class(matrix: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
-    """Return precision, sensitivity and F1 of each class."""
+    """Return precision, sensitivity, specificity and F1 of each class."""
     found, actual, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
     seen = actual + predicted > 0
     # A class that volumes have and that is never answered earns a precision of 0: without it the
     # mean over classes would reward leaving rare classes out.
     precision = np.where(seen & (predicted == 0), 0.0, _share(found, predicted))
-    return precision, _share(found, actual), _share(2 * found, actual + predicted)
+    others = matrix.sum() - actual
+    specificity = _share(others - (predicted - found), others)
+    return precision, _share(found, actual), specificity, _share(2 * found, actual + predicted)
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

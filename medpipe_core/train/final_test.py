@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medpipe_core.train.curves import class_curves
 from medpipe_core.train.figures import (
     bootstrap,
+    class_figures,
     confusion,
     majority_probabilities,
     medmnist_figures,
@@ -38,7 +40,9 @@ class TestReport:
         decided: The same of the answers at the threshold of the rule of decision.
         majority: The same of always answering the training set's most frequent class.
         medmnist: AUC and ACC as the MedMNIST evaluator defines them.
-        per_class: Precision, sensitivity and F1 of each class.
+        per_class: Precision, sensitivity, specificity and F1 of each class.
+        by_class: Class → figure → `{"value", "low", "high"}`, of the most probable class.
+        curves: For each class its ROC and calibration; see `class_curves`.
         confusion: Volumes by actual (row) and predicted (column) class.
         volumes: The test set, for whoever describes it.
         probabilities: `(count, classes)`.
@@ -51,6 +55,8 @@ class TestReport:
     majority: dict[str, dict[str, float]]
     medmnist: dict[str, float]
     per_class: dict[str, list[float]]
+    by_class: dict[str, dict[str, dict[str, float]]]
+    curves: list[dict[str, Any]]
     confusion: list[list[int]]
     volumes: LabelledVolumes
     probabilities: NDArray[Any]
@@ -102,13 +108,20 @@ def test_once(
         # What ranks is not touched by a threshold.
         return {**task.figures(answers, labels), "auc": task.figures(calibrated, labels)["auc"]}
 
+    of_classes: dict[str, dict[str, dict[str, float]]] = {name: {} for name in task.classes}
+    for key, figure in with_intervals(probabilities, class_figures).items():
+        name, _, number = key.partition("/")
+        of_classes[task.classes[int(number)]][name] = figure
+    calibrated = rule.calibrated(probabilities)
     always = majority_probabilities(train_labels, len(data), len(task.classes))
     return TestReport(
         figures=with_intervals(probabilities),
-        decided=with_intervals(rule.calibrated(probabilities), decided),
+        decided=with_intervals(calibrated, decided),
         majority=with_intervals(always),
         medmnist=medmnist_figures(probabilities, data.labels),
         per_class=per_class(probabilities, data.labels),
+        by_class=of_classes,
+        curves=class_curves(probabilities, calibrated, data.labels, task.classes),
         confusion=confusion(probabilities, data.labels).tolist(),
         volumes=data,
         probabilities=probabilities,

@@ -21,6 +21,7 @@ from medpipe_core.data import (
     VolumeCache,
     check_chain,
     check_room,
+    fold_note,
 )
 from medpipe_plugins.datasets.folder_cache import CachedDoor, as_bytes
 from medpipe_plugins.datasets.folder_facts import summary
@@ -78,6 +79,7 @@ class FolderDataset:
             spacing=self._spacing,
             notes=(
                 f"Scans: {counts}.",
+                *self._fold_notes(),
                 f"Prepared by: {' → '.join(steps) or 'nothing; scans are taken as they are'}.",
             ),
         )
@@ -208,6 +210,10 @@ class FolderDataset:
             "no training scan can be read and prepared; dataset.prepare says how scans become "
             f"volumes in [0, 1] (none, ct-lung, ct-soft, mr-brain, or steps)\n{table(problems)}"
         )
+
+    def _fold_notes(self) -> list[str]:
+        fold, folds = self.settings.fold, self.settings.folds
+        return [] if fold is None else [fold_note(fold, folds, own_test=False)]
 
     def _chosen_chain(self) -> Chain:
         size = self.settings.size

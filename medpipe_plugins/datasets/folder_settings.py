@@ -28,6 +28,8 @@ class ScanSetSettings(BaseModel):
         None, description="folder that paths are relative to, or with a folder for each class"
     )
     strict: bool = Field(False, description="refuse a set with unusable scans, not leave them out")
+    fold: Annotated[int, Ge(0)] | None = Field(None, description="which fold is tested, from 0")
+    folds: Annotated[int, Ge(2)] = Field(5, description="how many folds there are")
 
     cache: str | None = Field(None, description="folder that keeps prepared scans, read on demand")
     cache_gib: Annotated[float, Gt(0)] = Field(100.0, description="what that folder may take, GiB")

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medpipe_core import MissingExtraError, child_seed
-from medpipe_core.data import DataError, split
+from medpipe_core.data import DataError, cross_validated, split
 from medpipe_plugins.datasets.folder_cases import case_headers
 from medpipe_plugins.datasets.folder_manifest import PARTS, Case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from medpipe_core import Registry
     from medpipe_plugins.datasets.folder_settings import FolderSettings
@@ -67,6 +69,8 @@ def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) 
     fatal = [*patients_in_two_parts(named), *_parts_missing(named)]
     if fatal:
         raise DataError("; ".join(fatal) + (f"\n{table(problems)}" if problems else ""))
+    if settings.fold is not None:
+        named = _fold(named, settings, notes)
     parted = named if named[0].part else _split(named, settings)
     if parted and not any(case.part == "validation" for case in parted):
         parted = _with_validation(parted, settings)
@@ -235,6 +239,35 @@ def _split(cases: Sequence[Case], settings: FolderSettings) -> list[Case]:
     return [replace(case, part=parts[case.name]) for case in cases]
 
 
+def _fold(cases: Sequence[Case], settings: FolderSettings, notes: list[str]) -> list[Case]:
+    """Return cases with their parts in cross-validation; those that are named as test stay out."""
+    others = [case for case in cases if case.part != "test"]
+    if len(others) < len(cases):
+        notes.append(
+            f"{len(cases) - len(others)} scans that are named as test stay closed: folds are of "
+            "the others."
+        )
+    labels, groups = _arrays(others)
+    parts = cross_validated(
+        labels,
+        groups,
+        fold=settings.fold or 0,
+        folds=settings.folds,
+        validation=settings.validation,
+        seed=child_seed(settings.seed, "folder", "folds"),
+    )
+    found = {others[i].name: part for part, positions in parts.items() for i in positions}
+    return [replace(case, part=found[case.name]) for case in others]
+
+
+def _arrays(cases: Sequence[Case]) -> tuple[NDArray[np.int64], NDArray[np.str_] | None]:
+    """Return the label and the patient of each case."""
+    classes = _classes(cases)
+    patients = [case.patient for case in cases]
+    labels = np.array([classes.index(case.label) for case in cases])
+    return labels, np.array(patients) if all(patients) else None
+
+
 def _with_validation(cases: Sequence[Case], settings: FolderSettings) -> list[Case]:
     seed = child_seed(settings.seed, "folder", "validation")
     share = settings.validation / (1 - settings.test)
@@ -245,9 +278,6 @@ def _with_validation(cases: Sequence[Case], settings: FolderSettings) -> list[Ca
 
 def _two(cases: Sequence[Case], share: float, seed: int) -> tuple[list[Case], list[Case]]:
     """Split off a share, stratified by class, every patient on one side."""
-    classes = _classes(cases)
-    labels = np.array([classes.index(case.label) for case in cases])
-    patients = [case.patient for case in cases]
-    groups = np.array(patients) if all(patients) else None
+    labels, groups = _arrays(cases)
     one, other = split(labels, groups, share=share, seed=seed)
     return [cases[i] for i in one], [cases[i] for i in other]

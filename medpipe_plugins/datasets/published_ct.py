@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from medpipe_core.data import DataError, DatasetCard
 from medpipe_plugins.datasets.folder import FolderDataset
 from medpipe_plugins.datasets.folder_manifest import PARTS, Case
+from medpipe_plugins.datasets.folder_settings import ScanSetSettings
 from medpipe_plugins.datasets.folder_survey import patients_in_two_parts
 from medpipe_plugins.datasets.published_ct_lists import (
     PublishedList,
@@ -86,10 +87,7 @@ class PublishedCT(FolderDataset):
             registry=registry,
             prepare=chain if isinstance(self.asked.prepare, str) else self.asked.prepare,
             classes=tuple(dict.fromkeys(self.published.labels.values())),
-            **{
-                key: getattr(self.asked, key)
-                for key in ("voxels", "validation", "test", "seed", "root", "strict")
-            },
+            **{key: getattr(self.asked, key) for key in ScanSetSettings.model_fields},
         )
 
     @cached_property

@@ -2,6 +2,6 @@
 
 from medpipe_core.report.comparison.content import compare
 from medpipe_core.report.comparison.files import write_comparison
-from medpipe_core.report.comparison.tables import comparison_text
+from medpipe_core.report.comparison.tables import comparison_text, pooled_text
 
-__all__ = ["compare", "comparison_text", "write_comparison"]
+__all__ = ["compare", "comparison_text", "pooled_text", "write_comparison"]

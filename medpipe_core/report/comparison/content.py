@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.record.journal import plain_fields
 from medpipe_core.report import summary
+from medpipe_core.report.comparison.folds import pooled_folds
 from medpipe_core.report.comparison.grouping import Group, Problem, differing, problems
 from medpipe_core.report.comparison.records import STAGES, Run, read_runs
 from medpipe_core.report.comparison.regret import COSTS, regret_curve, regret_of
@@ -38,6 +39,10 @@ METHODS = (
     "With n seeds p is at least 2 / 2^n.",
     "Kendall's tau-b is between a candidate's score in the search and after short training, "
     "within each run; it is pooled over runs by their pairs.",
+    "Folds of cross-validation are pooled: every volume counts with the prediction of the fold "
+    "that tested it, and intervals are percentile bootstraps over patients, 95 %; the area under the "
+    "ROC curve is that within each fold. In the other tables a fold counts as a run, as a seed does; "
+    "that training sets overlap is not allowed for.",
     "Steps are steps of weights: those of search, evaluation and retraining.",
 )
 _EQUAL = 1.05
@@ -89,6 +94,7 @@ def _group(group: Group, keys: Sequence[str]) -> dict[str, Any]:
         "label": group.label,
         "settings": {key: group.settings.get(key) for key in keys},
         "seeds": group.seeds,
+        "pooled": pooled_folds(group),
         "figures": {
             kind: _figures([getattr(run.result, kind) for run in runs])
             for kind in ("test", "validation")
@@ -107,6 +113,7 @@ def _run(run: Run, agreed: Agreement | None) -> dict[str, Any]:
     return {
         "folder": str(run.folder),
         "seed": result.seed,
+        "fold": run.fold,
         "test": result.test,
         "validation": result.validation,
         "regret": result.regret,
@@ -175,10 +182,13 @@ def _test(one: Group, other: Group, measure: str) -> dict[str, Any]:
     return {} if tested is None else vars(tested)
 
 
-def _by_seed(group: Group, measure: str) -> dict[int, float]:
-    results = [run.result for run in group.runs]
-    values = {r.seed: r.regret if measure == REGRET else r.test.get(measure) for r in results}
-    return {seed: value for seed, value in values.items() if value is not None}
+def _by_seed(group: Group, measure: str) -> dict[tuple[int, int], float]:
+    """Return the measure of each run, by seed and fold."""
+    values = {
+        run.place: run.result.regret if measure == REGRET else run.result.test.get(measure)
+        for run in group.runs
+    }
+    return {place: value for place, value in values.items() if value is not None}
 
 
 def _cost(groups: Sequence[Group]) -> dict[str, Any]:
@@ -204,7 +214,7 @@ def _warnings(groups: Sequence[Group]) -> Iterator[str]:
     if len(devices) > 1:
         yield f"seconds cannot be compared: the runs ran on {', '.join(devices)}"
     pairs = itertools.combinations(groups, 2)
-    fewest = min((len(set(a.seeds) & set(b.seeds)) for a, b in pairs), default=_FEWEST_SEEDS)
+    fewest = min((len(a.places & b.places) for a, b in pairs), default=_FEWEST_SEEDS)
     if fewest < _FEWEST_SEEDS:
         yield (
             f"some groups have fewer than {_FEWEST_SEEDS} seeds in common (the fewest: {fewest}); "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.config.errors import StorageError
 from medpipe_core.config.plain_values import user_path
 from medpipe_core.record.atomic_files import write_atomically, write_json, writing
+from medpipe_core.report.comparison.folds import fold_notes
 from medpipe_core.report.comparison.regret import COSTS
 from medpipe_core.report.comparison.tables import (
     headline,
@@ -73,6 +74,8 @@ def _body(content: Mapping[str, Any]) -> Iterator[str]:
     for problem in content["datasets"]:
         yield f"<h1>{escape(problem['dataset'])}</h1><p>{escape(headline(problem))}</p>"
         yield from (f'<p class="caution">{escape(note)}</p>' for note in problem["warnings"])
+        for group in problem["groups"]:
+            yield from (f'<p class="caution">{escape(note)}</p>' for note in fold_notes(group))
         yield from _plots(problem)
         yield from map(html_table, (*tables_of(problem), runs_table(problem)))
     lines = (*left_out_lines(content), *content["methods"])

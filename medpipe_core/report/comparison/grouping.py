@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from medpipe_core.report.comparison.records import Run
 
 # The preset is only where values came from: each of them is a setting of its own.
-_NOT_SETTINGS = frozenset({"seed", "run.root", "preset"})
+_NOT_SETTINGS = frozenset({"seed", "run.root", "preset", "data.fold"})
 # Who ran the trials: their records are the same, whoever it was.
 _EXECUTOR = "executor"
 _DATASET = "dataset"
@@ -27,7 +27,7 @@ _MISSING = "a key that is not there"
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ by the seed alone, in its order; no seed comes twice.
+    """Runs that differ by seed and fold alone, in their order; none comes twice.
 
     Attributes:
         label: What it is called beside the other groups of its dataset.
@@ -41,8 +41,13 @@ class Group:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds of the runs."""
-        return tuple(run.result.seed for run in self.runs)
+        """The seeds of the runs, each once."""
+        return tuple(dict.fromkeys(run.result.seed for run in self.runs))
+
+    @property
+    def places(self) -> set[tuple[int, int]]:
+        """Seeds and folds of the runs."""
+        return {run.place for run in self.runs}
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,9 @@ class Problem:
 
 
 def problems(runs: Sequence[Run]) -> tuple[list[Problem], list[LeftOut]]:
-    """Sort runs by dataset and by all settings but the seed.
+    """Sort runs by dataset and by all settings but seed and fold.
 
-    Of two runs with the same settings and seed the later one by its folder's name is kept.
+    Of two runs with the same settings, seed and fold the later one by its folder's name is kept.
 
     Returns:
         The datasets, and the runs that another one replaces.
@@ -82,6 +87,8 @@ def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _settings(run: Run) -> dict[str, Any]:
     own = {key: value for key, value in run.settings.items() if _is_setting(key)}
+    if run.fold is None:
+        own.pop("data.folds", None)
     return {**own, "space_digest": run.result.space_digest}
 
 
@@ -90,19 +97,19 @@ def _is_setting(key: str) -> bool:
 
 
 def _grouped(held: Iterable[tuple[dict[str, Any], Run]]) -> tuple[tuple[Group, ...], list[LeftOut]]:
-    groups: dict[str, tuple[dict[str, Any], dict[int, Run]]] = {}
+    groups: dict[str, tuple[dict[str, Any], dict[tuple[int, int], Run]]] = {}
     replaced = []
     for own, run in sorted(held, key=lambda pair: pair[1].folder.name):
-        _, seeds = groups.setdefault(_key(own), (own, {}))
-        earlier = seeds.get(run.result.seed)
+        _, places = groups.setdefault(_key(own), (own, {}))
+        earlier = places.get(run.place)
         if earlier is not None:
             reason = f"{run.folder.name} has the same settings and seed, and is later"
             replaced.append(LeftOut(earlier.folder, reason))
-        seeds[run.result.seed] = run
+        places[run.place] = run
     labels = _group_labels([own for own, _ in groups.values()])
     made = [
-        Group(label, own, tuple(seeds[seed] for seed in sorted(seeds)))
-        for label, (own, seeds) in zip(labels, groups.values(), strict=True)
+        Group(label, own, tuple(places[place] for place in sorted(places)))
+        for label, (own, places) in zip(labels, groups.values(), strict=True)
     ]
     return tuple(sorted(made, key=lambda group: group.label)), replaced
 
@@ -132,7 +139,11 @@ def _dataset_labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _of_dataset(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in settings.items() if k == _DATASET or k.startswith(f"{_DATASET}.")}
+    return {k: v for k, v in settings.items() if k in (_DATASET, "data.folds") or _within(k)}
+
+
+def _within(key: str) -> bool:
+    return key.startswith(f"{_DATASET}.")
 
 
 def _owner(key: str) -> str:

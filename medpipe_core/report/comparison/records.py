@@ -102,6 +102,17 @@ class Run:
     choices: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def fold(self) -> int | None:
+        """The fold of cross-validation that it was tested on; None where there are none."""
+        fold = self.settings.get("data.fold")
+        return fold if isinstance(fold, int) else None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Seed and fold, which tell runs of a group apart; −1 for no fold."""
+        return self.result.seed, -1 if self.fold is None else self.fold
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Stage → seconds, of the stages that step weights."""
         return {stage: self.result.seconds.get(stage, 0.0) for stage in STAGES}

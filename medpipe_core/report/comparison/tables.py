@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.record.genotype_text import Table, as_text
 from medpipe_core.report import summary
 from medpipe_core.report.comparison.content import MEASURES
+from medpipe_core.report.comparison.folds import fold_notes
 from medpipe_core.report.comparison.records import STAGES
 from medpipe_core.report.progress import duration
 from medpipe_core.report.summary import figure
@@ -27,8 +28,18 @@ def comparison_text(content: Mapping[str, Any]) -> Iterator[str]:
             yield from ("", as_text(table))
         yield ""
         yield from (f"Note: {note}" for note in problem["warnings"])
+        yield from (f"Note: {note}" for group in problem["groups"] for note in fold_notes(group))
     yield from left_out_lines(content)
     yield from content["methods"]
+
+
+def pooled_text(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of what cross-validation found, for a terminal; none without folds."""
+    for problem in content["datasets"]:
+        table = _pooled(problem)
+        if table.rows:
+            yield from ("", as_text(table), "")
+        yield from (f"Note: {note}" for group in problem["groups"] for note in fold_notes(group))
 
 
 def headline(problem: Mapping[str, Any]) -> str:
@@ -50,7 +61,7 @@ def left_out_lines(content: Mapping[str, Any]) -> Iterator[str]:
 
 def tables_of(problem: Mapping[str, Any]) -> Iterator[Table]:
     """Yield the tables of one dataset; those without rows are left out."""
-    makers = (_figures, _regrets, _tests, _agreements, _steps, _seconds, _choices)
+    makers = (_pooled, _figures, _regrets, _tests, _agreements, _steps, _seconds, _choices)
     yield from (table for table in (make(problem) for make in makers) if table.rows)
 
 
@@ -59,7 +70,7 @@ def runs_table(problem: Mapping[str, Any]) -> Table:
     rows = [
         (
             group["label"],
-            str(run["seed"]),
+            str(run["seed"]) if run["fold"] is None else f"{run['seed']}, fold {run['fold']}",
             figure(run["test"].get("accuracy")),
             _number(run["regret"]),
             _agreed(run["agreement"]),
@@ -89,6 +100,17 @@ def _figures(problem: Mapping[str, Any]) -> Table:
         "measure", "group", "seeds", "test (95 % interval)", "lowest to highest", "validation",
     )  # fmt: skip
     return Table("How good the runs are, mean over seeds", headings, tuple(rows))
+
+
+def _pooled(problem: Mapping[str, Any]) -> Table:
+    rows = []
+    for group in problem["groups"]:
+        pooled = group["pooled"] or {}
+        for name in pooled.get("figures", ()):
+            told = (figure(pooled[kind][name]) for kind in ("figures", "decided"))
+            rows.append((summary.measure(name, pooled["classes"]), group["label"], *told))
+    headings = ("measure", "group", "most probable class (95 % interval)", "as decided")
+    return Table("Cross-validation, all test folds together", headings, tuple(rows))
 
 
 def _regrets(problem: Mapping[str, Any]) -> Table:

@@ -30,6 +30,13 @@ def result():
         "space": EVIL, "dataset": "toy", "searcher": "random", "seed": 0, "genotype_digest": "abc",
         "test": {"accuracy": INTERVAL}, "validation": figures, "majority": figures,
         "test_confusion": [[3, 1], [0, 4]], "classes": [EVIL, "dark"], "seconds": {"search": 61.0},
+        "decision": {"threshold": 0.25}, "test_decided": {"sensitivity": 0.5, "specificity": 0.75},
+        "test_by_class": {EVIL: {"sensitivity": INTERVAL, "f1": 0.5}},
+        "test_curves": [{
+            "class": EVIL, "roc": [[0, 0], [0.5, 0.9], [1, 1]],
+            "calibration": [{"probability": 0.5, "share": 0.4, "low": 0.2, "high": 0.6}],
+            "calibration_error": {"raw": 0.123, "calibrated": 0.045},
+        }],
         "candidates": [row, {**row, "genotype_digest": "def", "failed": EVIL}],
         "parameters": 10, "multiply_adds": 20,
         "card": {"title": EVIL, "source": EVIL, "licence": EVIL, "notes": [EVIL]},

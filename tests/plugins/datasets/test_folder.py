@@ -110,6 +110,42 @@ def test_the_split_follows_from_the_seed_alone(tmp_path, opened):
     assert cases[0] == cases[1] != cases[2]
 
 
+def test_every_scan_is_tested_in_one_fold_with_its_patient(tmp_path, opened):
+    manifest = written(tmp_path, 40, patient=lambda n: f"P{n // 4}", label=lambda n: n // 4 % 2)
+    tested = []
+    for fold in range(5):
+        found = parts(opened(manifest, fold=fold, folds=5))
+        patients = [set(data.groups) for data in found.values()]
+        assert sum(map(len, patients)) == len(set.union(*patients)) == 10
+        assert {name: len(data) for name, data in found.items()} == {
+            "train": 24,
+            "validation": 8,
+            "test": 8,
+        }
+        tested += found["test"].cases.tolist()
+    assert sorted(tested) == [f"{number:02}.npy" for number in range(40)]
+
+
+def test_scans_that_a_manifest_names_as_test_are_in_no_fold(tmp_path, opened):
+    manifest = written(tmp_path, split=lambda n: "test" if n < 4 else "train")
+    dataset = opened(manifest, fold=0, folds=2)
+    assert sum(map(len, parts(dataset).values())) == 16
+    assert any(note.startswith("4 scans that are named as test") for note in dataset._survey.notes)
+    assert any("fold 0 of 2 (from 0) of all scans" in note for note in dataset.card.notes)
+
+
+def test_classes_are_in_the_order_that_is_asked_for(tmp_path, opened):
+    manifest = written(tmp_path)
+    dataset = opened(manifest, classes=("well", "sick"))
+    assert dataset.card.classes == ("well", "sick")
+    train = dataset.development().train
+    assert all(
+        (int(c[:2]) % 2 == 0) == (k == 1) for c, k in zip(train.cases, train.labels, strict=True)
+    )
+    with pytest.raises(DataError, match="names sick, dead, but scans are of sick, well"):
+        opened(manifest, classes=("sick", "dead")).development()
+
+
 def test_a_split_that_is_given_is_kept(tmp_path, opened):
     names = ("train", "val", "TEST")
     found = parts(opened(written(tmp_path, 18, split=lambda n: names[n // 2 % 3])))
@@ -155,12 +191,12 @@ def _is_training(opened, seed, manifest):
 
 
 def test_no_test_scan_is_read_before_the_seal_is_broken(tmp_path, opened, monkeypatch):
-    from medpipe_plugins.datasets import folder_scans
+    from medpipe_plugins.datasets import folder_cases
 
     dataset = opened(written(tmp_path))
     read = []
     monkeypatch.setattr(
-        folder_scans,
+        folder_cases,
         "read_scan",
         lambda path, **asked: read.append(path.name) or read_scan(path, **asked),
     )
