@@ -40,9 +40,9 @@ METHODS = (
     "Kendall's tau-b is between a candidate's score in the search and after short training, "
     "within each run; it is pooled over runs by their pairs.",
     "Folds of cross-validation are pooled: every volume counts with the prediction of the fold "
-    "that tested it, and intervals are percentile bootstraps over patients, 95 %; the area under the "
-    "ROC curve is that within each fold. In the other tables a fold counts as a run, as a seed does; "
-    "that training sets overlap is not allowed for.",
+    "that tested it, and intervals are percentile bootstraps over patients, 95 %; the area under "
+    "the ROC curve is that within each fold. In the other tables a fold counts as a run, as a seed "
+    "does; that training sets overlap is not allowed for.",
     "Steps are steps of weights: those of search, evaluation and retraining.",
 )
 _EQUAL = 1.05
