@@ -22,7 +22,6 @@ from medpipe_core.search.registered_estimator import RegisteredEstimator
 
 Share = Annotated[float, Gt(0), Le(1)]
 Decay = Annotated[float, Ge(0), Lt(1)]
-Share = Annotated[float, Gt(0), Le(1)]
 Prior = Annotated[
     float,
     Ge(0),
