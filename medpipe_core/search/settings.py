@@ -60,9 +60,7 @@ class SearchSettings(BaseModel):
         None, gt=0, description="largest norm of the weights' gradient; none by default"
     )
     edge: Share | tuple[Share, Share, Share] = Field(
-        1.0,
-        description="share of the volumes' edge lengths where shared weights are searched: one, or "
-        "depth, height and width; what comes after sees them whole",
+        1.0, description="edge lengths of volumes in the steps of weights, as shares: one, or three"
     )
     candidates: int = Field(1, ge=1, description="genotypes scored at the end of every epoch")
     scores: Literal["shared", "trained"] = Field(
