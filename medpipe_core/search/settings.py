@@ -32,10 +32,14 @@ Prior = Annotated[
 ]
 
 
-class SearchSettings(BaseModel):
-    """How long and how the search runs, whatever the searcher."""
+class Strict(BaseModel):
+    """Settings that refuse what they do not know, and stay as they were checked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SearchSettings(Strict):
+    """How long and how the search runs, whatever the searcher."""
 
     epochs: int = Field(50, ge=1, description="passes over the half that trains the weights")
     hours: float | None = Field(
@@ -167,10 +171,8 @@ class SearchSettings(BaseModel):
         ]
 
 
-class GumbelSettings(BaseModel):
+class GumbelSettings(Strict):
     """Settings of `gumbel`; the defaults are the paper's, but for the estimator."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # Adam moves a logit by at most about lr a step: fewer steps need longer ones to get as far.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
@@ -216,10 +218,8 @@ class GumbelSettings(BaseModel):
         return given
 
 
-class EstimatorSettings(BaseModel):
+class EstimatorSettings(Strict):
     """Settings of each of the core's estimators: none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DecoupledSettings(GumbelSettings):
@@ -252,10 +252,8 @@ class DecoupledSettings(GumbelSettings):
         return given
 
 
-class RandomSettings(BaseModel):
+class RandomSettings(Strict):
     """Settings of `random`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     prior_active: Prior = 0.0
 
@@ -276,10 +274,8 @@ class HalvingSettings(RandomSettings):
     )
 
 
-class PopulationSettings(BaseModel):
+class PopulationSettings(Strict):
     """Settings of `population`, and keys of the run that suit it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     run_keys: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
@@ -299,10 +295,8 @@ class PopulationSettings(BaseModel):
     prior_active: Prior = 0.0
 
 
-class FixedSettings(BaseModel):
+class FixedSettings(Strict):
     """Settings of `fixed`: the genotype."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     genotype: str | None = Field(
         None, min_length=1, description="a genotype.json, or the folder of a run that has one"
@@ -318,10 +312,8 @@ class FixedSettings(BaseModel):
         return self
 
 
-class EvolutionSettings(BaseModel):
+class EvolutionSettings(Strict):
     """Settings of `evolution`; sizes are for searches that score tens of candidates."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     population: int = Field(10, ge=2, description="members alive; the first ones are drawn")
     sample: int = Field(5, ge=1, description="members of a tournament; at most the population")
@@ -339,10 +331,8 @@ class EvolutionSettings(BaseModel):
         return self
 
 
-class OptunaSettings(BaseModel):
+class OptunaSettings(Strict):
     """Settings of `optuna`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     sampler: Literal["tpe", "random", "gp", "nsgaii", "qmc"] = Field(
         "tpe", description="Optuna's sampler"
