@@ -16,7 +16,7 @@ from medpipe_core.space.declared_operations import (
 from medpipe_core.space.errors import GenotypeError, InvalidGenotypeError, SpaceError
 from medpipe_core.space.genotype import Genotype
 from medpipe_core.space.genotype_steps import Step
-from medpipe_core.space.meaning import MEANINGS, allowed, declared_changes, leaves_out
+from medpipe_core.space.meaning import MEANINGS, allowed_augmentations, declared_changes
 from medpipe_core.space.nodes import (
     Group,
     Mutable,
@@ -54,14 +54,13 @@ __all__ = [
     "Value",
     "ValueChoice",
     "active_weights",
-    "allowed",
+    "allowed_augmentations",
     "compose",
     "declared_changes",
     "declared_choices",
     "declared_widths",
     "forbid",
     "idle_keys",
-    "leaves_out",
     "offered",
     "operation",
     "widths",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from medpipe_core.space.catalogue import Catalogue
+    from medpipe_core.space.values import Value
 
 MEANINGS: Mapping[str, str] = FrozenMapping(
     {
@@ -46,12 +47,13 @@ def declared_changes(factory: object) -> frozenset[str] | None:
     return frozenset(said)
 
 
-def allowed(
+def allowed_augmentations(
     catalogue: Catalogue, names: Iterable[str], forbidden: Iterable[str], key: str = "forbid"
-) -> list[str]:
+) -> dict[str, dict[str, Value]]:
     """Return the augmentations that change nothing that is forbidden, in their order.
 
-    One that `leaves_out` of itself what is forbidden stays; it is to be given `forbid`.
+    One that is made of others stays where it says `leaves_out = True`: it takes a parameter
+    `forbid` and leaves out of itself what changes that.
 
     Args:
         catalogue: Who knows them, such as a registry.
@@ -59,21 +61,24 @@ def allowed(
         forbidden: Words, such as `"side"`; none asks the catalogue for nothing.
         key: How users call the list, for messages.
 
+    Returns:
+        Name → the parameters that it is to be given for this: `forbid`, or none.
+
     Raises:
         SpaceError: A word is nowhere known, an operation does not say what it changes, or none is
             left.
     """
-    names, words = list(names), list(forbidden)
+    names, words = list(names), tuple(forbidden)
     if not words:
-        return names
+        return {name: {} for name in names}
     changed: dict[str, frozenset[str]] = {}
     for name in names:
         said = declared_changes(catalogue.factory(_KIND, name))
         if said is None:
             raise SpaceError(
-                f"{key}={words}: augmentation {name!r} does not say what it changes, so it cannot "
-                "be told whether it may be used; its author declares it in the class, as in "
-                f"changes = frozenset({{'{words[0]}'}}), or leave it out"
+                f"{key}={list(words)}: augmentation {name!r} does not say what it changes, so it "
+                "cannot be told whether it may be used; its author declares it in the class, as "
+                f"in changes = frozenset({{'{words[0]}'}}), or leave it out"
             )
         changed[name] = said
     known = {*MEANINGS, *(word for said in changed.values() for word in said)}
@@ -81,22 +86,15 @@ def allowed(
         if word not in known:
             near = did_you_mean(word, known)
             raise SpaceError(f"{key}: no operation is known to change {word!r}.{near}")
-    left = [
-        name
-        for name in names
-        if not changed[name] & set(words) or leaves_out(catalogue.factory(_KIND, name))
-    ]
+    left: dict[str, dict[str, Value]] = {}
+    for name in names:
+        if not changed[name] & set(words):
+            left[name] = {}
+        elif getattr(catalogue.factory(_KIND, name), "leaves_out", False):
+            left[name] = {"forbid": words}
     if not left:
         raise SpaceError(
-            f"{key}={words} leaves no augmentation: {', '.join(names)} each change one of these; "
-            "forbid less, or search without augmentation"
+            f"{key}={list(words)} leaves no augmentation: {', '.join(names)} each change one of "
+            "these; forbid less, or search without augmentation"
         )
     return left
-
-
-def leaves_out(factory: object) -> bool:
-    """Say whether an operation takes a parameter `forbid` and leaves out of itself what it names.
-
-    It says so by `leaves_out = True`, as one that is made of others can.
-    """
-    return bool(getattr(factory, "leaves_out", False))

@@ -15,9 +15,8 @@ from medpipe_core import (
     SearchSpace,
     SpaceError,
     ValueChoice,
-    allowed,
+    allowed_augmentations,
     did_you_mean,
-    leaves_out,
     offered,
     operation,
 )
@@ -139,8 +138,10 @@ def augment_space(operations: Catalogue, **settings: Any) -> SearchSpace:
         SpaceError: What is forbidden is nothing that operations know, or leaves no layer.
     """
     chosen = AugmentSettings(**settings)
-    names = allowed(operations, chosen.names, chosen.forbid)
-    layers = {layer_key(name): _layer(operations, name, chosen) for name in names}
+    allowed = allowed_augmentations(operations, chosen.names, chosen.forbid)
+    layers = {
+        layer_key(name): _layer(operations, name, chosen, more) for name, more in allowed.items()
+    }
     return SearchSpace("medpipe-augment", Group(layers))
 
 
@@ -149,18 +150,18 @@ def layer_key(name: str) -> str:
     return name.rpartition(":")[2].lower()
 
 
-def _layer(operations: Catalogue, name: str, settings: AugmentSettings) -> Operation:
+def _layer(
+    operations: Catalogue, name: str, settings: AugmentSettings, more: Mapping[str, Any]
+) -> Operation:
     p = {"p": ValueChoice(*settings.probabilities)}
     neutral = {"p": 0.0} if 0.0 in settings.probabilities else None
     other = settings.magnitudes.get(name, {})
-    fixed: dict[str, Any] = dict(settings.fixed.get(name, {}))
+    fixed: dict[str, Any] = {**settings.fixed.get(name, {}), **more}
     if name in TABLE_ONE:  # told without importing the operation, which would import torch
         chosen = offered(TABLE_ONE[name], other, f"augmentation {name!r}")
     else:
         chosen = operation(operations, "augmentation", name, offering=other).choices
     refuse_searched(fixed, chosen, f"magnitudes.{name}")
-    if settings.forbid and leaves_out(operations.factory("augmentation", name)):
-        fixed["forbid"] = settings.forbid
     return Operation("augmentation", name, {**p, **chosen, **fixed}, neutral=neutral)
 
 

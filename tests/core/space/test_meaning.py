@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medpipe_core import SpaceError, allowed
+from medpipe_core import SpaceError, allowed_augmentations
 from medpipe_core.space import declared_changes
 
 
@@ -36,7 +36,7 @@ class Catalogue:
 
 
 def test_nothing_forbidden_asks_for_nothing():
-    assert allowed(None, ["flip", "unknown"], []) == ["flip", "unknown"]
+    assert allowed_augmentations(None, ["flip", "unknown"], []) == {"flip": {}, "unknown": {}}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,10 @@ def test_nothing_forbidden_asks_for_nothing():
     ],
 )
 def test_what_changes_a_word_is_left_out_unless_it_leaves_that_out_itself(words, left):
-    assert allowed(Catalogue(), ["flip", "warm", "nothing", "parts"], words) == left
+    found = allowed_augmentations(Catalogue(), ["flip", "warm", "nothing", "parts"], words)
+    assert list(found) == left
+    given = {"forbid": tuple(words)} if {"side", "size"} & set(words) else {}
+    assert found == {name: given if name == "parts" else {} for name in left}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,7 @@ def test_what_changes_a_word_is_left_out_unless_it_leaves_that_out_itself(words,
 )
 def test_what_cannot_be_kept_is_refused_in_words(names, words, said):
     with pytest.raises(SpaceError, match=said):
-        allowed(Catalogue(), names, words)
+        allowed_augmentations(Catalogue(), names, words)
 
 
 def test_what_an_operation_says_must_be_words():
