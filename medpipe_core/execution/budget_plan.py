@@ -10,7 +10,7 @@ from medpipe_core.execution.plan import batch_count, plan, trials_of
 from medpipe_core.execution.race import rungs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from medpipe_core.config.settings import Keys
     from medpipe_core.execution.pace import Pace
@@ -118,12 +118,18 @@ def planned(
 
 
 def _of_trials(plan: BudgetPlan, search: SearchSettings) -> BudgetPlan:
-    candidates = search.candidates
-    least = 2 if search.rungs > 1 else 1
-    while candidates > least and _trials(search, candidates) > plan.asked:
-        candidates -= 1
+    candidates = _most(search, lambda count: _trials(search, count) <= plan.asked)
     epochs = max(int(plan.asked) // _trials(search, candidates), 1)
     return replace(plan, epochs=epochs, candidates=candidates)
+
+
+def _most(search: SearchSettings, fits: Callable[[int], bool]) -> int:
+    """Return as many candidates as fit into one epoch, of those asked for; some at least."""
+    low, high = 2 if search.rungs > 1 else 1, search.candidates
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
 
 
 def _trials(search: SearchSettings, candidates: int) -> int:
@@ -141,10 +147,8 @@ def _of_hours(
         return _epoch(keys, count, pace, candidates, trains_weights, workers)
 
     candidates = keys.search.candidates
-    least = 2 if keys.search.rungs > 1 else 1
     if keys.search.scores == "trained":
-        while candidates > least and an_epoch(candidates) > left:
-            candidates -= 1
+        candidates = _most(keys.search, lambda count: an_epoch(count) <= left)
     seconds = an_epoch(candidates)
     epochs = max(math.floor(left / seconds), 1) if seconds > 0 else 1
     return replace(plan, epochs=epochs, candidates=candidates, epoch_seconds=seconds)
