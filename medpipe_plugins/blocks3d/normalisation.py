@@ -87,6 +87,17 @@ class BatchNormReLU6(nn.Sequential):
         return output
 
 
+class InstanceNormReLU6(nn.Sequential):
+    """`nn.InstanceNorm3d` with weights, followed by `nn.ReLU6`.
+
+    Args:
+        channels: Channels that come in.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.InstanceNorm3d(channels, affine=True), nn.ReLU6())
+
+
 def _compiles(norm: nn.BatchNorm3d, volumes: Tensor) -> bool:
     """Say whether the compiled loops take these volumes."""
     return (

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from medpipe_core import Registrar
 
 _BLOCKS = {
-    "conv3d": ("Conv3DBlock", "Conv3DSettings", "3D convolution, batch normalisation, ReLU6"),
+    "conv3d": ("Conv3DBlock", "Conv3DSettings", "3D convolution, normalisation, ReLU6"),
+    "residual-conv3d": (
+        "ResidualConv3D",
+        "ResidualConv3DSettings",
+        "the same with its input added, channels kept",
+    ),
     "mbconv3d": ("MBConv3D", "MBConv3DBlockSettings", "mobile inverted bottleneck"),
     "identity": ("IdentityBlock", "NoSettings", "a layer that is not there"),
 }

@@ -5,12 +5,14 @@ They say what the constructors' signatures say, which cannot be read without imp
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[int, Ge(1)]
+Normalisation = Literal["batch", "instance"]
+_NORMALISATION = "over the volumes of a batch, or of each volume alone"
 
 
 class NoSettings(BaseModel):
@@ -45,6 +47,14 @@ class Conv3DSettings(NoSettings):
     channels: Positive = Field(description="channels that go out")
     kernel: Positive = Field(3, description="odd edge length of the kernel, in voxels")
     stride: Positive = Field(1, description="step of the kernel, in voxels")
+    normalisation: Normalisation = Field("batch", description=_NORMALISATION)
+
+
+class ResidualConv3DSettings(NoSettings):
+    """Of `residual-conv3d`."""
+
+    kernel: Positive = Field(3, description="odd edge length of the kernel, in voxels")
+    normalisation: Normalisation = Field("batch", description=_NORMALISATION)
 
 
 class MBConv3DBlockSettings(NoSettings):

@@ -35,6 +35,16 @@ _SPACES = {
         "policy:PolicySettings",
         "augmentation alone, with a registered model as the network",
     ),
+    "medpipe-residual3d": (
+        "residual:residual3d_space",
+        "residual:ResidualSettings",
+        "small residual networks, dense and MBConv",
+    ),
+    "medpipe-joint-residual": (
+        "residual:joint_residual_space",
+        "residual:JointResidualSettings",
+        "augmentation, small residual network and training settings together",
+    ),
     "medpipe-joint": (
         "joint:joint_space",
         "joint:JointSettings",
