@@ -50,7 +50,8 @@ class GumbelSearcher(Searcher):
         estimator: What θ learns from, as `make_estimator`; `"gate"` is the paper's.
         estimator_parameters: The estimator's own parameters.
         prior_active: Size of a prior towards policies whose augmentations act: by how much the
-            logits of keys at which an augmentation acts begin above those at which it does not.
+            logits of keys at which an augmentation acts most begin above those at which it does
+            not, as `active_weights`.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
     """
 

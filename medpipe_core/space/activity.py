@@ -48,12 +48,15 @@ def active_weights(
 ) -> dict[str, tuple[int, ...]]:
     """Return the weights of a prior towards operations that act: choice path → weight of each key.
 
-    A key at which the operation acts weighs exp(size) times as much as one at which it does not.
-    Choices that decide nothing of the kind are left out; at size 0 all are.
+    A key at which the operation acts weighs up to exp(size) times as much as one at which it does
+    not: of numbers, such as a probability, the logarithm grows with the distance from the neutral
+    one, and is `size` at the farthest that is offered. A layer that acts on one volume of a thousand
+    is next to one that is not there. Choices that decide nothing of the kind are left out; at size
+    0 all are.
 
     Args:
         space: The space.
-        size: Logarithm of the factor by which the odds of acting rise, in [0, 10].
+        size: Logarithm of the largest factor, in [0, 10].
         kind: Kind of the operations that are meant.
 
     Raises:
@@ -61,20 +64,29 @@ def active_weights(
 
     Example:
         >>> from medpipe_core import Group, Operation, SearchSpace, ValueChoice
-        >>> p = {"p": ValueChoice(0.0, 0.5)}
+        >>> p = {"p": ValueChoice(0.0, 0.2, 0.5)}
         >>> blur = Operation("augmentation", "blur", p, neutral={"p": 0.0})
         >>> active_weights(SearchSpace("toy", Group({"blur": blur})), 1.0)
-        {'blur/p': (1000, 2718)}
+        {'blur/p': (1000, 1492, 2718)}
     """
     if not 0 <= size <= _LARGEST:
         raise SpaceError(f"a prior towards active of {size}; give a number in [0, {_LARGEST:g}]")
     if size == 0:
         return {}
-    acting = round(_UNIT * math.exp(size))
     return {
-        path: tuple(_UNIT if key in idle else acting for key in space.choices[path].keys)
+        path: tuple(round(_UNIT * math.exp(size * share)) for share in _shares(space, path, idle))
         for path, idle in idle_keys(space.root, kind).items()
     }
+
+
+def _shares(space: GenotypeSet, path: str, idle: frozenset[str]) -> list[float]:
+    """Return how far each key of a choice is from those without effect, in [0, 1]."""
+    choice = space.choices[path]
+    numbers = dict(zip(choice.keys, choice.values or choice.keys, strict=True))
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers.values()):
+        return [float(key not in idle) for key in choice.keys]
+    apart = [min(abs(n - numbers[key]) for key in idle) for n in numbers.values()]
+    return [one / (max(apart) or 1) for one in apart]
 
 
 def _idle(

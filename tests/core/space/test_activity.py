@@ -65,6 +65,19 @@ def test_a_size_of_nought_is_no_prior_and_draws_the_same():
     assert drawn == [space.sample(rng=other, weights=active_weights(space, 0.0)) for _ in drawn]
 
 
+def test_what_acts_on_one_volume_of_a_thousand_is_next_to_nothing():
+    rare = Operation(
+        "augmentation", "blur", {"p": ValueChoice(0.0, 0.001, 0.5)}, neutral={"p": 0.0}
+    )
+    below = Operation("augmentation", "gain", {"by": ValueChoice(-1, 1, 3)}, neutral={"by": 1})
+    words = {"how": ValueChoice("off", "weak", "strong")}
+    named = Operation("augmentation", "haze", words, neutral={"how": "off"})
+    space = SearchSpace("some", Group({"a": rare, "b": below, "c": named}))
+    assert active_weights(space, 2.0) == {
+        "a/p": (1000, 1004, 7389), "b/by": (7389, 1000, 7389), "c/how": (1000, 7389, 7389),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("size", [-1.0, 10.1, float("nan")])
 def test_a_size_out_of_range_is_refused(size):
     with pytest.raises(SpaceError, match=r"give a number in \[0, 10\]"):
@@ -83,7 +96,9 @@ def test_members_are_drawn_in_proportion_to_their_weights(rare):
     count, rng = 400, random.Random(3)
     drawn = [space.sample(rng=rng, weights=weights) for _ in range(count)]
     pairs = Counter((g["a/p"], g["b/p"]) for g in drawn)
-    one = dict(zip(P.keys, (1, math.e, math.e), strict=True))
+    one = {
+        key: math.exp(value / max(P.values)) for key, value in zip(P.keys, P.values, strict=True)
+    }
     whole = sum(one.values()) ** 2
     cells = [(x, y) for x in P.keys for y in P.keys]
     expected = [count * one[x] * one[y] / whole for x, y in cells]
