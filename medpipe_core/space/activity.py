@@ -50,9 +50,9 @@ def active_weights(
 
     A key at which the operation acts weighs up to exp(size) times as much as one at which it does
     not: of numbers, such as a probability, the logarithm grows with the distance from the neutral
-    one, and is `size` at the farthest that is offered. A layer that acts on one volume of a thousand
-    is next to one that is not there. Choices that decide nothing of the kind are left out; at size
-    0 all are.
+    one, and is `size` at the farthest that is offered: a layer that acts on one volume of a
+    thousand is next to one that is not there. Choices that decide nothing of the kind are left
+    out; at size 0 all are.
 
     Args:
         space: The space.

@@ -68,7 +68,7 @@ class Conv3DBlock(nn.Module):
 
 @widths()
 class ResidualConv3D(nn.Module):
-    """Input + (3D convolution → normalisation → ReLU6): a dense layer that keeps shape and channels.
+    """Input + (3D convolution → normalisation → ReLU6): a dense layer that keeps its shape.
 
     On a CPU a dense convolution of few channels takes less time for its multiply-adds than a
     depthwise one, which waits for memory.

@@ -90,12 +90,25 @@ class BatchNormReLU6(nn.Sequential):
 class InstanceNormReLU6(nn.Sequential):
     """`nn.InstanceNorm3d` with weights, followed by `nn.ReLU6`.
 
+    A single voxel has no deviation, and torch refuses it; it is scaled and shifted only.
+
     Args:
         channels: Channels that come in.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__(nn.InstanceNorm3d(channels, affine=True), nn.ReLU6())
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """Normalise `(batch, channels, depth, height, width)` and clip to [0, 6]."""
+        norm, activation = self
+        if input.shape[2:].numel() > 1:
+            output: Tensor = activation(norm(input))
+        else:
+            per_channel = (1, -1, 1, 1, 1)
+            scale, shift = (one.view(per_channel) for one in (norm.weight, norm.bias))
+            output = activation(input * scale + shift)
+        return output
 
 
 def _compiles(norm: nn.BatchNorm3d, volumes: Tensor) -> bool:

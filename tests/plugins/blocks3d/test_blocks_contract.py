@@ -19,6 +19,20 @@ class TestConv3DStride(BlockContract):
     parameters = {"channels": 3, "kernel": 5, "stride": 2}
 
 
+class TestConv3DInstance(BlockContract):
+    block = blocks3d.Conv3DBlock
+    parameters = {"channels": 3, "normalisation": "instance"}
+
+
+class TestResidualConv3D(BlockContract):
+    block = blocks3d.ResidualConv3D
+
+
+class TestResidualConv3DInstance(BlockContract):
+    block = blocks3d.ResidualConv3D
+    parameters = {"kernel": 5, "normalisation": "instance"}
+
+
 class TestMBConv3D(BlockContract):
     block = blocks3d.MBConv3D
     parameters = {"kernel": 3, "expansion": 2}

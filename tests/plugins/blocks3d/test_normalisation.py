@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medpipe_plugins.blocks3d import BatchNormReLU6, MBConv3D, normalisation
+from medpipe_plugins.blocks3d import BatchNormReLU6, InstanceNormReLU6, MBConv3D, normalisation
 from medpipe_plugins.blocks3d.normalisation import relu6
 from medpipe_plugins.numba_extra import has_numba
 
@@ -248,3 +248,14 @@ def test_it_exports_as_the_plain_operators():
     names = {str(node.target) for node in exported.graph.nodes if node.op == "call_function"}
     assert any("batch_norm" in name for name in names)
     torch.testing.assert_close(exported.module()(given), block(given))
+
+
+def test_a_voxel_alone_is_scaled_and_shifted_and_more_are_normalised():
+    norm = InstanceNormReLU6(3)
+    with torch.no_grad():
+        norm[0].weight.copy_(torch.tensor([1.0, 2.0, 3.0]))
+        norm[0].bias.copy_(torch.tensor([0.0, 0.5, 1.0]))
+    one = torch.tensor([[0.5, 1.0, 2.0]]).view(1, 3, 1, 1, 1)
+    assert norm(one).flatten().tolist() == [0.5, 2.5, 6.0]
+    several = torch.rand(2, 3, 2, 1, 1)
+    assert torch.equal(norm(several), F.relu6(norm[0](several)))

@@ -32,5 +32,18 @@ class TestPolicy(SpaceContract):
     space = staticmethod(lambda: REGISTRY.space("medpipe-policy", model_parameters={"width": 4}))
 
 
+RESIDUAL = {
+    "stem_channels": 2, "channels": [2, 3], "depths": [1, 1], "cell_channels": 2, "cell_depth": 1,
+}  # fmt: skip
+
+
+class TestResidual(SpaceContract):
+    space = staticmethod(lambda: REGISTRY.space("medpipe-residual3d", **RESIDUAL))
+
+
+class TestJointResidual(SpaceContract):
+    space = staticmethod(lambda: REGISTRY.space("medpipe-joint-residual", network=RESIDUAL))
+
+
 class TestJoint(SpaceContract):
     space = staticmethod(lambda: REGISTRY.space("medpipe-joint", network=NARROW))

@@ -1,0 +1,75 @@
+"""The joint space of small residual networks."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from torch import nn
+
+from medpipe_core import SpaceError, build_network, load_plugins
+
+REGISTRY = load_plugins()
+SMALL = {"stem_channels": 4, "channels": [4, 6, 8], "depths": [1, 1, 1]}
+
+
+def test_its_size_is_that_of_its_parts():
+    space = REGISTRY.space("medpipe-residual3d")
+    assert space.size() == 2 * (5**5 + 2**4)
+    assert REGISTRY.space("medpipe-residual3d", cell_channels=None).size() == 2 * 5**5
+    joint = REGISTRY.space("medpipe-joint-residual")
+    policies = REGISTRY.space("medpipe-augment", extra=["shift"]).size()
+    assert joint.size() == policies * space.size() * 2 * 2
+    assert {path.partition("/")[0] for path in joint.choices} == {"augment", "network", "training"}
+    assert "augment/shift/share" in joint.choices
+
+
+@pytest.mark.parametrize(("normalisation", "kind"), [
+    ("batch", nn.BatchNorm3d), ("instance", nn.InstanceNorm3d),
+])  # fmt: skip
+@pytest.mark.parametrize("body", ["pyramid", "cell"])
+def test_one_choice_normalises_all_dense_layers(normalisation, kind, body):
+    space = REGISTRY.space("medpipe-residual3d", **SMALL)
+    wanted = {"network/body": body, "body": body, "body/normalisation": normalisation}
+    member = space.fix({path: key for path, key in wanted.items() if path in space.choices})
+    dense = member.restrict({"*/layer*": ["conv_k3", "conv_k5"]})
+    network = build_network(dense, dense.sample(seed=0), in_channels=1, num_classes=2)
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm3d | nn.InstanceNorm3d)]
+    assert norms
+    assert {type(norm) for norm in norms} == {kind}
+
+
+def _note(sizes, module, given, output):
+    sizes.append(tuple(output.shape[2:]))
+
+
+def test_a_cell_keeps_every_voxel_and_a_pyramid_few():
+    seen: dict[str, list[tuple[int, ...]]] = {"pyramid": [], "cell": []}
+    space = REGISTRY.space("medpipe-residual3d", **SMALL)
+    for body, sizes in seen.items():
+        member = space.fix({"body": body})
+        network = build_network(member, member.sample(seed=0), in_channels=1, num_classes=2)
+        note = functools.partial(_note, sizes)
+        for module in network.modules():
+            if isinstance(module, nn.ReLU6):
+                module.register_forward_hook(note)
+        assert network.eval()(torch.rand(1, 1, 16, 16, 16)).shape == (1, 2)
+    assert set(seen["cell"]) == {(16, 16, 16)}
+    assert seen["pyramid"][0] == (8, 8, 8)
+    assert min(seen["pyramid"]) == (1, 1, 1)
+
+
+def test_layers_without_weights_give_back_their_input():
+    block = REGISTRY.create("block", "residual-conv3d", 3, kernel=3)
+    nn.init.zeros_(block.layer.convolution.weight)
+    volumes = torch.rand(2, 3, 5, 6, 7)
+    assert torch.equal(block.eval()(volumes), volumes)
+    nn.init.ones_(block.layer.convolution.weight)
+    assert not torch.equal(block(volumes), volumes)
+
+
+def test_stages_without_a_depth_each_are_refused():
+    with pytest.raises(Exception, match="channels has 2 entries and depths 3") as caught:
+        REGISTRY.space("medpipe-residual3d", channels=[4, 8])
+    assert not isinstance(caught.value, SpaceError | TypeError)
