@@ -82,8 +82,12 @@ def active_weights(
 def _shares(space: GenotypeSet, path: str, idle: frozenset[str]) -> list[float]:
     """Return how far each key of a choice is from those without effect, in [0, 1]."""
     choice = space.choices[path]
-    numbers = dict(zip(choice.keys, choice.values or choice.keys, strict=True))
-    if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers.values()):
+    numbers = {
+        key: value
+        for key, value in zip(choice.keys, choice.values or (), strict=bool(choice.values))
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    if len(numbers) < len(choice.keys):
         return [float(key not in idle) for key in choice.keys]
     apart = [min(abs(n - numbers[key]) for key in idle) for n in numbers.values()]
     return [one / (max(apart) or 1) for one in apart]

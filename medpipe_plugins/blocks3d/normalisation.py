@@ -101,14 +101,11 @@ class InstanceNormReLU6(nn.Sequential):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Normalise `(batch, channels, depth, height, width)` and clip to [0, 6]."""
-        norm, activation = self
         if input.shape[2:].numel() > 1:
-            output: Tensor = activation(norm(input))
-        else:
-            per_channel = (1, -1, 1, 1, 1)
-            scale, shift = (one.view(per_channel) for one in (norm.weight, norm.bias))
-            output = activation(input * scale + shift)
-        return output
+            output: Tensor = super().forward(input)  # type: ignore[no-untyped-call]
+            return output
+        norm = cast("nn.InstanceNorm3d", self[0])
+        return F.relu6(input * norm.weight.view(-1, 1, 1, 1) + norm.bias.view(-1, 1, 1, 1))
 
 
 def _compiles(norm: nn.BatchNorm3d, volumes: Tensor) -> bool:
