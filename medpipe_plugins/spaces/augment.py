@@ -56,7 +56,10 @@ TABLE_ONE: Mapping[str, Mapping[str, ValueChoice]] = MappingProxyType(
         },
     }
 )
-
+# What is told without importing the operation, which would import torch.
+TOLD: Mapping[str, Mapping[str, ValueChoice]] = MappingProxyType(
+    {**TABLE_ONE, "shift": {"share": grids.SHIFT_SHARE}}
+)
 
 Layer = Annotated[str, Registered("augmentation")]
 Plain = bool | int | float | str
@@ -111,7 +114,7 @@ class AugmentSettings(BaseModel):
         for name, grids_of in self.magnitudes.items():
             if name not in self.names:
                 problems.append(f"there is no layer {name!r}.{did_you_mean(name, self.names)}")
-            elif name in TABLE_ONE:
+            elif name in TOLD:
                 problems += _wrong_grids(name, grids_of)
         problems += [
             f"fixed: there is no layer {name!r}.{did_you_mean(name, self.names)}"
@@ -157,8 +160,8 @@ def _layer(
     neutral = {"p": 0.0} if 0.0 in settings.probabilities else None
     other = settings.magnitudes.get(name, {})
     fixed: dict[str, Any] = {**settings.fixed.get(name, {}), **more}
-    if name in TABLE_ONE:  # told without importing the operation, which would import torch
-        chosen = offered(TABLE_ONE[name], other, f"augmentation {name!r}")
+    if name in TOLD:
+        chosen = offered(TOLD[name], other, f"augmentation {name!r}")
     else:
         chosen = operation(operations, "augmentation", name, offering=other).choices
     refuse_searched(fixed, chosen, f"magnitudes.{name}")
@@ -178,7 +181,7 @@ def refuse_searched(fixed: Mapping[str, Plain], chosen: Mapping[str, object], ke
 
 def _wrong_grids(name: str, grids_of: Mapping[str, tuple[float, ...]]) -> list[str]:
     try:
-        offered(TABLE_ONE[name], grids_of, f"layer {name!r}")
+        offered(TOLD[name], grids_of, f"layer {name!r}")
     except SpaceError as error:
         return [str(error)]
     return []

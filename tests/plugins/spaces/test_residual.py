@@ -52,7 +52,7 @@ def test_a_cell_keeps_every_voxel_and_a_pyramid_few():
         network = build_network(member, member.sample(seed=0), in_channels=1, num_classes=2)
         note = functools.partial(_note, sizes)
         for module in network.modules():
-            if isinstance(module, nn.ReLU6):
+            if isinstance(module, nn.Conv3d):
                 module.register_forward_hook(note)
         assert network.eval()(torch.rand(1, 1, 16, 16, 16)).shape == (1, 2)
     assert set(seen["cell"]) == {(16, 16, 16)}
@@ -73,3 +73,8 @@ def test_stages_without_a_depth_each_are_refused():
     with pytest.raises(Exception, match="channels has 2 entries and depths 3") as caught:
         REGISTRY.space("medpipe-residual3d", channels=[4, 8])
     assert not isinstance(caught.value, SpaceError | TypeError)
+
+
+def test_what_is_told_of_a_shift_is_what_it_declares():
+    told = REGISTRY.space("medpipe-augment", layers=["shift"]).choices["shift/share"]
+    assert told.values == REGISTRY.factory("augmentation", "shift").share.values
