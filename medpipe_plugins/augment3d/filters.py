@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medpipe_plugins.compiled_cache import kept
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,7 +23,7 @@ _LINEAR, _CLAMP, _CONTRAST, _SMOOTH, _ADD = range(len(KINDS))
 
 @functools.cache
 def filter_volumes() -> Callable[..., None]:
-    """Return the loop over volumes; it takes two seconds or so at its first call.
+    """Return the loop over volumes; it takes two seconds or so at its first call ever.
 
     It is called with volumes and where to write them, `(batch, channel, depth, height, width)`,
     float32, contiguous; the steps' kinds, `(step,)`; where the numbers of each step for each volume
@@ -78,7 +80,7 @@ def filter_volumes() -> Callable[..., None]:
                         channel = to[c * size : (c + 1) * size]
                         smooth(channel, (depth, height, width), numbers, room, more_room)
 
-    compiled: Callable[..., None] = compile_(loop)
+    compiled: Callable[..., None] = kept(compile_(loop))
     return compiled
 
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from medpipe_plugins.compiled_cache import kept
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -40,7 +42,7 @@ class Kernels(NamedTuple):
 
 @functools.cache
 def kernels() -> Kernels:
-    """Return the loops; each takes a second or so at its first call."""
+    """Return the loops; each takes a second or so at its first call ever."""
     from numba import njit
 
     from medpipe_plugins.augment3d.vectors import LANES, SHARES, vectors
@@ -152,7 +154,7 @@ def kernels() -> Kernels:
                         for c in range(channels):
                             volumes[rows[n], c, d, h, w] *= np.float32(1 - gone)
 
-    return Kernels(compile_(resample), compile_(spread), compile_(erase))
+    return Kernels(*(kept(compile_(loop)) for loop in (resample, spread, erase)))
 
 
 def _line_start(back: Any, plane: int, row: int) -> tuple[float, float, float]:

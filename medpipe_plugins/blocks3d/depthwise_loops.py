@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medpipe_plugins.blocks3d.depthwise_kernels import LANES
+from medpipe_plugins.compiled_cache import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,8 @@ def sweep() -> Callable[..., None]:
     - kernel, stride and tile;
     - bounds: the first volume and the one after the last, and the same of blocks.
 
-    What is not read is written; k where both are read. It takes a second or so at its first call.
+    What is not read is written; k where both are read. It takes a second or so at its first call
+    ever.
     """
     from numba import njit
 
@@ -92,7 +94,7 @@ def sweep() -> Callable[..., None]:
                         copy(ring, slot + inside, in_ring, x, at, x_strides, x_size, count)
                         gone += 1
 
-    compiled: Callable[..., None] = compile_(loop)
+    compiled: Callable[..., None] = kept(compile_(loop))
     return compiled
 
 

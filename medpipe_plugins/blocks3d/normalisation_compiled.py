@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from medpipe_plugins.compiled_cache import kept
 from medpipe_plugins.threads import in_threads, shares
 
 if TYPE_CHECKING:
@@ -118,11 +119,11 @@ class _Kernels(NamedTuple):
 
 @functools.cache
 def _kernels() -> _Kernels:
-    """Compile the loops, which takes a second or so; the innermost ones are over channels."""
+    """Compile the loops, which takes a second or so, once; the innermost ones are over channels."""
     from numba import njit
 
     compile_ = njit(nogil=True, error_model="numpy", fastmath={"contract"})
-    return _Kernels(*(compile_(one) for one in (_moments, _clip, _gradient_sums, _gradient)))
+    return _Kernels(*(kept(compile_(one)) for one in (_moments, _clip, _gradient_sums, _gradient)))
 
 
 def _moments(rows: Any, about: Any, sums: Any, first: int, last: int) -> None:

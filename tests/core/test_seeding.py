@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -69,13 +66,13 @@ def test_streams_inside_of_one_another_do_not_mix():
     assert torch.equal(between, alone[1])
 
 
-def test_another_process_draws_the_same():
+def test_another_process_draws_the_same(forked):
     code = (
         "import torch; from medpipe_core.seeding import TorchStream\n"
         "with TorchStream(11).running(): print(torch.rand(3).tolist())"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == str(drawn(TorchStream(11), 3).tolist())
+    found = forked(code)
+    assert found.output.strip() == str(drawn(TorchStream(11), 3).tolist())
 
 
 def test_children_do_not_depend_on_their_siblings():

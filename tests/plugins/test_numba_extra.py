@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import textwrap
 
@@ -29,17 +27,18 @@ print(has_numba(), float(volumes.grad.abs().sum()) > 0, bool(moved.isfinite().al
 """
 
 
-def run(tmp_path, numba="", code=CODE, **environment):
-    """Run the code in a process of its own, with a numba that has this text if it has one."""
-    if numba:
-        (tmp_path / "numba").mkdir()
-        (tmp_path / "numba" / "__init__.py").write_text(textwrap.dedent(numba))
-    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH", ""))))
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": path, **environment},
-    )  # fmt: skip
+@pytest.fixture
+def run(tmp_path, monkeypatch, forked):
+    """Return a function that runs the code in a process of its own, with a numba of this text."""
+
+    def ended(numba="", code=CODE):
+        if numba:
+            (tmp_path / "numba").mkdir()
+            (tmp_path / "numba" / "__init__.py").write_text(textwrap.dedent(numba))
+            monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+        return forked("import warnings; warnings.simplefilter('error')\n" + code)
+
+    return ended
 
 
 WRONG = {
@@ -52,26 +51,27 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_numba_that_cannot_be_imported_is_told_once_and_done_without(tmp_path, case):
+def test_a_numba_that_cannot_be_imported_is_told_once_and_done_without(run, case):
     text, why = WRONG[case]
-    done = run(tmp_path, text)
-    assert done.stdout == "False True True\n", done.stderr
-    assert done.stderr.count("installed and not used") == 1
-    assert why in done.stderr
-    assert "Traceback" not in done.stderr
+    done = run(text)
+    assert done.output == "False True True\n", done.problems
+    assert done.problems.count("installed and not used") == 1
+    assert why in done.problems
+    assert "Traceback" not in done.problems
 
 
 @pytest.mark.skipif(not has_numba(), reason="needs the extra `fast`")
-def test_a_compiler_that_is_switched_off_is_told_once_and_done_without(tmp_path):
-    done = run(tmp_path, NUMBA_DISABLE_JIT="1")
-    assert done.stdout == "False True True\n", done.stderr
-    assert done.stderr.count("NUMBA_DISABLE_JIT") == 1
-    assert "Traceback" not in done.stderr
+def test_a_compiler_that_is_switched_off_is_told_once_and_done_without(run, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    done = run()
+    assert done.output == "False True True\n", done.problems
+    assert done.problems.count("NUMBA_DISABLE_JIT") == 1
+    assert "Traceback" not in done.problems
 
 
 @pytest.mark.skipif(not has_numba(), reason="needs the extra `fast`")
-def test_a_numba_that_compiles_is_used_without_a_word(tmp_path):
+def test_a_numba_that_compiles_is_used_without_a_word(run):
     code = "from medpipe_plugins.numba_extra import has_numba; print(has_numba(), has_numba())"
-    done = run(tmp_path, code=code)
-    assert done.stdout == "True True\n", done.stderr
-    assert done.stderr == ""
+    done = run(code=code)
+    assert done.output == "True True\n", done.problems
+    assert done.problems == ""

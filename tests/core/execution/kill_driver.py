@@ -3,14 +3,19 @@
 A process loads everything once and forks: each child runs or resumes the toy run, and may be killed
 by SIGKILL at the n-th *point*: before or in the middle of a write, before or after a flush, rename,
 deletion or truncation, or between two steps. It prints one JSON line for each run that was killed.
+Other faults than `kill` come at such a point, too: `disk`, which is full from there on; `term`, a
+signal that is heard at the next step; and `clock`, which jumps by a day either way while the run
+goes on.
 
-    python kill_driver.py FOLDER --kills 20 --seed 0 [key=value ...]
+    python kill_driver.py FOLDER --kills 20 --seed 0 [--faults kill,disk] [key=value ...]
+    python kill_driver.py FOLDER --seconds 3600 --faults kill,disk,term,clock
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -28,6 +33,7 @@ from medpipe_core import api
 from medpipe_core.config import resolve
 from medpipe_core.config.yaml_values import read
 from medpipe_core.execution import checkpointing
+from medpipe_core.execution.signals import stopping
 from medpipe_core.plugins import load_plugins
 from medpipe_core.record import atomic_files, journal
 
@@ -44,17 +50,40 @@ KEYS = {
 TIMES = {"time", "seconds", "run.root"}
 
 
-class Points:
-    """Counts the points that a process passes, and kills it at one of them."""
+FAULTS = ("kill", "disk", "term", "clock")
+WRITES = ("before write", "before fsync", "before replace", "before rename", "before event")
+DAY = 86_400  # seconds
 
-    def __init__(self, last):
+
+class Points:
+    """Counts the points that a process passes, and lets a fault happen at one of them."""
+
+    def __init__(self, last, fault="kill"):
         self.last = last
+        self.fault = fault
+        self.full = False
         self.names = []
 
     def __call__(self, name):
         self.names.append(name)
         if len(self.names) == self.last:
-            os.kill(os.getpid(), signal.SIGKILL)
+            getattr(self, self.fault)()
+        if self.full and name in WRITES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def kill(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def term(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def disk(self):
+        self.full = True
+
+    def clock(self):
+        days = DAY * (1 if self.last % 2 else -1)
+        real = time.time
+        time.time = lambda: real() + days
 
     def around(self, owner, name):
         real = getattr(owner, name)
@@ -82,7 +111,7 @@ class Points:
 
         def event(log, name, /, **fields):
             self("before event")
-            if len(self.names) + 1 == self.last:
+            if len(self.names) + 1 == self.last and self.fault == "kill":
                 with log._lock:
                     log._file.write('{"time": "torn')
                     log._file.flush()
@@ -93,7 +122,7 @@ class Points:
         journal.Journal.__call__ = event
 
 
-def forked(work, last=0, names=None):
+def forked(work, last=0, names=None, fault="kill"):
     """Run in a child; return its exit status, what it printed, and the points that it passed."""
     out, back = os.pipe()
     child = os.fork()
@@ -103,7 +132,7 @@ def forked(work, last=0, names=None):
             told = stream.read()
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told
     os.close(out)
-    points = Points(last)
+    points = Points(last, fault)
     try:
         points.install()
         work()
@@ -112,6 +141,20 @@ def forked(work, last=0, names=None):
         text, code = traceback.format_exc(), 1
     os.write(back, text.encode())
     os._exit(code)
+
+
+SAYS = {"disk": "No space left", "term": "Interrupted"}
+"""What a run says that a fault has ended, other than by killing it."""
+
+
+def stoppable(work):
+    """Return work that takes signals, as the command does."""
+
+    def run():
+        with stopping(lambda number: None) as stop:
+            return work(stop)
+
+    return run
 
 
 def preload(work):
@@ -166,6 +209,8 @@ def main():
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--chain", type=int, default=3, help="kills of one run, at most")
+    parser.add_argument("--seconds", type=float, default=0, help="go on for at least so long")
+    parser.add_argument("--faults", type=lambda text: text.split(","), default=["kill"])
     parser.add_argument("words", nargs="*")
     asked = parser.parse_intermixed_args()
     given = dict(word.split("=", 1) for word in asked.words)
@@ -176,10 +221,10 @@ def main():
 
     def begin(root):
         configuration = resolve({**keys, "run.root": str(root)}, registry)
-        return lambda: api.execute(configuration, registry)
+        return stoppable(lambda stop: api.execute(configuration, registry, stop=stop))
 
     def go_on(folder):
-        return lambda: api.resume(folder, registry=registry)
+        return stoppable(lambda stop: api.resume(folder, registry=registry, stop=stop))
 
     preload(begin(asked.folder / "first"))
     whole = asked.folder / "whole"
@@ -190,21 +235,24 @@ def main():
     expected = outcome(only_folder(whole))
     ordered = keys.get("executor.workers", 1) == 1
     print(json.dumps({"points": len(points)}), flush=True)
-    done = 0
-    while done < asked.kills:
+    done, started = 0, time.monotonic()
+    while done < asked.kills or time.monotonic() - started < asked.seconds:
         root = asked.folder / "killed"
         shutil.rmtree(root, ignore_errors=True)
         at, where, began = [], [], time.monotonic()
         for _ in range(rng.randint(1, asked.chain)):
             last = rng.randint(1, len(points))
-            folder = only_folder(root)
-            code, told = forked(begin(root) if folder is None else go_on(folder), last)
+            folder, fault = only_folder(root), rng.choice(asked.faults)
+            work = begin(root) if folder is None else go_on(folder)
+            code, told = forked(work, last, fault=fault)
+            if code not in (0, -signal.SIGKILL) and SAYS.get(fault, "?") not in told:
+                sys.exit(f"{fault} at point {last} after {at}: {told}")
+            at.append(f"{fault} {last}")
+            met = "later" if len(at) > 1 else points[last - 1]
+            where.append(met if asked.faults == ["kill"] else fault)
             if code == 0:
+                where.pop()
                 break
-            if code != -signal.SIGKILL:
-                sys.exit(f"point {last} after {at}: {told}")
-            at.append(last)
-            where.append(points[last - 1] if len(at) == 1 else "later")
             done += 1
         folder = only_folder(root)
         code, told = forked(begin(root) if folder is None else go_on(folder))

@@ -47,5 +47,14 @@ def test_two_hundred_kills_and_the_same_result(tmp_path, kills, words):
     assert len(where) > 5, "the kills were all at the same kind of place"
 
 
+def test_a_soak_of_faults_of_all_kinds_ends_as_the_undisturbed_run(tmp_path):
+    """A minute of it, or as many seconds as MEDPIPE_SOAK says."""
+    where = killed(
+        tmp_path, "--kills", 12, "--seconds", os.environ.get("MEDPIPE_SOAK", "60"),
+        "--faults", "kill,disk,term,clock", "searcher=gumbel", "retrain.select=best",
+    )  # fmt: skip
+    assert {"kill", "disk", "term"} <= set(where)
+
+
 def test_kills_while_two_processes_train_and_the_same_result(tmp_path):
     assert killed(tmp_path, "--kills", 6, "--chain", 1, "executor.workers=2")

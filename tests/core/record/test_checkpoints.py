@@ -10,7 +10,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from medpipe_core.config.errors import RunFolderError, StorageError
@@ -46,7 +46,6 @@ def same(one, other):
 
 
 @given(PLAIN)
-@settings(max_examples=200, deadline=None)
 def test_plain_values_come_back_exactly(state):
     plain, tensors = encode(state)
     assert same(decode(json.loads(json.dumps(plain)), tensors), state)

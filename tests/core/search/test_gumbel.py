@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
@@ -202,13 +200,10 @@ for searcher in (GumbelSearcher, RandomSearcher):
 """
 
 
-def test_the_same_seed_decides_the_same_in_another_process(capsys):
+def test_the_same_seed_decides_the_same_in_another_process(capsys, forked):
     exec(compile(_PROGRAM, "program", "exec"), {})
     here = capsys.readouterr().out
-    there = subprocess.run(
-        [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True
-    )
-    assert there.stdout == here
+    assert forked(_PROGRAM).output == here
     assert len(set(here.splitlines())) == 2
 
 

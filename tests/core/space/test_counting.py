@@ -19,7 +19,7 @@ _brute = importlib.util.spec_from_file_location(
 brute = importlib.util.module_from_spec(_brute)
 _brute.loader.exec_module(brute)
 
-slow_to_draw = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+slow_to_draw = settings(suppress_health_check=list(HealthCheck))
 
 
 def feasible(description):

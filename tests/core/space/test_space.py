@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from medpipe_core import (
@@ -23,10 +21,10 @@ from medpipe_core import (
 )
 from medpipe_core.space import InvalidGenotypeError, SpaceError
 from medpipe_core.testing import spaces
+from medpipe_core.testing.elsewhere import KIT
 
 
 @given(spaces())
-@settings(max_examples=60, deadline=None)
 def test_unrank_enumerates_every_member_once_and_rank_is_its_inverse(space):
     members = [space.unrank(index) for index in range(space.size())]
     assert len(set(members)) == space.size()
@@ -34,14 +32,12 @@ def test_unrank_enumerates_every_member_once_and_rank_is_its_inverse(space):
 
 
 @given(spaces(largest=400))
-@settings(max_examples=60, deadline=None)
 def test_distinct_size_counts_canonical_members(space):
     canonical = {space.canonical(space.unrank(i)) for i in range(space.size())}
     assert len(canonical) == space.distinct_size()
 
 
 @given(spaces(), st.integers(0, 2**32))
-@settings(max_examples=80, deadline=None)
 def test_samples_mutants_and_children_are_members(space, seed):
     rng = random.Random(seed)
     one, other = space.sample(rng=rng), space.sample(rng=rng)
@@ -56,7 +52,6 @@ def test_samples_mutants_and_children_are_members(space, seed):
 
 
 @given(spaces(), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
 def test_genotypes_and_descriptions_survive_json(space, seed):
     genotype = space.sample(seed=seed)
     assert Genotype.from_json(genotype.to_json()) == genotype
@@ -66,7 +61,6 @@ def test_genotypes_and_descriptions_survive_json(space, seed):
 
 
 @given(spaces(), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
 def test_steps_have_a_value_for_every_parameter_and_name_active_choices(space, seed):
     genotype = space.sample(seed=seed)
     for step in space.resolve(genotype):
@@ -156,22 +150,13 @@ def test_a_changed_fixed_parameter_changes_the_digest_and_a_name_does_not():
     )
 
 
-def test_digests_and_samples_are_the_same_in_another_process(conditional):
+def test_digests_and_samples_are_the_same_in_another_process(conditional, forked):
     code = (
         "from medpipe_core import *\n"
         f"space = SearchSpace.from_json({conditional.to_json()!r})\n"
         "print(space.digest, space.sample(seed=5).digest)"
     )
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
+    outputs = {forked(code, imported=KIT, hash_seed=seed).output for seed in (1, 77)}
     assert outputs == {f"{conditional.digest} {conditional.sample(seed=5).digest}\n"}
 
 

@@ -9,7 +9,7 @@ import operator
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from medpipe_core import Budget, Group, Limit, Operation, SearchSpace, ValueChoice, load_plugins
@@ -22,7 +22,6 @@ def _pickled(value):
 
 @pytest.mark.parametrize("travel", [copy.copy, copy.deepcopy, _pickled])
 @given(space=spaces(), seed=st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
 def test_a_copied_space_is_the_same_space(travel, space, seed):
     genotype = space.sample(seed=seed)
     space.distinct_size()  # what was counted is not copied along

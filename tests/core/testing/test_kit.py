@@ -149,7 +149,6 @@ def test_drawn_volumes_hold_what_goes_wrong(wanted):
     assert wanted(found)
 
 
-@settings(max_examples=30)
 @given(spaces(largest=50).flatmap(lambda space: st.tuples(st.just(space), genotypes(space))))
 def test_drawn_genotypes_are_members(drawn):
     space, genotype = drawn

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -219,7 +217,7 @@ from torch import nn
 from medpipe_plugins.blocks3d import DepthwiseConv3d, depthwise
 
 torch.set_num_threads(1)
-if sys.argv[1] == "without numba":
+if NUMBA == "without numba":
     depthwise.has_numba = lambda: False
 for kernel, stride, depths in (
     (7, 2, (5, 6, 7)), (9, 2, (6,)), (9, 3, (6, 7)), (11, 2, (7, 9)), (13, 3, (8,)), (11, 1, (4,)),
@@ -245,9 +243,7 @@ print("right")
 
 
 @pytest.mark.parametrize("numba", ["with numba", "without numba"])
-def test_kernels_larger_than_the_volume_train_right_at_any_stride(numba):
+def test_kernels_larger_than_the_volume_train_right_at_any_stride(numba, forked):
     """Where torch's own gradient is wrong or ends the process: so in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", LARGE, numba], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, "right\n"), done.stderr
+    done = forked(f"NUMBA = {numba!r}\n{LARGE}")
+    assert (done.code, done.output) == (0, "right\n"), done.problems

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from medpipe_core.data import DataError, Volume
@@ -85,7 +85,6 @@ def test_resampling_wants_to_know_the_spacing():
         Resample()(Volume(np.zeros((2, 3, 4), np.float32)))
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.tuples(*[st.integers(1, 9)] * 3), st.tuples(*[st.integers(1, 9)] * 3))
 def test_resizing_is_what_torch_calls_trilinear_where_it_grows(shape, grown):
     size = tuple(map(max, shape, grown))

@@ -1,0 +1,31 @@
+"""How many examples hypothesis draws, and programs in processes that need not wait for torch."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+
+def pytest_configure(config):
+    """Draw few examples where slow tests are left out, and many where all is run."""
+    settings.register_profile("quick", max_examples=15, deadline=None)
+    settings.register_profile("thorough", max_examples=100, deadline=None)
+    if not config.getoption("--hypothesis-profile", None):
+        quick = "not slow" in (config.option.markexpr or "")
+        settings.load_profile("quick" if quick else "thorough")
+
+
+@pytest.fixture
+def forked():
+    """Run a program in a fork of a process that has imported torch alone, or what is named.
+
+    For tests of what a process computes or says that begins with nothing of medpipe; where what is
+    imported counts, or seconds do, start a process.
+    """
+    from medpipe_core.testing.processes import run_programs
+
+    def run(code, *, imported=("torch",), hash_seed=77):
+        (ended,) = run_programs(code, None, modules={}, hash_seeds=(hash_seed,), imported=imported)
+        return ended
+
+    return run
