@@ -19,8 +19,6 @@ from medpipe_core.train.settings import FitSettings
 Seed = Annotated[int, Ge(0), Le(LARGEST)]
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
-# Above every epoch, batch, candidate, rate and penalty that anyone means.
-_LARGEST = 10**9
 
 
 class Section(BaseModel):
@@ -175,13 +173,3 @@ class Keys(Section):
         if not _DEVICE.fullmatch(device):
             raise ValueError("give auto, cpu, cuda, cuda:<number> or mps")
         return device
-
-    @field_validator("search", "evaluate", "retrain")
-    @classmethod
-    def _numbers_that_are_meant(cls, part: BaseModel) -> BaseModel:
-        for name, value in part:
-            if isinstance(value, int | float) and value > _LARGEST:
-                raise ValueError(
-                    f"{name}={value:.6g} is above {_LARGEST:,}, more than can be meant"
-                )
-        return part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.data import (
@@ -41,6 +42,7 @@ class CheckedDataset:
     Attributes:
         dataset: The dataset itself.
         card: Its card.
+        seconds: How long reading its development data has taken; 0 while they are not read.
 
     Raises:
         DataError: Its card cannot be had or used; reading does the same of what is read.
@@ -50,6 +52,7 @@ class CheckedDataset:
         self.dataset = dataset
         self._who = who
         self._development: Development | None = None
+        self.seconds = 0.0
         with self._told("card"):
             self.card: DatasetCard = dataset.card
             check_card(self.card)
@@ -60,7 +63,9 @@ class CheckedDataset:
         They are read once and held.
         """
         if self._development is None:
+            began = time.monotonic()
             self._development = self._read()
+            self.seconds = time.monotonic() - began
         return self._development
 
     def sealed_test(self) -> SealedTest:

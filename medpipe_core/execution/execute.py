@@ -213,7 +213,16 @@ class _Work:
         configuration, dataset = self._context.configuration, self._dataset
         final_test = TorchFinalTest(configuration, dataset.card)
         stages = RunStages(self._context, RememberingExecutor(self._executor, memory))
-        pipeline = Pipeline(configuration, dataset, stages, final_test, folder, emit, memory)
+        pipeline = Pipeline(
+            configuration,
+            dataset,
+            stages,
+            final_test,
+            folder,
+            emit,
+            memory,
+            reading=dataset.seconds,
+        )
         return pipeline.run()
 
 

@@ -87,6 +87,8 @@ class Pipeline:
         emit: Who is told of its events.
         memory: What an earlier process has done of it; by default nothing.
         clock: Seconds that only grow.
+        reading: Seconds that reading the development data has taken already, before there was a
+            folder; they count as the stage `data`.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Pipeline:
         emit: Emit,
         memory: RunMemory | None = None,
         clock: Callable[[], float] = time.monotonic,
+        reading: float = 0.0,
     ) -> None:
         self._configuration = configuration
         self._dataset = dataset
@@ -108,7 +111,7 @@ class Pipeline:
         self._emit = emit
         self._clock = clock
         self._memory = memory or RunMemory()
-        self._seconds: dict[str, float] = {}
+        self._seconds: dict[str, float] = {"data": reading} if reading else {}
         self._running: tuple[str, float] | None = None
         self._told: set[str] = set()
         self._failures = Failures()

@@ -21,6 +21,10 @@ from medpipe_core.plugins import REGISTRY, ParameterError, Registered
 from medpipe_core.search.registered_estimator import RegisteredEstimator
 
 Share = Annotated[float, Gt(0), Le(1)]
+Count = Annotated[int, Ge(1), Le(1_000_000)]
+Several = Annotated[int, Ge(2), Le(1_000_000)]
+Rate = Annotated[float, Gt(0), Le(100)]
+Positive = Annotated[float, Gt(0), Le(1e6)]
 Decay = Annotated[float, Ge(0), Lt(1)]
 Prior = Annotated[
     float,
@@ -41,38 +45,38 @@ class Strict(BaseModel):
 class SearchSettings(Strict):
     """How long and how the search runs, whatever the searcher."""
 
-    epochs: int = Field(50, ge=1, description="passes over the half that trains the weights")
+    epochs: Count = Field(50, description="passes over the half that trains the weights")
     hours: float | None = Field(
         None,
         gt=0,
         le=1e5,
         description="in place of epochs: hours that search, evaluation and retraining may take",
     )
-    trials: int | None = Field(
-        None, ge=1, description="in place of epochs: trainings that score candidates, in all"
+    trials: Count | None = Field(
+        None, description="in place of epochs: trainings that score candidates, in all"
     )
     steps: int | None = Field(
-        None, ge=1, description="in place of epochs: steps that train the weights, in all"
+        None, ge=1, le=10**9, description="in place of epochs: steps that train the weights, in all"
     )
-    stop_after: int | None = Field(
-        None, ge=1, description="epochs after which the search ends, though planned for more"
+    stop_after: Count | None = Field(
+        None, description="epochs after which the search ends, though planned for more"
     )
-    batch_size: int = Field(16, ge=2, description="volumes in a batch")
-    weights_lr: float = Field(3e-4, gt=0, description="Adam's learning rate of the weights")
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty on the weights")
-    grad_clip: float | None = Field(
-        None, gt=0, description="largest norm of the weights' gradient; none by default"
+    batch_size: Several = Field(16, description="volumes in a batch")
+    weights_lr: Rate = Field(3e-4, description="Adam's learning rate of the weights")
+    weight_decay: float = Field(0.0, ge=0, le=100, description="L2 penalty on the weights")
+    grad_clip: Positive | None = Field(
+        None, description="largest norm of the weights' gradient; none by default"
     )
     edge: Share | tuple[Share, Share, Share] = Field(
         1.0, description="edge lengths of volumes in the steps of weights, as shares: one, or three"
     )
-    candidates: int = Field(1, ge=1, description="genotypes scored at the end of every epoch")
+    candidates: Count = Field(1, description="genotypes scored at the end of every epoch")
     scores: Literal["shared", "trained"] = Field(
         "shared",
         description="what a candidate is scored by: the search's weights, or a training of its own",
     )
-    trial_epochs: int = Field(
-        10, ge=1, description="epochs of that training, which is otherwise as evaluate.* says"
+    trial_epochs: Count = Field(
+        10, description="epochs of that training, which is otherwise as evaluate.* says"
     )
     trial_volumes: Share = Field(
         1.0, description="share of the volumes that it trains on, stratified by class"
@@ -98,10 +102,13 @@ class SearchSettings(Strict):
         description="score, and costs that are to be small; by several, a Pareto front is compared",
     )
     warmup_epochs: int = Field(
-        0, ge=0, description="first epochs that train weights only and teach the searcher nothing"
+        0,
+        ge=0,
+        le=1_000_000,
+        description="first epochs that train weights only and teach the searcher nothing",
     )
-    recalibration_batches: int = Field(
-        8, ge=1, description="batches that estimate a candidate's batch-norm statistics anew"
+    recalibration_batches: Count = Field(
+        8, description="batches that estimate a candidate's batch-norm statistics anew"
     )
 
     @field_validator("objectives")
@@ -183,11 +190,11 @@ class GumbelSettings(Strict):
         }
     )
 
-    lr: float = Field(1e-3, gt=0, description="Adam's learning rate of the logits")
+    lr: Rate = Field(1e-3, description="Adam's learning rate of the logits")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="Adam's decay rates")
-    temperature: float = Field(1.0, gt=0, description="softmax temperature at the first step")
-    temperature_end: float | None = Field(
-        None, gt=0, description="temperature at the last step; constant by default"
+    temperature: Positive = Field(1.0, description="softmax temperature at the first step")
+    temperature_end: Positive | None = Field(
+        None, description="temperature at the last step; constant by default"
     )
     schedule: Literal["linear", "exponential"] = Field(
         "exponential", description="how the temperature goes from first to last"
@@ -288,7 +295,7 @@ class PopulationSettings(Strict):
     )
 
     part: str = Field("augment", min_length=1, description="part of the space that is perturbed")
-    mutations: int = Field(3, ge=1, description="choices that a perturbation changes")
+    mutations: Count = Field(3, description="choices that a perturbation changes")
     resample: float = Field(
         0.2, ge=0, le=1, description="probability of any other value, not one beside it"
     )
@@ -315,9 +322,9 @@ class FixedSettings(Strict):
 class EvolutionSettings(Strict):
     """Settings of `evolution`; sizes are for searches that score tens of candidates."""
 
-    population: int = Field(10, ge=2, description="members alive; the first ones are drawn")
-    sample: int = Field(5, ge=1, description="members of a tournament; at most the population")
-    mutations: int = Field(1, ge=1, description="choices that a child changes")
+    population: Several = Field(10, description="members alive; the first ones are drawn")
+    sample: Count = Field(5, description="members of a tournament; at most the population")
+    mutations: Count = Field(1, description="choices that a child changes")
     crossover: float = Field(0.0, ge=0, le=1, description="probability of a second parent")
     prior_active: Prior = 0.0
     paths: Literal["uniform", "population"] = Field(
@@ -337,7 +344,7 @@ class OptunaSettings(Strict):
     sampler: Literal["tpe", "random", "gp", "nsgaii", "qmc"] = Field(
         "tpe", description="Optuna's sampler"
     )
-    startup: int = Field(
-        10, ge=2, description="trials before tpe and gp learn; the population of nsgaii"
+    startup: Several = Field(
+        10, description="trials before tpe and gp learn; the population of nsgaii"
     )
     prior_active: Prior = 0.0

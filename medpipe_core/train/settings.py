@@ -14,12 +14,12 @@ class FitSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    epochs: int = Field(200, ge=0, description="passes over the training volumes")
-    batch_size: int = Field(16, ge=2, description="volumes in a batch")
-    lr: float = Field(1e-3, gt=0, description="Adam's first learning rate")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
+    epochs: int = Field(200, ge=0, le=1_000_000, description="passes over the training volumes")
+    batch_size: int = Field(16, ge=2, le=100_000, description="volumes in a batch")
+    lr: float = Field(1e-3, gt=0, le=10, description="Adam's first learning rate")
+    weight_decay: float = Field(0.0, ge=0, le=10, description="decoupled weight decay (AdamW)")
     grad_clip: float | None = Field(
-        None, gt=0, description="largest norm of the gradient; none by default"
+        None, gt=0, le=1e6, description="largest norm of the gradient; none by default"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share spread over all classes")
     class_weights: Literal["none", "balanced"] = Field(
@@ -29,7 +29,7 @@ class FitSettings(BaseModel):
         0.0, ge=0, lt=1, description="decay of the running average of weights; 0 for none"
     )
     validate_every: int = Field(
-        1, ge=1, description="epochs between two looks at the validation volumes"
+        1, ge=1, le=1_000_000, description="epochs between two looks at the validation volumes"
     )
     rank_by: RankBy = Field(
         "accuracy", description="the validation figure that ranks; auc tells rare classes apart"

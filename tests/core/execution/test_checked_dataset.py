@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 import medpipe_core as mp
 from medpipe_core.config import ConfigurationError, resolve
-from medpipe_core.data import DataError, DatasetCard, Development, SealedTest
+from medpipe_core.data import DataError, DatasetCard, Development, Outline, SealedTest
 from medpipe_core.execution.checked_dataset import CheckedDataset, make_dataset
 from medpipe_core.plugins import load_plugins
 from medpipe_core.report.summary import data_notes
@@ -186,5 +187,29 @@ def test_development_data_are_read_once(toy):
             return super().development()
 
     dataset = CheckedDataset(Counted(), "dataset 'mine'")
+    assert dataset.seconds == 0
     assert dataset.development() is dataset.development()
     assert reads == [1]
+    assert dataset.seconds > 0
+
+
+def test_the_time_that_reading_takes_is_that_of_the_stage_data(registry, toy, toy_like, tmp_path):
+    def development(self):
+        time.sleep(0.3)
+        return toy.development(self)
+
+    small = {"search.epochs": 1, "evaluate.epochs": 1, "evaluate.top_k": 1, "retrain.epochs": 1}
+    result = mp.run(
+        **{**BASE, **small, "dataset": "mine", "run.root": str(tmp_path), "test.resamples": 20},
+        registry=registry.adding("dataset", "mine", toy_like(development=development)),
+    )
+    assert result.content["seconds"]["data"] >= 0.3
+
+
+def test_an_outline_that_does_not_fit_ends_a_run_before_it_trains(registry, toy, toy_like):
+    def sealed_test(self):
+        return SealedTest(lambda: None, outline=Outline((1, 2, 2, 2), np.uint8))
+
+    dataset = CheckedDataset(toy_like(sealed_test=sealed_test)(), "dataset 'mine'")
+    with pytest.raises(DataError, match="test has volumes of shape"):
+        dataset.development()

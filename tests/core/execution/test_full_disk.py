@@ -1,4 +1,4 @@
-"""A disk that is really full, in memory and small: a clear end, and a run that can be gone on with."""
+"""A disk that is really full, small and in memory: a clear end, and a run to go on with."""
 
 from __future__ import annotations
 
