@@ -128,6 +128,8 @@ def checked(volumes: NDArray[Any], shape: tuple[int, ...], who: str) -> NDArray[
 
 
 def _array_file(one: Any, shape: tuple[int, ...]) -> Asked:
+    if not isinstance(one, str | os.PathLike):
+        raise DataError(f"a file or a volume is answered for, not {one!r}")
     try:
         volumes = checked(read_array(Path(one), shape), shape, str(one))
     except DataError as error:

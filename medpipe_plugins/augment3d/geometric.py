@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from medpipe_plugins.augment3d.warp import Warp
 
 
+_ALIKE = 1e-3  # by which two lengths in files may differ and be meant as one
+
+
 class Flip3D(Warp3D):
     """Mirrors along one axis: v[i] becomes v[n − 1 − i]. Exact, without interpolation."""
 
@@ -107,7 +110,8 @@ class Rotation3D(Warp3D):
         quarter = Symmetry.quarter_turn(one, other, axes)
         turns = (quarter, quarter.after(quarter), quarter.after(quarter.after(quarter)))
         low, high = min(left, right), max(left, right)
-        square = self._longer((self.axis + 1) % 3, (self.axis + 2) % 3) == 1
+        longer = self._longer((self.axis + 1) % 3, (self.axis + 2) % 3)
+        square = abs(longer - 1) < _ALIKE
         return tuple(
             turn
             for number, turn in enumerate(turns, start=1)

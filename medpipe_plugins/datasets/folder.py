@@ -153,7 +153,7 @@ class FolderDataset:
 
     def scan_facts(self) -> dict[str, Any]:
         """Return the ranges of the training scans that `development()` read; plain data."""
-        return summary(self._facts)
+        return summary(self._facts).model_dump()
 
     def new_scans(
         self,

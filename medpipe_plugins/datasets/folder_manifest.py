@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,7 +156,7 @@ def _case(row: dict[str, Any], where: str, folder: Path) -> Case:
         raise DataError(f"{where}: there is no split {part!r}.{did_you_mean(part, PARTS)}")
     return Case(
         ";".join(texts),
-        tuple(folder / Path(text).expanduser() for text in texts),
+        tuple(folder / os.path.expanduser(text) for text in texts),
         _text(row.get("label"), where, "label"),
         _text(row.get("patient"), where, "patient"),
         part,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.data import DataError, NewScan, prepared_volume
 from medpipe_plugins.datasets.folder_cases import read_case
-from medpipe_plugins.datasets.folder_facts import facts_of, unlike
+from medpipe_plugins.datasets.folder_facts import TrainingFacts, facts_of, unlike
 from medpipe_plugins.datasets.folder_manifest import Case, read_paths
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -67,7 +68,12 @@ class ScanDoor:
         return PreparedScan(found.values, found.spacing, facts_of(scan), scan.notes)
 
     def new_scans(self, path: Any, chain: Chain, facts: Mapping[str, Any]) -> Iterator[NewScan]:
-        """Read and prepare what a path stands for; what cannot be used says why."""
+        """Read and prepare what a path stands for; what cannot be used says why.
+
+        Raises:
+            DataError: The facts are none.
+        """
+        known = TrainingFacts.kept(facts)
         try:
             cases = new_cases(path)
         except DataError as error:
@@ -79,7 +85,7 @@ class ScanDoor:
             except DataError as error:
                 yield NewScan(case.name, failed=_with_name(case, str(error)))
                 continue
-            warnings = unlike(facts, found.facts)
+            warnings = unlike(known, found.facts)
             yield NewScan(case.name, found.volume, tuple(warnings), found.notes)
 
 
@@ -92,17 +98,21 @@ def new_cases(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -
     Raises:
         DataError: It is a table that cannot be understood, or no path.
     """
-    if not isinstance(path, (str, Path)):
-        paths = [Path(one) for one in path] if not hasattr(path, "__fspath__") else [Path(path)]
-        return [Case(";".join(map(str, paths)), tuple(paths), "")]
-    text = str(path)
-    one = Path(text).expanduser()
-    if ";" in text and not one.exists():
-        parts = [Path(part.strip()).expanduser() for part in text.split(";")]
+    several = [path] if isinstance(path, str | os.PathLike) else path
+    fits = isinstance(several, Sequence) and len(several) > 0
+    if not fits or not all(isinstance(one, str | os.PathLike) for one in several):
+        raise DataError(f"{path!r} is no path, nor several that are channels of one scan")
+    texts = [os.fspath(one) for one in several]
+    if not isinstance(path, str | os.PathLike):
+        return [Case(";".join(texts), tuple(map(Path, texts)), "")]
+    (text,) = texts
+    one = os.path.expanduser(text)  # unlike Path.expanduser, it lets a user be who is not there
+    if ";" in text and not os.path.lexists(one):
+        parts = [Path(part.strip()) for part in text.split(";")]
         return [Case(text, tuple(parts), "")]
-    if one.suffix.lower() in _TABLES and not one.is_dir():
-        return read_paths(one)
-    return [Case(text, (one,), "")]
+    if one.lower().endswith(_TABLES) and not os.path.isdir(one):
+        return read_paths(Path(one))
+    return [Case(text, (Path(text),), "")]
 
 
 def _with_name(case: Case, told: str) -> str:

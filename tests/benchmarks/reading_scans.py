@@ -6,9 +6,10 @@ Each PATH is a NIfTI file or a folder of one DICOM series; without any, four are
 (gzip) and DICOM of 64 × 256 × 256 voxels and of 20 × 64 × 64. Every way ends in the same: axes of a
 fixed orientation, Hounsfield units -1350 to 150 scaled to [0, 1], and `size` cubed voxels by linear
 interpolation; medpipe averages besides where voxels become larger, which the others do not. By
-turns in one process, one thread; the first round is not counted. `from a cache` is medpipe's own,
-prepared scans as `data.cache` keeps them, found by the digest of the files. Needs the extras
-`scans` and `peers`; MONAI reads DICOM by pydicom, TorchIO by SimpleITK. Why a loader fails is told.
+turns in one process and thread, in seconds of the processor; the first round is not counted.
+`from a cache` is medpipe's own, prepared scans as `data.cache` keeps them, found by the digest of
+the files. Needs the extras `scans` and `peers`; MONAI reads DICOM by pydicom, TorchIO by SimpleITK.
+Why a loader fails is told.
 """
 
 from __future__ import annotations
@@ -97,14 +98,14 @@ def timed(ways, paths, rounds):
             for name, way in ways.items():
                 if name in failed:
                     continue
-                began = time.perf_counter()
+                began = time.process_time()
                 try:
                     shapes[name] = tuple(way(path).shape)
                 except Exception as error:
                     failed[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
                     continue
                 if turn:
-                    seconds[name].append(time.perf_counter() - began)
+                    seconds[name].append(time.process_time() - began)
         assert len(set(shapes.values())) == 1, shapes
         rows = {
             name: failed.get(name) or statistics.quantiles(seconds[name], method="inclusive")

@@ -55,6 +55,20 @@ def test_a_scale_is_alike_in_millimetres_along_all_axes():
     assert extents == pytest.approx([30] * 3, abs=5)
 
 
+def test_a_turn_by_90_degrees_is_a_symmetry_where_voxels_are_square_alone():
+    for turn, spacing, count in (
+        (DRotation(), (5.0, 1.0, 1.0), 3),
+        (VRotation(), (5.0, 1.0, 1.0), 1),
+        (HRotation(), (5.0, 1.0, 1.0), 1),
+        (HRotation(), None, 3),
+    ):
+        turn.voxel_spacing = spacing
+        found = turn.symmetries(3, left=-180, right=180)
+        assert len(found) == count
+        cubes = type(turn)().symmetries(3, left=-180, right=180)
+        assert found == (cubes if count == 3 else (cubes[1],))
+
+
 def test_a_policy_tells_its_operations_how_far_voxels_are_apart():
     space = mp.load_plugins().space("medpipe-augment")
     genotype = space.sample(seed=0)

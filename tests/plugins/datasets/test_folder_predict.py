@@ -17,7 +17,7 @@ from medpipe_core.command.medpipe import main
 from medpipe_core.config import RunFolderError
 from medpipe_core.data import DataError, prepared
 from medpipe_plugins.datasets.folder import FolderDataset
-from medpipe_plugins.datasets.folder_facts import facts_of, summary, unlike
+from medpipe_plugins.datasets.folder_facts import TrainingFacts, facts_of, summary, unlike
 from medpipe_plugins.scans import read_scan
 
 MADE = runpy.run_path(str(pathlib.Path(__file__).with_name("generate_scans.py")))
@@ -215,6 +215,26 @@ def test_a_damaged_folder_is_named(copied, registry, name, content, told):
         mp.load_model(copied, registry=registry)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("x" * 5000, "cannot be opened"),
+        ("no\0name", "cannot be opened"),
+        ("~nobody-of-that-name/a.nii", "cannot be opened"),
+        ("~nobody-of-that-name/a.csv", "cannot read the manifest"),
+        ("a.nii;~nobody-of-that-name/b.nii", "a.nii: there is no such file"),
+        ("", "no scan was found"),
+        (7, "is no path"),
+        ([], "is no path"),
+        ((1, 2), "is no path"),
+    ],
+)
+def test_what_is_no_file_is_answered_by_saying_so(model, given, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answer = only(model, given)
+    assert told in answer.failed
+
+
 def test_the_training_scans_need_not_be_there_any_more(copied, registry, model, scans, tmp_path):
     text = (copied / "config.yaml").read_text()
     (copied / "config.yaml").write_text(text.replace(str(scans), str(tmp_path / "gone")))
@@ -300,8 +320,11 @@ def test_facts_are_compared_with_what_is_known_alone(tmp_path):
     bare = facts_of(read_scan(tmp_path / "flat.npy"))
     assert bare["intensities"] == [[]]
     assert unlike(summary([]), bare) == []
-    assert unlike({}, bare) == []
+    assert unlike(TrainingFacts.kept({}), bare) == []
     assert unlike(summary([bare]), bare) == []
+    for wrong in ({"spacing": [{"low": 1, "high": 2}]}, {"count": "many"}, {"shape": 3}):
+        with pytest.raises(DataError, match=r"scans\.json"):
+            TrainingFacts.kept(wrong)
     placed = {**bare, "spacing": [1.0, 1.0, 5.0], "extent": [3.0, 4.0, 25.0], "modality": "CT"}
     assert "its axes may run otherwise" in unlike(summary([bare]), placed)[0]
     assert unlike(summary([placed, bare]), bare) == []
