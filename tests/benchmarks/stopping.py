@@ -2,7 +2,8 @@
 
     python tests/benchmarks/stopping.py [stop|save|cost] [--runs 3] [--root FOLDER] [key=value ...]
 
-`stop` sends SIGTERM in each stage of `medpipe-run` and waits for its end. `save` stops such a run
+`stop` sends SIGTERM in each stage of `medpipe-run` and waits for its end; it tells the seconds of
+the clock, and on Linux those of the processor that the run took meanwhile. `save` stops such a run
 in its search, and writes and reads the state that it left again and again. `cost` runs a whole run
 by turns with the default interval between checkpoints and without any; the seconds are of the
 processor, which other work on the machine changes less than those of the clock.
@@ -48,13 +49,14 @@ def main():
 def stop(root, asked):
     for stage, event in BEGUN.items():
         taken = [stopped(root / f"{stage}-{n}", event, asked.words) for n in range(asked.runs)]
-        codes = sorted({code for code, _, _ in taken})
-        told = ", ".join(f"{seconds:.2f}" for _, seconds, _ in taken)
-        print(f"{stage}: {told} s, exit code {', '.join(map(str, codes))}", flush=True)
+        codes = sorted({code for code, *_ in taken})
+        told = ", ".join(f"{seconds:.2f} ({used:.2f})" for _, seconds, used, _ in taken)
+        print(f"{stage}: {told} s (of the processor), exit code {', '.join(map(str, codes))}",
+              flush=True)  # fmt: skip
 
 
 def save(root, asked):
-    _, _, folder = stopped(root / "run", "search-step", asked.words)
+    *_, folder = stopped(root / "run", "search-step", asked.words)
     state = Checkpoints(folder / "checkpoints").newest().state
     places = Checkpoints(root)
     wrote, read = [], []
@@ -90,7 +92,11 @@ def cost(root, asked):
 
 
 def stopped(root, event, words):
-    """Start a run, send SIGTERM after an event; return the code, the seconds, and the folder."""
+    """Start a run, send SIGTERM after an event.
+
+    Returns:
+        Its exit code, seconds of the clock and of the processor until its end, and its folder.
+    """
     process = subprocess.Popen(
         [*RUN, f"run.root={root}", *words],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -109,10 +115,21 @@ def stopped(root, event, words):
             names = (json.loads(line) for line in lines)
             if any(f"{e['event']} {e.get('stage', '')}".startswith(event) for e in names):
                 break
-    began = time.monotonic()
+    began, used = time.monotonic(), processor_seconds(process.pid)
     process.send_signal(signal.SIGTERM)
-    process.wait()
-    return process.returncode, time.monotonic() - began, folder
+    _, status, after = os.wait4(process.pid, 0)
+    took = time.monotonic() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, took, after.ru_utime + after.ru_stime - used, folder
+
+
+def processor_seconds(number):
+    """Return what a process has used; NaN where the system has no /proc."""
+    try:
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def timed(call):

@@ -27,7 +27,13 @@ PUBLIC = [
 ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def _marked(page):
+    name = str(page.relative_to(ROOT))
+    marks = [pytest.mark.slow] if name == "docs/first-run.md" else []  # it has a run on it
+    return pytest.param(page, id=name, marks=marks)
+
+
+@pytest.mark.parametrize("page", map(_marked, PAGES))
 def test_the_examples_of_a_page_run_from_top_to_bottom(page):
     blocks = [code for code in BLOCK.findall(page.read_text()) if not code.startswith("# not run")]
     if not blocks:

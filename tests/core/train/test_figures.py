@@ -250,6 +250,7 @@ def test_every_patient_in_a_volume_of_its_own_is_no_patients_at_all(seed):
     assert repr(one) == repr(bootstrap(*case, seed=0, resamples=20))
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     rng = np.random.default_rng(7)
     truth = {"accuracy": 0.8, "sensitivity": 0.8, "auc": 0.8}

@@ -155,7 +155,7 @@ def test_many_gradients_at_once_are_those_one_by_one():
             torch.testing.assert_close(many[number], one, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("dynamo", [True, False])
+@pytest.mark.parametrize("dynamo", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.filterwarnings("ignore")
 def test_either_onnx_exporter_writes_the_network(network, volumes, dynamo, capsys):
     onnx = pytest.importorskip("onnx")
