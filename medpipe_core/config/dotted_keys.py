@@ -72,8 +72,11 @@ def hint(key: str, own: Iterable[str], every: Iterable[str], who: str) -> str:
         who: Whose keys the group's are, such as `space=toy`.
     """
     mine = list(own)
-    if nearest(key, mine):
-        return did_you_mean(key, mine)
+    group = f"{key.partition('.')[0]}."
+    tails = {name.removeprefix(group): name for name in mine}
+    # The group is the same, and would make every key of it look alike.
+    if near := nearest(key.removeprefix(group), tails):
+        return did_you_mean(key, [tails[tail] for tail in near])
     known = list(every)
     if nearest(key, known):
         return did_you_mean(key, known)

@@ -275,8 +275,8 @@ class HalvingSettings(RandomSettings):
             "search.candidates": 17,
             "search.rungs": 3,
             "search.brackets": 3,
+            "evaluate.top_k": 1,
             "evaluate.inherit": False,
-            "retrain.inherit": False,
         }
     )
 
@@ -290,7 +290,6 @@ class PopulationSettings(Strict):
             "search.candidates": 8,
             "evaluate.top_k": 1,
             "evaluate.inherit": False,
-            "retrain.inherit": False,
         }
     )
 

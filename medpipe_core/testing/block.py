@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from medpipe_core.space import Operation, SearchSpace, declared_choices
-from medpipe_core.supernet import ResourceMeter
+from medpipe_core.space import (
+    Group,
+    Operation,
+    SearchSpace,
+    declared_choices,
+    declared_widths,
+)
+from medpipe_core.supernet import ResourceMeter, build_network
 from medpipe_core.testing.checking import close, in_words, require
 from medpipe_core.testing.covering import every_pair, every_value
 from medpipe_core.testing.module_runs import given_factory
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from medpipe_core.space import ValueChoice
+
+_WIDE = 6
 
 
 class BlockContract(ModuleContract):
@@ -136,6 +144,29 @@ class BlockContract(ModuleContract):
                 f"{one.name} is measured as {cost.parameters - head} trainable numbers, but a real "
                 f"module has {real}. Make all parameters in the constructor, whatever the device",
             )
+
+    def test_it_can_be_made_narrower(self) -> None:
+        """What `@widths(...)` names takes other numbers of channels."""
+        names = declared_widths(self.factory())
+        if not names:
+            pytest.skip("it does not say what its width is")
+        for one in self.variants():
+            wide = {**one.parameters, **dict.fromkeys(names, _WIDE)}
+            root = Group({"block": Operation("block", "block", wide)})
+            space = SearchSpace("block", root, catalogue=_Shelf(one.factory()))
+            with in_words(
+                f"{one.name} cannot be made narrower by the parameters that it names in "
+                f"widths({', '.join(map(repr, names))}), of {_WIDE} channels to {_WIDE // 2}. Let "
+                "it take any whole number from 1, or do not name them."
+            ):
+                network = build_network(
+                    space,
+                    space.sample(seed=0),
+                    in_channels=one.in_channels,
+                    num_classes=2,
+                    width=0.5,
+                )
+                network.eval()(one.batch())
 
     def declared(self) -> dict[str, ValueChoice]:
         """Return the searchable parameters that the class declares."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from medpipe_core import widths
 
+
+@widths("channels")
 class PlaneConv(nn.Module):
     """1 × k × k convolution → batch normalisation → ReLU6: every plane of equal depth for itself.
 

@@ -95,6 +95,7 @@ def test_the_searcher_brings_the_keys_that_suit_it_below_those_that_are_given(re
     given = {"space": "toy", "dataset": "toy", "searcher": "halving"}
     keys = resolve(given, registry).keys
     assert (keys.search.scores, keys.search.epochs, keys.evaluate.inherit) == ("trained", 1, False)
+    assert keys.evaluate.top_k == 1  # the race has compared them
     keys = resolve({**given, "search.rungs": 2, "search.brackets": 1}, registry).keys
     assert (keys.search.rungs, keys.search.brackets, keys.search.scores) == (2, 1, "trained")
     assert resolve({**given, "searcher": "random"}, registry).keys.search.rungs == 1

@@ -215,6 +215,8 @@ BLOCK = [
      "conv.weight"),
     ("LeftInEvaluation", "leaves a layer in evaluation mode", "no_layer_is_frozen_by_mistake",
      "leaves norm"),
+    ("EvenOnly", "names a width that takes even numbers alone", "it_can_be_made_narrower",
+     "it take any whole number"),
 ]  # fmt: skip
 MODEL = [
     ("Unpooled", "gives a map of logits", "it_gives_one_logit_for_each_class", "softmax"),

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from medpipe_core import widths
 from medpipe_core.testing import BlockContract, ModelContract
 
 
@@ -18,6 +19,18 @@ class Conv(nn.Module):
 
     def forward(self, volumes):
         return torch.relu(self.norm(self.conv(volumes)))
+
+
+@widths("channels")
+class EvenOnly(Conv):
+    def __init__(self, in_channels, *, channels=4):
+        if channels % 2:
+            raise ValueError("an even number of channels is needed")
+        super().__init__(in_channels, channels=channels)
+
+
+class TestEvenOnly(BlockContract):
+    block = EvenOnly
 
 
 class LyingChannels(Conv):
