@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -60,8 +60,28 @@ TABLE_ONE: Mapping[str, Mapping[str, ValueChoice]] = MappingProxyType(
 TOLD: Mapping[str, Mapping[str, ValueChoice]] = MappingProxyType(
     {**TABLE_ONE, "shift": {"share": grids.SHIFT_SHARE}}
 )
+_MILD_ROTATION = {"left": (-30, -15, -7.5), "right": (7.5, 15, 30)}
+# The paper's grids reach a fifth of the size and three times it: where nearly all layers act, one
+# that leaves nothing to be recognised spoils the policy.
+MILD: Mapping[str, Mapping[str, tuple[float, ...]]] = MappingProxyType(
+    {
+        "v_rotation": _MILD_ROTATION,
+        "h_rotation": _MILD_ROTATION,
+        "d_rotation": _MILD_ROTATION,
+        "erase": {
+            "scale_left": (0.02, 0.06),
+            "scale_right": (0.14, 0.2),
+            "ratio_left": (0.4, 0.6),
+            "ratio_right": (1.65, 2.325),
+        },
+        "affine": {"left": (0.7, 0.85), "right": (1.2, 1.4)},
+        "blur": {"kernel": (2, 3)},
+        "shift": {"share": (0.05, 0.1)},
+    }
+)
 
 Layer = Annotated[str, Registered("augmentation")]
+Grids = Literal["paper", "mild"]
 Plain = bool | int | float | str
 
 
@@ -79,6 +99,9 @@ class AugmentSettings(BaseModel):
     )
     extra: tuple[Layer, ...] = Field(
         (), description="registered augmentations to add after these, such as [acme-gamma]"
+    )
+    grids: Grids = Field(
+        "paper", description="magnitudes that layers offer: the paper's, or ones that spoil less"
     )
     magnitudes: dict[str, dict[str, tuple[float, ...]]] = Field(
         {}, description="other grids, such as magnitudes.v_rotation.left=[-15,0]"
@@ -158,7 +181,8 @@ def _layer(
 ) -> Operation:
     p = {"p": ValueChoice(*settings.probabilities)}
     neutral = {"p": 0.0} if 0.0 in settings.probabilities else None
-    other = settings.magnitudes.get(name, {})
+    base = MILD.get(name, {}) if settings.grids == "mild" else {}
+    other = {**base, **settings.magnitudes.get(name, {})}
     fixed: dict[str, Any] = {**settings.fixed.get(name, {}), **more}
     if name in TOLD:
         chosen = offered(TOLD[name], other, f"augmentation {name!r}")

@@ -16,15 +16,25 @@ from medpipe_core import (
     ValueChoice,
     compose,
 )
-from medpipe_plugins.spaces.augment import AugmentSettings, augment_space
+from medpipe_plugins.spaces.augment import AugmentSettings, Grids, Layer, augment_space
 from medpipe_plugins.spaces.mbconv3d import BudgetSettings, Channels, Depth, Stride
-from medpipe_plugins.spaces.training import TrainingSettings, training_space
+from medpipe_plugins.spaces.training import (
+    Decay,
+    Rate,
+    Smoothing,
+    TrainingSettings,
+    training_space,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from medpipe_core import Catalogue
 
+_LAYERS = (
+    "noise", "v_flip", "h_flip", "d_flip", "v_rotation", "h_rotation", "d_rotation",
+    "erase", "affine", "blur", "color_jitter",
+)  # fmt: skip
 _NORMALISATION = "normalisation"
 _KERNELS, _EXPANSION = (3, 5), 3
 
@@ -62,23 +72,50 @@ class ResidualSettings(BaseModel):
         return self
 
 
+class MildAugmentSettings(AugmentSettings):
+    """Parameters of the augmentation part: those of `medpipe-augment`, with other defaults."""
+
+    layers: tuple[Layer, ...] = Field(
+        _LAYERS, description="the layers, in the order they are applied: registered augmentations"
+    )
+    extra: tuple[Layer, ...] = Field(
+        ("shift",), description="registered augmentations to add after these"
+    )
+    grids: Grids = Field(
+        "mild", description="magnitudes that layers offer: the paper's, or ones that spoil less"
+    )
+
+
+class FewTrainingSettings(TrainingSettings):
+    """Parameters of the training part: those of `medpipe-training`, with other defaults."""
+
+    lr: tuple[Rate, ...] = Field(
+        (1e-3, 3e-3), min_length=1, description="Adam's first learning rates"
+    )
+    weight_decay: tuple[Decay, ...] = Field(
+        (0.01, 0.05), min_length=1, description="decoupled weight decays"
+    )
+    label_smoothing: tuple[Smoothing, ...] = Field(
+        (0.05,), min_length=1, description="shares spread over all classes"
+    )
+
+
 class JointResidualSettings(BaseModel):
     """Parameters of `medpipe-joint-residual`: those of its three parts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    augment: AugmentSettings = Field(
-        AugmentSettings(extra=("shift",)), description="the augmentation space"
+    augment: MildAugmentSettings = Field(
+        MildAugmentSettings(), description="the augmentation space"
     )
     network: ResidualSettings = Field(ResidualSettings(), description="the network space")
-    training: TrainingSettings = Field(
-        TrainingSettings(lr=(1e-3, 3e-3), weight_decay=(0.01, 0.05), label_smoothing=(0.05,)),
-        description="how a network is trained",
+    training: FewTrainingSettings = Field(
+        FewTrainingSettings(), description="how a network is trained"
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        preset: {f"augment.{key}": v for key, v in AugmentSettings.presets[preset].items()}
-        for preset in ("quick", "laptop")
+        "quick": {"augment.probabilities": [0.0, 0.2, 0.5], "network.cell_channels": None},
+        "laptop": {"augment.probabilities": [0.0, 0.2, 0.5], "network.cell_channels": None},
     }
 
 

@@ -9,19 +9,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medpipe_core import Group, SearchSpace, ValueChoice
 
+Rate = Annotated[float, Gt(0)]
+Decay = Annotated[float, Ge(0)]
+Smoothing = Annotated[float, Ge(0), Lt(1)]
+
 
 class TrainingSettings(BaseModel):
     """Parameters of `medpipe-training`: the values to choose from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lr: tuple[Annotated[float, Gt(0)], ...] = Field(
+    lr: tuple[Rate, ...] = Field(
         (1e-3, 3e-3, 1e-2), min_length=1, description="Adam's first learning rates"
     )
-    weight_decay: tuple[Annotated[float, Ge(0)], ...] = Field(
+    weight_decay: tuple[Decay, ...] = Field(
         (0.0, 0.01, 0.1), min_length=1, description="decoupled weight decays"
     )
-    label_smoothing: tuple[Annotated[float, Ge(0), Lt(1)], ...] = Field(
+    label_smoothing: tuple[Smoothing, ...] = Field(
         (0.0, 0.1), min_length=1, description="shares spread over all classes"
     )
 

@@ -9,8 +9,11 @@ import torch
 from torch import nn
 
 from medpipe_core import SpaceError, build_network, load_plugins
+from medpipe_core.config import resolve
+from medpipe_plugins.spaces.augment import TABLE_ONE
 
 REGISTRY = load_plugins()
+LAYERS = [name for name in TABLE_ONE if name != "invert"]
 SMALL = {"stem_channels": 4, "channels": [4, 6, 8], "depths": [1, 1, 1]}
 
 
@@ -19,10 +22,12 @@ def test_its_size_is_that_of_its_parts():
     assert space.size() == 2 * (5**5 + 2**4)
     assert REGISTRY.space("medpipe-residual3d", cell_channels=None).size() == 2 * 5**5
     joint = REGISTRY.space("medpipe-joint-residual")
-    policies = REGISTRY.space("medpipe-augment", extra=["shift"]).size()
+    settings = {"layers": LAYERS, "extra": ["shift"], "grids": "mild"}
+    policies = REGISTRY.space("medpipe-augment", **settings).size()
     assert joint.size() == policies * space.size() * 2 * 2
     assert {path.partition("/")[0] for path in joint.choices} == {"augment", "network", "training"}
     assert "augment/shift/share" in joint.choices
+    assert joint.choices["augment/affine/left"].values == (0.7, 0.85)
 
 
 @pytest.mark.parametrize(("normalisation", "kind"), [
@@ -73,6 +78,24 @@ def test_stages_without_a_depth_each_are_refused():
     with pytest.raises(Exception, match="channels has 2 entries and depths 3") as caught:
         REGISTRY.space("medpipe-residual3d", channels=[4, 8])
     assert not isinstance(caught.value, SpaceError | TypeError)
+
+
+def test_mild_grids_are_for_any_space_and_one_grid_of_them_can_be_another():
+    mild = {"grids": "mild", "magnitudes": {"affine": {"left": [0.9]}}}
+    choices = REGISTRY.space("medpipe-joint", augment=mild).choices
+    assert choices["augment/affine/left"].values == (0.9,)
+    assert choices["augment/affine/right"].values == (1.2, 1.4)
+    assert choices["augment/v_rotation/left"].values == (-30, -15, -7.5)
+    paper = REGISTRY.space("medpipe-joint").choices
+    assert paper["augment/affine/right"].values == (1.4, 1.8, 2.2, 2.6, 3.0)
+
+
+def test_one_key_of_a_part_leaves_its_other_defaults():
+    given = {"space": "medpipe-joint-residual", "space.augment.magnitudes.affine.left": [0.9]}
+    flat = resolve({**given, "space.training.lr": [1e-2]}, REGISTRY).flat()
+    assert flat["space.augment.grids"] == "mild"
+    assert flat["space.augment.extra"] == ["shift"]
+    assert flat["space.training.weight_decay"] == [0.01, 0.05]
 
 
 def test_what_is_told_of_a_shift_is_what_it_declares():
