@@ -184,7 +184,7 @@ class GumbelSettings(Strict):
     # Adam moves a logit by at most about lr a step: fewer steps need longer ones to get as far.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         {
-            "quick": MappingProxyType({"lr": 0.05}),
+            "quick": MappingProxyType({"lr": 0.05, "prior_active": 1.0}),
             "laptop": MappingProxyType({"lr": 0.05}),
             "paper": MappingProxyType({"estimator": "gate"}),
         }
