@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from medpipe_core.config.errors import ConfigurationError
 from medpipe_core.execution.budget_plan import BudgetPlan, planned, wanted
@@ -17,6 +20,7 @@ from medpipe_core.search import NoBatches, SearchState, StagesError
 from medpipe_core.seeding import seeded_init
 from medpipe_core.space import Genotype
 from medpipe_core.supernet import Supernet, blocks_named
+from medpipe_core.train import chance_auc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,7 +93,8 @@ class SearchStage:
             "search", lambda: under_way and under_way.state_dict()
         ) as saved:
             state = self._state(supernet, searcher, training, validation, emit, saved)
-            under_way = SearchUnderWay(state, self._memory, emit, self._goes_on(development))
+            told = self._telling_of_chance(development, emit)
+            under_way = SearchUnderWay(state, self._memory, told, self._goes_on(development))
             if saved is not None:
                 under_way.load_state_dict(saved)
             scorer = self._scorer(development, emit, searcher)
@@ -244,6 +249,20 @@ class SearchStage:
             validation = shrunk(development.validation, self._context.keys.search.edge)
             return self._by_shared_weights(weights_half, other_half.join(validation))
         return TrialScoring(self._context, self._executor, development, emit, searcher)
+
+    def _telling_of_chance(self, development: Development, emit: Emit) -> Emit:
+        """Have what shared weights score told with what a guess may score on as many volumes."""
+        if self._context.keys.search.scores != "shared":
+            return emit
+        unseen = self._halves(development)[1].labels, development.validation.labels
+        chance = chance_auc(np.concatenate(unseen), len(self._context.card.classes))
+
+        def told(event: str, /, **fields: Any) -> None:
+            if "figures" in fields and math.isfinite(chance):
+                fields["chance_auc"] = round(chance, 3)
+            emit(event, **fields)
+
+        return told
 
     def _by_shared_weights(self, weights_half: LabelledVolumes, unseen: LabelledVolumes) -> Score:
         def score(genotype: Genotype, network: nn.Module) -> dict[str, float]:

@@ -180,7 +180,12 @@ def line_of(event: str, fields: Mapping[str, Any]) -> str:
         case "resumed":
             return "going on where it stopped"
         case _ if event.endswith("-epoch") and "epoch" in fields:
-            figures = f", {fields['failed']}" if fields.get("failed") else _figures(fields)
+            if fields.get("failed"):
+                figures = f", {fields['failed']}"
+            elif _no_better_than_chance(fields):
+                figures = ", no better than chance"
+            else:
+                figures = _figures(fields)
             return f"{title}: epoch {fields['epoch']:g}{figures}"
         case "budget":
             return _budget(fields)
@@ -228,6 +233,12 @@ def duration(seconds: float) -> str:
     if minutes < 90:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _no_better_than_chance(fields: Mapping[str, Any]) -> bool:
+    """Say whether a score is one that guesses may have: to print it would look like knowledge."""
+    scored = fields.get("figures", {}).get("auc")
+    return scored is not None and scored <= fields.get("chance_auc", 0.0)
 
 
 def _figures(fields: Mapping[str, Any]) -> str:

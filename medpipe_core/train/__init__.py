@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         FiguresError,
         auc,
         bootstrap,
+        chance_auc,
         confusion,
         log_loss,
         majority_probabilities,
@@ -41,6 +42,7 @@ __all__ = [
     "auc",
     "balanced_weights",
     "bootstrap",
+    "chance_auc",
     "check_ranking",
     "confusion",
     "fit",
@@ -62,6 +64,7 @@ _LATER = {
     "figures": (
         "FiguresError",
         "auc",
+        "chance_auc",
         "bootstrap",
         "confusion",
         "log_loss",

@@ -140,6 +140,20 @@ def auc(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     return float(np.mean((ranks - positives * (positives + 1) / 2) / pairs))
 
 
+def chance_auc(labels: NDArray[np.int64], classes: int) -> float:
+    """Return the area under the ROC curve that guesses exceed in one of forty cases, or NaN.
+
+    Of guesses it is normal about one half, for a class with n of N volumes with the variance
+    (N + 1) / (12 n (N - n)) (Mann and Whitney 1947). The mean over classes varies no more than the
+    mean of their deviations, so for several classes the bound is on the safe side.
+    """
+    counts = np.bincount(labels, minlength=classes)[-1 if classes == 2 else 0 :]
+    pairs = counts * (len(labels) - counts)
+    if not pairs.all():
+        return float("nan")
+    return float(0.5 + 1.96 * np.mean(np.sqrt((len(labels) + 1) / (12 * pairs))))
+
+
 def medmnist_figures(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> dict[str, float]:

@@ -12,6 +12,7 @@ from medpipe_core.report.progress import (
     PlainProgress,
     Remaining,
     duration,
+    line_of,
     progress_for,
 )
 
@@ -117,3 +118,11 @@ def test_what_is_no_terminal_gets_plain_lines():
 )
 def test_durations_read_as_people_say_them(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_score_that_guesses_may_have_is_not_printed():
+    fields = {"stage": "search", "epoch": 2, "chance_auc": 0.56}
+    line = line_of("search-epoch", {**fields, "figures": {"accuracy": 0.45, "auc": 0.55}})
+    assert line == "searching: epoch 2, no better than chance"
+    line = line_of("search-epoch", {**fields, "figures": {"accuracy": 0.45, "auc": 0.57}})
+    assert line == "searching: epoch 2, accuracy 0.450, auc 0.570"

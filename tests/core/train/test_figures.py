@@ -23,6 +23,7 @@ from medpipe_core.train.figures import (
     FiguresError,
     auc,
     bootstrap,
+    chance_auc,
     confusion,
     log_loss,
     majority_probabilities,
@@ -263,3 +264,18 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
         for name, value in truth.items():
             held[name] += intervals[name]["low"] <= value <= intervals[name]["high"]
     assert all(0.88 <= count / trials <= 0.99 for count in held.values()), held
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.9, 0.1), (0.3, 0.45, 0.25)])
+def test_guesses_exceed_what_chance_gives_in_few_cases(shares):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(shares)), [round(200 * share) for share in shares])
+    bound = chance_auc(labels, len(shares))
+    guesses = [auc(rng.dirichlet(np.ones(len(shares)), 200), labels) for _ in range(400)]
+    exceeded = np.mean(np.array(guesses) > bound)
+    assert exceeded < 0.05  # 0.025 of two classes, fewer of several
+    assert max(guesses) > 0.5 + (bound - 0.5) / 2
+
+
+def test_without_volumes_of_a_class_nothing_is_known_of_chance():
+    assert math.isnan(chance_auc(np.zeros(5, dtype=np.int64), 2))
