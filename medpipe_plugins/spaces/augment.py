@@ -119,7 +119,7 @@ class AugmentSettings(BaseModel):
 
     # A strong policy is worth its while only in a long training.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"probabilities": [0.0, 0.2, 0.5], "grids": "mild"},
+        "quick": {"probabilities": [0.0, 0.1, 0.3], "grids": "mild"},
         "laptop": {"probabilities": [0.0, 0.2, 0.5]},
     }
 

@@ -36,7 +36,7 @@ class JointSettings(BaseModel):
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {
             "channels": [4, 8],
-            "augment.probabilities": [0.0, 0.2, 0.5],
+            "augment.probabilities": [0.0, 0.1, 0.3],
             "budget.multiply_adds": 4_000_000,
         }
     }
