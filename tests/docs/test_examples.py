@@ -33,7 +33,7 @@ def _marked(page):
     return pytest.param(page, id=name, marks=marks)
 
 
-@pytest.mark.parametrize("page", map(_marked, PAGES))
+@pytest.mark.parametrize("page", [_marked(page) for page in PAGES])
 def test_the_examples_of_a_page_run_from_top_to_bottom(page):
     blocks = [code for code in BLOCK.findall(page.read_text()) if not code.startswith("# not run")]
     if not blocks:
