@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         TestSetError,
     )
     from medpipe_core.data.errors import DataError
+    from medpipe_core.data.facts import facts_of
+    from medpipe_core.data.fingerprinting import fingerprints, near_doubles
     from medpipe_core.data.likeness import appearance, unlike
     from medpipe_core.data.new_scans import NewScan, ReadsScans
     from medpipe_core.data.npz import (
@@ -92,9 +94,12 @@ __all__ = [
     "data_file",
     "data_folder",
     "describe",
+    "facts_of",
+    "fingerprints",
     "fold_note",
     "folds",
     "halves",
+    "near_doubles",
     "npy_header",
     "npz_header",
     "npz_shape",
@@ -142,6 +147,11 @@ __getattr__ = lazy_names(
             "TestSetError",
         ),
         "errors": ("DataError",),
+        "facts": ("facts_of",),
+        "fingerprinting": (
+            "fingerprints",
+            "near_doubles",
+        ),
         "likeness": (
             "appearance",
             "unlike",

@@ -14,6 +14,8 @@ import numpy as np
 from medpipe_core.data.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 FULL = 255
@@ -150,3 +152,35 @@ def _of_objects(array: NDArray[Any]) -> NDArray[Any]:
 def _float32(array: NDArray[Any]) -> NDArray[np.float32]:
     with np.errstate(over="ignore", invalid="ignore"):  # what is out of range is told with its name
         return array.astype(np.float32, copy=False)
+
+
+def as_facts(facts: Any, count: int) -> dict[str, NDArray[Any]]:
+    """Return facts as arrays of numbers or of texts.
+
+    Raises:
+        DataError: They are no mapping of names to as many values as there are volumes.
+    """
+    try:
+        given = {str(name): np.asarray(values) for name, values in dict(facts).items()}
+    except (TypeError, ValueError) as error:
+        raise DataError(f"facts are {{name: values}}, not {facts!r} ({error})") from None
+    for name, values in given.items():
+        if values.shape != (count,) or values.dtype.kind not in "fiubU":
+            raise DataError(
+                f"the fact {name!r} is {values.dtype} of shape {values.shape}; give a number or a "
+                f"text for each of the {count} volumes"
+            )
+    return {
+        name: values if values.dtype.kind == "U" else values.astype(np.float64)
+        for name, values in given.items()
+    }
+
+
+def joined_facts(
+    one: Mapping[str, NDArray[Any]] | None, other: Mapping[str, NDArray[Any]] | None
+) -> dict[str, NDArray[Any]] | None:
+    """Return facts of volumes followed by others: those that both sides have in one kind."""
+    if one is None or other is None:
+        return None
+    both = [n for n in one if n in other and one[n].dtype.kind == other[n].dtype.kind]
+    return {name: np.concatenate((one[name], other[name])) for name in both}

@@ -31,8 +31,8 @@ def appearance(volumes: NDArray[Any] | StoredVolumes) -> dict[str, dict[str, flo
     """
     if not len(volumes):
         return {}
-    measured = [_measured(np.asarray(part)) for part in parts(volumes)]
-    found = {name: np.concatenate([m[name] for m in measured]) for name in measured[0]}
+    rows = [measured(np.asarray(part)) for part in parts(volumes)]
+    found = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     return {
         name: dict(zip(("low", "high"), map(float, np.quantile(values, _TAILS)), strict=True))
         for name, values in found.items()
@@ -49,7 +49,7 @@ def unlike(known: Mapping[str, Mapping[str, float]], volumes: NDArray[Any]) -> l
     notes: list[list[str]] = [[] for _ in range(len(volumes))]
     if not len(volumes):
         return notes
-    for name, values in _measured(volumes).items():
+    for name, values in measured(volumes).items():
         if name not in known:
             continue
         low, high = known[name]["low"], known[name]["high"]
@@ -68,7 +68,8 @@ _WORDS = {
 }
 
 
-def _measured(volumes: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+def measured(volumes: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Return mean, deviation and background of each volume."""
     scale = 255.0 if volumes.dtype == np.uint8 else 1.0
     flat = volumes.reshape(len(volumes), -1)
     return {

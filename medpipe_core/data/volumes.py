@@ -11,11 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_core.data.arrays import as_cases, as_labels, as_patients, as_volumes, in_type, together
+from medpipe_core.data.arrays import (
+    as_cases,
+    as_facts,
+    as_labels,
+    as_patients,
+    as_volumes,
+    in_type,
+    joined_facts,
+    together,
+)
 from medpipe_core.data.stored import StoredVolumes, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -88,6 +97,9 @@ class LabelledVolumes:
             every volume is a patient. 1 and "1" are the same patient.
         cases: `(count,)`, texts: how predictions name each volume; or None, which names them by
             their position.
+        facts: What is known of each scan besides its voxels, such as its number of slices: name →
+            `(count,)`, numbers (NaN where unknown) or texts; or None. A run tells whether they
+            predict the label.
 
     Raises:
         DataError: Shapes or types do not fit.
@@ -97,13 +109,16 @@ class LabelledVolumes:
     labels: NDArray[np.int64]
     groups: NDArray[Any] | None = None
     cases: NDArray[Any] | None = None
+    facts: Mapping[str, NDArray[Any]] | None = None
 
     def __post_init__(self) -> None:
         volumes = _in_form(self.volumes)
         labels = as_labels(self.labels, len(volumes))
         groups = None if self.groups is None else as_patients(self.groups, len(volumes))
         cases = None if self.cases is None else as_cases(self.cases, len(volumes))
+        facts = None if self.facts is None else as_facts(self.facts, len(volumes))
         named = {"volumes": volumes, "labels": labels, "groups": groups, "cases": cases}
+        object.__setattr__(self, "facts", facts)
         for name, array in named.items():
             object.__setattr__(self, name, array)
 
@@ -114,9 +129,12 @@ class LabelledVolumes:
         """Return the volumes at some positions."""
         groups = None if self.groups is None else self.groups[indices]
         cases = None if self.cases is None else self.cases[indices]
+        facts = None
+        if self.facts is not None:
+            facts = {name: values[indices] for name, values in self.facts.items()}
         stored = isinstance(self.volumes, StoredVolumes)
         volumes = self.volumes.choose(indices) if stored else self.volumes[indices]
-        return LabelledVolumes(volumes, self.labels[indices], groups, cases)
+        return LabelledVolumes(volumes, self.labels[indices], groups, cases, facts)
 
     def join(self, other: LabelledVolumes) -> LabelledVolumes:
         """Return these volumes followed by others, all of one type and scale.
@@ -130,7 +148,8 @@ class LabelledVolumes:
         if self.cases is not None and other.cases is not None:
             cases = np.concatenate((self.cases, other.cases))
         labels = np.concatenate((self.labels, other.labels))
-        return LabelledVolumes(_joined(self.volumes, other.volumes), labels, groups, cases)
+        facts = joined_facts(self.facts, other.facts)
+        return LabelledVolumes(_joined(self.volumes, other.volumes), labels, groups, cases, facts)
 
 
 def as_notes(notes: Any) -> tuple[str, ...]:

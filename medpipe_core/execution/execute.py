@@ -190,6 +190,7 @@ class _Work:
     def _begin(self, folder: RunFolder, emit: Emit) -> None:
         import torch
 
+        from medpipe_core.execution.data_card import DataCard
         from medpipe_core.execution.final_test import development_rows
 
         context = self._context
@@ -201,6 +202,8 @@ class _Work:
             folder.write_json(folder.SCANS, facts)
         development = self._dataset.development()
         folder.write_text(folder.SPLIT, split_csv(development_rows(development, context.card)))
+        card = DataCard(context.card, development, seed=context.keys.seed)
+        folder.write_json(folder.DATA_CARD, card.content())
         machine = environment(device=context.device_name, threads=torch.get_num_threads())
         folder.write_json(folder.ENVIRONMENT, machine)
 

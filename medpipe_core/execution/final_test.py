@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from medpipe_core.data import appearance, describe, overlap, shared_patients
+from medpipe_core.execution.data_card import DataCard, card_notes, groups_known_in_part
 from medpipe_core.execution.results import Tested
 from medpipe_core.record.predictions_csv import Prediction, predictions_csv, split_csv
 from medpipe_core.seeding import child_seed
@@ -68,6 +69,9 @@ class TorchFinalTest:
         seen["test"] = report.probabilities
         averaged = {"symmetries": [one.to_plain() for one in trained.symmetries]}
         sets = {"train": train, "validation": validation, "test": report.volumes}
+        card = DataCard(self._card, development, seed=self._keys.seed).content(
+            {"validation": trained.validation, "test": report.figures}, report.volumes
+        )
         content = {
             "test": report.figures,
             "test_decided": report.decided,
@@ -87,6 +91,8 @@ class TorchFinalTest:
                     *development.notes,
                     *sealed.notes,
                     *_shared_patients(report.volumes, development),
+                    *groups_known_in_part(sets),
+                    *card_notes(card),
                     *missing_classes(
                         {f"The {n} set": data.labels for n, data in sets.items()},
                         self._card.classes,
@@ -94,6 +100,7 @@ class TorchFinalTest:
                 ],
             },
             "card": self._card.to_dict(),
+            "shortcuts": card["shortcuts"],
             "appearance": appearance(train.volumes),
         }
         rows = [
@@ -106,7 +113,7 @@ class TorchFinalTest:
         ]
         decision = {**rule.to_dict(), **averaged, "classes": list(self._card.classes)}
         predictions = predictions_csv(self._card.classes, rows)
-        return Tested(content, decision, predictions, split_csv(split))
+        return Tested(content, decision, predictions, split_csv(split), card)
 
 
 def development_rows(

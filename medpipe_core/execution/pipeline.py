@@ -159,6 +159,7 @@ class Pipeline:
         self._folder.write_json(self._folder.DECISION, tested.decision)
         self._folder.write_text(self._folder.PREDICTIONS, tested.predictions)
         self._folder.write_text(self._folder.SPLIT, tested.split)
+        self._folder.write_json(self._folder.DATA_CARD, tested.data_card)
         content = {
             **self._content(chosen, trained, tested.content),
             **compared(candidates, searched, self._configuration.keys.search.objectives),

@@ -62,6 +62,7 @@ class Tested:
         decision: How answers follow from probabilities, as plain data.
         predictions: The text of `predictions.csv`.
         split: The text of `split.csv`, test volumes among it.
+        data_card: What `data_card.json` holds, the test set among it.
     """
 
     __test__ = False  # not a test, whatever pytest makes of the name
@@ -70,6 +71,7 @@ class Tested:
     decision: Mapping[str, Any]
     predictions: str
     split: str
+    data_card: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

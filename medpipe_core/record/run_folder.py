@@ -139,6 +139,19 @@ class RunFolder:
             raise RunFolderError(f"{self.path / self.SCANS} does not tell what scans are like")
         return content
 
+    def data_card(self) -> dict[str, Any]:
+        """Read `data_card.json`, what the data are like; empty where there is none.
+
+        Raises:
+            RunFolderError: It is damaged.
+        """
+        if not (self.path / self.DATA_CARD).exists():
+            return {}
+        content = self._read_json(self.DATA_CARD)
+        if not isinstance(content, dict):
+            raise RunFolderError(f"{self.path / self.DATA_CARD} does not tell what data are like")
+        return content
+
     def configuration(self) -> dict[str, Any]:
         """Read `config.yaml` as dotted keys.
 

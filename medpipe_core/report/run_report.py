@@ -10,6 +10,7 @@ from medpipe_core.record.genotype_text import Table, count
 from medpipe_core.record.run_folder import open_folder
 from medpipe_core.report.checking import Reported, checked
 from medpipe_core.report.curves import stage_curves, svg
+from medpipe_core.report.data_section import data_parts
 from medpipe_core.report.html import escape, html_page, html_table
 from medpipe_core.report.progress import duration
 from medpipe_core.report.summary import (
@@ -43,7 +44,7 @@ def write_report(path: str | Path) -> Path:
     result, events, configuration = folder.result(), folder.events(), folder.configuration()
     checked(Reported, result, str(folder.path / folder.RESULT))
     try:
-        text = report_html(result, events, configuration)
+        text = report_html(result, events, configuration, folder.data_card())
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise RunFolderError(
             f"{folder.path}: what stands in it is not as a run writes it "
@@ -56,6 +57,7 @@ def report_html(
     result: Mapping[str, Any],
     events: Sequence[Mapping[str, Any]],
     configuration: Mapping[str, Any],
+    card: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the report as HTML.
 
@@ -63,6 +65,7 @@ def report_html(
         result: What `result.json` holds.
         events: The journal.
         configuration: What `config.yaml` holds.
+        card: What `data_card.json` holds; None for a run that has none.
     """
     title = f"{result['space']} on {result['dataset']}, {result['searcher']}, seed {result['seed']}"
     body = [
@@ -72,7 +75,7 @@ def report_html(
         *(f"<p>{escape(note)}</p>" for note in _notes(result)),
         html_table(figures_table(result)),
         *test_parts(result),
-        *_data(result),
+        *data_parts(result, card or {}),
         *_found(events),
         html_table(_candidates(result, str(configuration.get("evaluate.rank_by", "accuracy")))),
         *(f"{html_table(table)}\n<p>{FRONT}</p>" for table in front_tables(result)),
@@ -95,28 +98,6 @@ def _found(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 html_table(Table(t["title"], tuple(t["headings"]), tuple(map(tuple, t["rows"]))))
                 for t in event.get("tables", [])
             )
-
-
-def _data(result: Mapping[str, Any]) -> Iterator[str]:
-    sets = {name: d for name, d in result.get("data", {}).items() if isinstance(d, dict)}
-    classes = [str(name) for name in result.get("classes", [])]
-    rows = [
-        (
-            name,
-            str(described.get("count", "–")),
-            *(str(described.get("per_class", {}).get(c, "–")) for c in classes),
-            str(described.get("blank", "–")),
-            str(described.get("doubles", "–")),
-        )
-        for name, described in sets.items()
-    ]
-    card = result.get("card", {})
-    if rows:
-        title = f"Data: {card.get('title', result['dataset'])}"
-        yield html_table(
-            Table(title, ("set", "volumes", *classes, "blank", "doubles"), tuple(rows))
-        )
-        yield f"<p>{escape(str(card.get('source', '')))} {escape(str(card.get('licence', '')))}</p>"
 
 
 def _candidates(result: Mapping[str, Any], rank_by: str) -> Table:

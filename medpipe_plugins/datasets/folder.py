@@ -18,18 +18,22 @@ from medpipe_core.data import (
     LabelledVolumes,
     Outline,
     SealedTest,
+    Volume,
     VolumeCache,
     check_chain,
     check_room,
     fold_note,
 )
 from medpipe_plugins.datasets.folder_cache import CachedDoor, as_bytes
+from medpipe_plugins.datasets.folder_cases import read_case
 from medpipe_plugins.datasets.folder_facts import summary
+from medpipe_plugins.datasets.folder_headers import file_facts
 from medpipe_plugins.datasets.folder_manifest import read_cases
 from medpipe_plugins.datasets.folder_scans import PreparedScan, ScanDoor
 from medpipe_plugins.datasets.folder_settings import FolderSettings
 from medpipe_plugins.datasets.folder_survey import survey, table
 from medpipe_plugins.preparations import preset_chain
+from medpipe_plugins.preparations.grid import Orient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -172,6 +176,19 @@ class FolderDataset:
         )
         return door.new_scans(path, chain, facts)
 
+    def original(self, case: str) -> Volume:
+        """Return a scan of training or validation as it is read, axes turned as `orient` does.
+
+        Raises:
+            DataError: There is none of that name, or it cannot be read.
+        """
+        known = (*self._survey.cases["train"], *self._survey.cases["validation"])
+        found = next((one for one in known if one.name == case), None)
+        if found is None:
+            raise DataError(f"no scan of training or validation is called {case!r}")
+        scan = read_case(found, self.settings, self._registry)
+        return Orient()(Volume(scan.values, scan.affine))
+
     def _cases(self) -> Sequence[Case]:
         """Return the scans that the set names, before any is looked at."""
         return read_cases(self.settings.manifest, self.settings.root)
@@ -288,6 +305,7 @@ class FolderDataset:
             np.array(labels, np.int64),
             np.array(patients, np.str_) if all(patients) else None,
             np.array([case.name for case in kept], np.str_),
+            file_facts(kept, [self._survey.headers[case.name] for case in kept]),
         )
 
 

@@ -38,6 +38,7 @@ class Survey:
         problems: What is wrong with scans that are left out.
         largest: Voxels of the largest scan.
         notes: What else a reader of results should know.
+        headers: Name of a scan → the headers of its files.
     """
 
     cases: Mapping[str, tuple[Case, ...]]
@@ -45,6 +46,7 @@ class Survey:
     problems: tuple[Problem, ...]
     largest: int
     notes: tuple[str, ...]
+    headers: Mapping[str, tuple[ScanHeader, ...]]
 
 
 def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) -> Survey:
@@ -85,13 +87,10 @@ def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) 
         )
     by_part = {part: tuple(c for c in usable if c.part == part) for part in PARTS}
     sizes = [math.prod(h.shape) for found in headers.values() for h in found]
-    return Survey(
-        by_part,
-        _classes(named, settings.classes),
-        tuple(problems),
-        max(sizes, default=0),
-        tuple(notes),
-    )
+    largest = max(sizes, default=0)
+    classes = _classes(named, settings.classes)
+    of_case = {case.name: found for case, found in headers.items()}
+    return Survey(by_part, classes, tuple(problems), largest, tuple(notes), of_case)
 
 
 def table(problems: Sequence[Problem]) -> str:

@@ -129,7 +129,7 @@ def setting(registry, toy_configuration, request):
         assert sealed.open(after=after) == "test volumes"
         figures = {"accuracy": {"value": 0.5, "low": 0.4, "high": float("inf")}}
         return Tested(
-            {"test": figures, "majority": FIGURES}, {"temperature": 1.0}, "case\n", "case\n"
+            {"test": figures, "majority": FIGURES}, {"temperature": 1.0}, "case\n", "case\n", {}
         )
 
     pipeline = Pipeline(toy_configuration, dataset, stages, final_test, folder, recorder)

@@ -323,6 +323,26 @@ def test_without_a_place_it_says_how_to_name_one(opened):
         _ = opened().card
 
 
+def test_what_files_say_of_scans_are_facts(tmp_path, opened):
+    dataset = opened(written(tmp_path))
+    train = dataset.development().train
+    assert set(train.facts["slices"]) == {5}
+    assert set(train.facts["columns"]) == {7}
+    assert set(train.facts["files"]) == {1}
+    assert set(train.facts["bytes"]) == {(tmp_path / "00.npy").stat().st_size}
+    assert set(train.facts["stored type"]) == {"float32"}
+    assert np.isnan(train.facts["slice distance (mm)"]).all()
+    for number in range(20):
+        image = nibabel.Nifti1Image(scan(number), np.diag([2.0, 2.0, 1.0 + number, 1.0]))
+        nibabel.save(image, tmp_path / f"{number:02}.nii")
+    rows = [{"path": f"{n:02}.nii", "label": n % 2} for n in range(20)]
+    train = opened(table(tmp_path, rows)).development().train
+    assert set(train.facts["slices"]) == {7}
+    assert set(train.facts["pixel size (mm)"]) == {2}
+    numbers = [1.0 + int(case[:2]) for case in train.cases]
+    assert train.facts["slice distance (mm)"].tolist() == numbers
+
+
 class LetterReader:
     """Reads files that begin with a patient's letter, of a format that only it knows."""
 
