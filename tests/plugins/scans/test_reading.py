@@ -14,7 +14,7 @@ import pytest
 from medpipe_core import MissingExtraError, load_plugins
 from medpipe_core.data import DataError
 from medpipe_core.plugins import UnknownNameError
-from medpipe_plugins.scans import Scan, ScanHeader, read_scan, scan_header
+from medpipe_plugins.scans import Scan, ScanHeader, read_scan, scan_files, scan_header
 
 VOLUME = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
@@ -234,3 +234,37 @@ def test_reading_takes_little_more_memory_than_the_scan(tmp_path, nifti, name):
     words = [sys.executable, "-c", MEMORY, *paths]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert float(done.stdout) < 1.3
+
+
+def test_the_files_that_a_scan_is_read_from_are_told(array, tmp_path, dicom_series):
+    import nibabel
+
+    assert scan_files(array) == [array]
+    nibabel.save(nibabel.Nifti1Pair(VOLUME, np.eye(4)), tmp_path / "pair.hdr")
+    pair = [tmp_path / "pair.hdr", tmp_path / "pair.img"]
+    assert scan_files(pair[0]) == scan_files(pair[1]) == pair
+    folder = dicom_series()
+    (folder / "inner").mkdir()
+    (folder / "inner" / "notes.txt").write_text("beside the slices")
+    (folder / ".hidden").write_text("")
+    found = scan_files(folder)
+    assert found == sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."
+    )
+    assert scan_files(found[0]) == [found[0]]
+    with pytest.raises(DataError, match="no such file"):
+        scan_files(tmp_path / "missing.nii")
+
+
+def test_a_reader_may_say_which_files_it_reads(tmp_path):
+    class Pairs:
+        def reads(self, path):
+            return path.suffix == ".acme"
+
+        def files(self, path):
+            return [path, path.with_suffix(".raw")]
+
+    registry = load_plugins().adding("reader", "acme", Pairs)
+    (tmp_path / "a.acme").write_text("header")
+    expected = [tmp_path / "a.acme", tmp_path / "a.raw"]
+    assert scan_files(tmp_path / "a.acme", registry=registry) == expected
