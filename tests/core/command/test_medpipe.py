@@ -150,7 +150,7 @@ def test_a_space_is_shown_with_settings_and_presets(told, one_off):
     assert content["choices"] == [{"path": "width", "kind": "value", "keys": ["4", "8"]}]
     words = ("show", "space", "medpipe-mbconv3d", "--json", "preset=quick")
     content = told(*words, "space.depths=[1,1,1,1,1,0]", "budget.parameters=9")
-    assert content["budget"] == {"parameters": 9, "multiply_adds": 12_000_000}
+    assert content["budget"] == {"parameters": 9, "multiply_adds": 3_000_000}
     assert content["size"] == 8**5 * 2**7
 
 
