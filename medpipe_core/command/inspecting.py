@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.command import export, predict
 from medpipe_core.command.check import check_command
 from medpipe_core.command.output import write_line
+from medpipe_core.command.preview import preview_command
 from medpipe_core.command.reproduce import reproduce_command
 from medpipe_core.config.errors import BROKEN_PLUGIN, DONE, FAILED, WRONG_WORDS
 from medpipe_core.errors import MedpipeError
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from medpipe_core.plugins import Registry
 
 _KEYS = "Keys may follow: plugins.load=[my_plugin.py], plugins.disable=[acme]."
-_WITH_KEYS = ("plugins", "list", "show")
+_WITH_KEYS = ("plugins", "list", "show", "preview")
 _WHAT = "Tells what is installed, what it takes as parameters, and what a run left behind."
 
 
@@ -128,6 +129,7 @@ _COMMANDS = (
     _predict_command,
     _export_command,
     check_command,
+    preview_command,
     reproduce_command,
 )
 
