@@ -29,13 +29,12 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "evaluate.rank_by": "auc",
                 "evaluate.lr": 3e-3,
                 "evaluate.inherit": True,
-                "retrain.epochs": 24,
+                "retrain.epochs": 32,
                 # At 4e-3 and above a policy of many layers kept some trainings at chance for ten to
                 # twenty epochs.
                 "retrain.lr": 2e-3,
                 "retrain.grad_clip": 1.0,
                 "retrain.average": 0.98,
-                "retrain.inherit": True,
                 "test.average": "symmetries",
                 "test.resamples": 500,
             }
