@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.command.output import write_line
-from medpipe_core.config.command_line import read_command_line
-from medpipe_core.config.configuration import resolve
 from medpipe_core.config.errors import DONE, ConfigurationError
-from medpipe_core.execution.registry import registry_for
 
 if TYPE_CHECKING:
     import argparse
@@ -37,6 +34,10 @@ def preview_command(commands: Any) -> None:
 
 
 def _preview(arguments: argparse.Namespace) -> int:
+    from medpipe_core.config.command_line import read_command_line
+    from medpipe_core.config.configuration import resolve
+    from medpipe_core.execution.registry import registry_for
+
     out = Path(arguments.out).expanduser()
     problems = []
     if out.suffix.lower() not in _SUFFIXES:

@@ -62,8 +62,8 @@ def test_a_loaded_model_answers_as_the_test_did_and_the_same_for_mirrored_volume
         np.testing.assert_allclose(mirrored, found, atol=1e-6)
 
 
-def test_by_default_nothing_is_averaged(run_of, registry, volumes, averaged):
-    plain = run_of()
+def test_nothing_is_averaged_where_none_is_asked_for(run_of, registry, volumes, averaged):
+    plain = run_of(**{"test.average": "none"})
     assert decision(plain)["symmetries"] == []
     model = mp.load_model(plain.folder, registry=registry)
     one, other = (model.probabilities(v) for v in (volumes, np.flip(volumes, 3).copy()))

@@ -42,13 +42,13 @@ def test_a_retraining_that_diverges_goes_on_slower_from_the_last_epoch(
         trial_of(epochs=3, purpose="retrain"), lambda event, **f: told.append((event, f))
     )
     assert record.failed == ""
-    note = "went on from the end of epoch 1 with a learning rate of 0.0018 instead of 0.006"
+    note = "went on from the end of epoch 1 with a learning rate of 0.0006 instead of 0.002"
     assert note in record.notes[0]
     assert [event for event, _ in told] == [
         "retrain-epoch", "retrain-warning", "retrain-epoch", "retrain-epoch",
     ]  # fmt: skip
-    assert taken[8] == 6e-3
-    assert taken[9:] == [pytest.approx(1.8e-3)] * 12
+    assert taken[8] == 2e-3
+    assert taken[9:] == [pytest.approx(6e-4)] * 12
 
 
 def test_a_retraining_that_diverges_twice_has_failed(runner, trial_of, monkeypatch):

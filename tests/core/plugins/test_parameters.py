@@ -165,7 +165,8 @@ def test_where_there_are_no_parameters_that_is_said():
 def test_a_model_may_be_an_import_string():
     entry = entry_of(anything, "medpipe_core.search.settings:RandomSettings")
     assert entry.parameters().__name__ == "RandomSettings"
-    assert not create(anything, parameters="medpipe_core.search.settings:RandomSettings")
+    made = create(anything, parameters="medpipe_core.search.settings:RandomSettings")
+    assert made == {"prior_active": 0.0}
 
 
 @pytest.mark.parametrize(
