@@ -181,7 +181,8 @@ def test_a_run_from_words_to_report(command, toy_words, tmp_path):
     assert {p.name for p in folder.iterdir()} == {
         "config.yaml", "plugins.json", "environment.json", "events.jsonl", "genotype.json",
         "policy.txt", "result.json", "weights.safetensors", "report.html", "checkpoints",
-        "checksums.json", "run.lock", "decision.json", "predictions.csv", "data_card.json", "split.csv",
+        "checksums.json", "run.lock", "decision.json", "predictions.csv",
+        "data_card.json", "split.csv",
     }  # fmt: skip
     assert "always answering 'dark'" in out
     assert str(folder) in out
