@@ -13,7 +13,7 @@ import pytest
 import medpipe_core as mp
 from medpipe_core.data import StoredVolumes, check_development
 from medpipe_core.testing import DatasetContract
-from medpipe_plugins.datasets import folder_scans
+from medpipe_plugins.datasets import folder_cases
 from medpipe_plugins.datasets.folder import FolderDataset
 from medpipe_plugins.scans import read_scan
 
@@ -57,7 +57,7 @@ def read(monkeypatch):
         paths.append(path)
         return read_scan(path, **asked)
 
-    monkeypatch.setattr(folder_scans, "read_scan", counting)
+    monkeypatch.setattr(folder_cases, "read_scan", counting)
     return paths
 
 
