@@ -90,7 +90,9 @@ def test_each_signal_has_its_exit_code(command, toy_words, tmp_path, number, cod
 def test_a_second_signal_ends_at_once(command, toy_words):
     words = [word for word in toy_words if not word.startswith("search.epochs=")]
     process = command(*words, "search.epochs=100000")
-    assert stopped(process, "searching: epoch 1", signal.SIGTERM, again=True)[0] == 143
+    # Whoever is ended by the signal itself, before a handler answers it, has 143 in a shell, too.
+    ended = stopped(process, "searching: epoch 1", signal.SIGTERM, again=True)[0]
+    assert ended in (143, -signal.SIGTERM)
 
 
 SLOW_BLOCK = """

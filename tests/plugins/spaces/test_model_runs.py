@@ -42,7 +42,8 @@ def test_a_policy_is_searched_for_a_model(run):
 @pytest.mark.slow
 def test_a_policy_is_fixed_for_a_model(run):
     choices = {"augment/*": 0, "augment/*/p": 0, "augment/*_flip/p": 0.3}
-    space = mp.load_plugins().space("medpipe-policy", augment={"probabilities": (0.0, 0.3)})
+    augment = {"probabilities": (0.0, 0.3), "grids": "mild"}  # as `quick` has them
+    space = mp.load_plugins().space("medpipe-policy", augment=augment)
     for path, choice in space.choices.items():
         if not path.endswith("/p"):
             choices[path] = choice.values[0]
