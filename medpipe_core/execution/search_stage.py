@@ -23,7 +23,7 @@ from medpipe_core.supernet import Supernet, blocks_named
 from medpipe_core.train import chance_auc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
@@ -93,7 +93,7 @@ class SearchStage:
             "search", lambda: under_way and under_way.state_dict()
         ) as saved:
             state = self._state(supernet, searcher, training, validation, emit, saved)
-            told = self._telling_of_chance(development, emit)
+            told = self._telling_of_chance((other_half, development.validation), emit)
             under_way = SearchUnderWay(state, self._memory, told, self._goes_on(development))
             if saved is not None:
                 under_way.load_state_dict(saved)
@@ -250,12 +250,12 @@ class SearchStage:
             return self._by_shared_weights(weights_half, other_half.join(validation))
         return TrialScoring(self._context, self._executor, development, emit, searcher)
 
-    def _telling_of_chance(self, development: Development, emit: Emit) -> Emit:
+    def _telling_of_chance(self, unseen: Sequence[LabelledVolumes], emit: Emit) -> Emit:
         """Have what shared weights score told with what a guess may score on as many volumes."""
         if self._context.keys.search.scores != "shared":
             return emit
-        unseen = self._halves(development)[1].labels, development.validation.labels
-        chance = chance_auc(np.concatenate(unseen), len(self._context.card.classes))
+        labels = np.concatenate([part.labels for part in unseen])
+        chance = chance_auc(labels, len(self._context.card.classes))
 
         def told(event: str, /, **fields: Any) -> None:
             if "figures" in fields and math.isfinite(chance):

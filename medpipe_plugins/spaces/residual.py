@@ -114,8 +114,8 @@ class JointResidualSettings(BaseModel):
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"augment.probabilities": [0.0, 0.2, 0.5], "network.cell_channels": None},
-        "laptop": {"augment.probabilities": [0.0, 0.2, 0.5], "network.cell_channels": None},
+        preset: {"augment.probabilities": [0.0, 0.2, 0.5], "network.cell_channels": None}
+        for preset in ("quick", "laptop")
     }
 
 
