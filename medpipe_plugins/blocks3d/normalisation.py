@@ -80,7 +80,8 @@ class BatchNormReLU6(nn.Sequential):
             found = compiled.Moments(_numbers(mean), _numbers(variance))
             return _clipped(volumes, _by(weight, bias, found, norm.eps))
         found = compiled.moments(_rows(volumes))
-        _remember(norm, found, volumes.numel() // len(weight))
+        if norm.track_running_stats:  # a search switches it off for its validation batches
+            _remember(norm, found, volumes.numel() // len(weight))
         output: Tensor = _Normalised.apply(  # type: ignore[no-untyped-call]
             volumes, weight, bias, found, norm.eps
         )

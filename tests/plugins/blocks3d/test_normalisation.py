@@ -113,6 +113,17 @@ def test_evaluation_uses_the_running_statistics():
 
 
 @needs_numba
+@pytest.mark.parametrize("shape", SHAPES)
+def test_running_statistics_stay_where_nobody_tracks_them(shape):
+    module, plain = pair(shape[1])
+    given = volumes(shape)
+    for norm in (module[0], plain[0]):
+        norm.track_running_stats = False
+    torch.testing.assert_close(module.train()(given), plain.train()(given))
+    for name, kept in plain.named_buffers():
+        assert torch.equal(dict(module.named_buffers())[name], kept), name
+
+
 def test_statistics_estimated_anew_are_averages_over_batches():
     ours, plain = pair(8, momentum=None)
     for number in range(3):
