@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+import torch
 from hypothesis import settings
+
+if not torch.cuda.is_available():
+    # Kernels for a GPU run in Triton's interpreter, which is chosen when they are first imported.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def pytest_configure(config):
