@@ -24,7 +24,7 @@ def not_finite_from(supernet: Supernet, genotype: Genotype, volumes: Tensor, dra
     """
     if not volumes.isfinite().all():
         return "the batch itself has values that are not finite"
-    generator = torch.Generator(device=volumes.device)
+    generator = torch.Generator()
     generator.set_state(drawn)
     policy = supernet.policy(genotype)
     for layer, augmented in policy.outputs(volumes, generator):

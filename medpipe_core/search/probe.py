@@ -103,7 +103,7 @@ class Probe:
 
     @property
     def generator(self) -> torch.Generator:
-        """Source of draws, the one that the search's augmentations draw from."""
+        """Source of draws, on the CPU; the one that the search's augmentations draw from."""
         return self._state.generator
 
     def step(self) -> None:

@@ -137,7 +137,7 @@ class SearchState(StepState):
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        generator = torch.Generator(device=device)
+        generator = torch.Generator()  # on the CPU, whatever the device: nothing waits for a draw
         generator.manual_seed(child_seed(seed, "search", "augmentation"))
         computing = computing or Computing(device)
         return cls(

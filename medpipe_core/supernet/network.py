@@ -106,7 +106,7 @@ class Supernet(nn.Module):
             {module_name(name, []): network for name, network in (fixed or {}).items()}
         )
         self._generator_seed = child_seed(seed, "supernet", "augmentation")
-        self._generators: dict[torch.device, torch.Generator] = {}
+        self._generator: torch.Generator | None = None
 
     def forward(
         self,
@@ -121,7 +121,8 @@ class Supernet(nn.Module):
             volumes: `(batch, channel, *space)`, intensities in [0, 1].
             decision: The path, and gates for searchers that need their gradient.
             generator: Source of the augmentations' draws in training mode; by default one that
-                belongs to this supernet and was seeded by its `seed`.
+                belongs to this supernet, on the CPU, and was seeded by its `seed`. With one on a
+                GPU each call waits for what the GPU draws.
 
         Raises:
             VolumesError: The volumes are no such batch.
@@ -144,9 +145,7 @@ class Supernet(nn.Module):
         policy = self.policy(decision.genotype)
         if not policy.layers:
             return volumes
-        augmented: Tensor = policy(
-            volumes, generator or self._own_generator(volumes.device), decision
-        )
+        augmented: Tensor = policy(volumes, generator or self._own_generator(), decision)
         return augmented
 
     def policy(self, genotype: Genotype) -> Policy:
@@ -247,11 +246,11 @@ class Supernet(nn.Module):
                 yield key, self.operations[key]
         yield "head", self.head
 
-    def _own_generator(self, device: torch.device) -> torch.Generator:
-        if device not in self._generators:
-            generator = torch.Generator(device=device)
-            self._generators[device] = generator.manual_seed(self._generator_seed)
-        return self._generators[device]
+    def _own_generator(self) -> torch.Generator:
+        """Return the generator on the CPU that is used where a caller brings none."""
+        if self._generator is None:
+            self._generator = torch.Generator().manual_seed(self._generator_seed)
+        return self._generator
 
 
 def build_network(

@@ -193,9 +193,9 @@ class Policy(nn.Module):
 
         Args:
             volumes: A batch that was augmented.
-            drawn: State of the generator before that; all is drawn again from it.
+            drawn: State of the generator on the CPU before that; all is drawn again from it.
         """
-        generator = torch.Generator(device=volumes.device)
+        generator = torch.Generator()
         generator.set_state(drawn)
         for layer, augmented in self.outputs(volumes, generator):
             if not augmented.isfinite().all():

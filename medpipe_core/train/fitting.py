@@ -35,6 +35,7 @@ class NothingToSelectError(MedpipeError):
 class Augment(Protocol):
     """Augments a batch: `(volumes, generator)` to volumes.
 
+    The generator is on the CPU, whatever device the volumes are on.
     One with a method `not_finite_from`, as `Policy` has, is asked which part of it made values that
     are not finite.
     """

@@ -103,7 +103,7 @@ class FitState:
             device=device,
             hold=hold,
         )
-        generator = torch.Generator(device=device)
+        generator = torch.Generator()  # on the CPU, whatever the device: nothing waits for a draw
         generator.manual_seed(child_seed(seed, "fit", "augmentation"))
         stream = TorchStream(child_seed(seed, "fit", "torch"), device)
         averaged = copy.deepcopy(network) if settings.average else None

@@ -52,7 +52,7 @@ class PlainSupernet(mp.Supernet):
         self, volumes: Tensor, decision: mp.Decision, *, generator: torch.Generator | None = None
     ) -> Tensor:
         policy = policy_from_steps(self.space.resolve(decision.genotype), self.catalogue)
-        source = generator or self._own_generator(volumes.device)
+        source = generator or self._own_generator()
         return policy.layer_by_layer(volumes, source, decision)
 
 
