@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from torch.nn.modules.batchnorm import _BatchNorm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from torch import nn
 
 
 @contextmanager
-def statistics_kept(module: nn.Module) -> Iterator[None]:
+def statistics_kept(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Let batch normalisation use the batch's statistics and leave the running ones alone.
 
     A sampled path's running statistics are a mixture over all paths, so evaluation mode says
     little of it; and a validation batch must not leak into what training estimated.
     """
-    layers = list(_tracking(module))
+    layers = [layer for module in modules for layer in _tracking(module)]
     for layer in layers:
         layer.track_running_stats = False
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,27 +30,25 @@ def asking_for(needs: frozenset[str]) -> Callable[[Probe], Outcome]:
             return probe.outcome
         if not needs & {AGREEMENT, LOOK_AHEAD}:
             probe.step()
-        told = _told(probe, needs)
+        compared = AGREEMENT in needs
+        found = probe.loss(
+            augmented=not needs & _CLEAN, gates=GATE_GRADIENTS in needs, weights=compared
+        )
+        asked = {"loss": found.value, **{f"gate {path}": g for path, g in found.gates.items()}}
+        if compared:
+            asked["agreement"] = probe.cosine(found.weights)
         if LOOK_AHEAD in needs:
             probe.step()
-            (after,) = probe.numbers(probe.loss().value)
-            told["improvement"] = told["validation_loss"] - after
-        return replace(probe.outcome, **told)
+            asked["after"] = probe.loss().value
+        # All at once: a device is waited for once.
+        told = dict(zip(asked, probe.numbers(*asked.values()), strict=True))
+        return replace(
+            probe.outcome,
+            validation_loss=told["loss"],
+            validated=found.choices,
+            gate_gradients={path: told[f"gate {path}"] for path in found.gates},
+            agreement=told.get("agreement"),
+            improvement=told["loss"] - told["after"] if "after" in told else None,
+        )
 
     return ask
-
-
-def _told(probe: Probe, needs: frozenset[str]) -> dict[str, Any]:
-    """Return the fields of an outcome that one look at the validation batch gives."""
-    compared = AGREEMENT in needs
-    found = probe.loss(
-        augmented=not needs & _CLEAN, gates=GATE_GRADIENTS in needs, weights=compared
-    )
-    cosines = [probe.cosine(found.weights)] if compared else []
-    loss, *others = probe.numbers(found.value, *found.gates.values(), *cosines)
-    return {
-        "validation_loss": loss,
-        "validated": found.choices,
-        "gate_gradients": dict(zip(found.gates, others, strict=False)),
-        "agreement": others[-1] if compared else None,
-    }

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from medpipe_core.errors import MedpipeError, did_you_mean
 from medpipe_core.search.batch_norm_statistics import statistics_kept
 from medpipe_core.search.outcome import Outcome
+from medpipe_core.search.training_gradient import NOT_FINITE
 from medpipe_core.supernet.building import AUGMENTATION, NETWORK_KINDS
 from medpipe_core.supernet.policy import Policy
 
@@ -60,11 +61,11 @@ class Probe:
 
     Answers are tensors on the device, which nobody waits for, until `numbers` turns them into
     numbers. One that is not finite fails the step: if it was asked for before the weights' step,
-    there is none.
+    there is none. A GPU finds that out by itself, so that a step waits for it once: ask for all
+    numbers at the end, together.
 
     Attributes:
         decision: What is run: the path, and its gates.
-        outcome: What is known of the step by itself: genotype, number, training loss.
         weights: The weights of the path that the training batch reached.
         finite: Whether all numbers so far were.
     """
@@ -78,16 +79,27 @@ class Probe:
         training: TrainingGradient,
     ) -> None:
         self.decision = decision
-        self.outcome = Outcome(decision.genotype, state.step, train_loss=training.loss)
         self.weights: Sequence[nn.Parameter] = training.weights
         self.finite = True
+        self._train_loss: float | None = None
+        # What the weights' step depends on, and what of it has not been told as numbers yet.
+        self._before: list[Tensor] = [training.loss, training.norm]
+        self._untold: list[Tensor] = list(self._before)
         self._state = state
         self._settings = settings
         self._loss = loss
         self._training = training
         self._scale = state.scaler.get_scale()  # of now: the weights' step may change it
         self._stepped = False
+        self._first: tuple[float, ...] = ()
         self._batch: Any = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is known of the step by itself: genotype, number, training loss."""
+        if self._train_loss is None:
+            self.numbers()
+        return Outcome(self.decision.genotype, self._state.step, train_loss=self._train_loss)
 
     @property
     def validation(self) -> Any:
@@ -111,9 +123,22 @@ class Probe:
 
         Weights stay what they are objects of, so what is asked afterwards is about the new ones.
         """
-        if self.finite and not self._stepped:
-            self._stepped = True
-            self._training.step(self._state, self._settings)
+        if self._untold and not waits_once(self._state):
+            self.numbers()
+        if not self.finite or self._stepped:
+            return
+        self._stepped = True
+        unless = None
+        if self._untold:
+            unless = 1 - torch.stack(self._before).isfinite().all().float()
+        self._training.step(self._state, self._settings, unless=unless)
+
+    @property
+    def problem(self) -> str:
+        """Why the step failed, where `finite` is false."""
+        if self._train_loss is None or all(map(math.isfinite, self._first)):
+            return NOT_FINITE
+        return self._training.problem(self._state, self.decision.genotype)
 
     def loss(
         self,
@@ -137,6 +162,9 @@ class Probe:
         decision = replace(self.decision, gates=leaves)
         with self._mode("batch"), torch.set_grad_enabled(bool(asked)):
             value, found = self._differentiate(decision, batch, asked, augmented=augmented)
+        if not self._stepped:
+            self._before.append(value)
+            self._untold.append(value)
         reached = {p: g for p, g in zip(leaves, found, strict=False) if g is not None}
         return PathLoss(value, self.choices(augmented=augmented), reached, found[len(leaves) :])
 
@@ -214,9 +242,13 @@ class Probe:
 
     def numbers(self, *values: Tensor) -> list[float]:
         """Return scalars as numbers, in one transfer; a device is waited for here alone."""
-        told: list[float] = torch.stack([value.detach() for value in values]).tolist()
+        untold, self._untold = self._untold, []
+        told: list[float] = torch.stack([v.detach() for v in (*untold, *values)]).tolist()
+        if self._train_loss is None:
+            self._first = tuple(told[:2])
+            self._train_loss = told[0]
         self.finite = self.finite and all(map(math.isfinite, told))
-        return told
+        return told[len(untold) :]
 
     def _differentiate(
         self, decision: Decision, batch: Any, asked: Sequence[Tensor], *, augmented: bool
@@ -250,7 +282,7 @@ class Probe:
     def _mode(self, statistics: Statistics) -> Iterator[None]:
         supernet = self._state.supernet
         if statistics == "batch":
-            with statistics_kept(supernet):
+            with statistics_kept(supernet.modules_of(self.decision)):
                 yield
             return
         supernet.eval()
@@ -262,6 +294,15 @@ class Probe:
     def _policy(self) -> Policy:
         supernet = self._state.supernet
         return supernet.policy(self.decision.genotype)
+
+
+def waits_once(state: StepState) -> bool:
+    """Say whether a step's numbers are looked at once, at its end, rather than as they come.
+
+    Waiting costs a GPU the time in which the next work would have been handed to it. A CPU has
+    nothing to wait for; and the scale of float16's losses is decided with the weights' step.
+    """
+    return state.computing.device.type == "cuda" and not state.scaler.is_enabled()
 
 
 def _leaves(gates: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

@@ -121,9 +121,8 @@ class LookAheadEstimator(ScoreFunctionEstimator):
     def ask(self, probe: Probe) -> Outcome:
         """Ask for the loss of the clean batch before the weights' step and after it."""
         found = probe.loss()
-        (before,) = probe.numbers(found.value)
         probe.step()
-        (after,) = probe.numbers(probe.loss().value)
+        before, after = probe.numbers(found.value, probe.loss().value)
         return replace(
             probe.outcome,
             validation_loss=before,

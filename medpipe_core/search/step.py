@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from medpipe_core.errors import OperationError
 from medpipe_core.memory import out_of_memory
 from medpipe_core.search.outcome import Outcome
-from medpipe_core.search.probe import Probe
-from medpipe_core.search.training_gradient import NOT_FINITE, training_gradient
+from medpipe_core.search.probe import Probe, waits_once
+from medpipe_core.search.training_gradient import training_gradient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,16 +47,17 @@ def take_step(
     outcome = Outcome(decision.genotype, state.step)
     try:
         with state.stream.running():
-            training = training_gradient(state, decision, loss)
-            outcome = replace(outcome, train_loss=training.loss)
-            if training.problem:
-                return outcome, training.problem
-            probe = Probe(state, decision, settings, loss, training)
-            if ask is not None:
+            probe = Probe(state, decision, settings, loss, training_gradient(state, decision, loss))
+            if not waits_once(state):
+                outcome = probe.outcome
+            if ask is not None and probe.finite:
                 outcome = ask(probe)
+            if probe.finite and outcome.finite:
+                probe.step()
+            if outcome.train_loss is None:
+                outcome = probe.outcome
             if not (probe.finite and outcome.finite):
-                return outcome, NOT_FINITE
-            probe.step()
+                return outcome, probe.problem
     except OperationError as error:
         return outcome, str(error)
     except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from medpipe_core.search.settings import SearchSettings
     from medpipe_core.search.step_state import StepState
+    from medpipe_core.space import Genotype
     from medpipe_core.supernet import Decision
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -30,25 +30,52 @@ class TrainingGradient:
     """A training batch's loss, with its gradients in the weights that it reached.
 
     Attributes:
-        loss: The loss.
-        norm: Length of the gradient.
+        loss: The loss, a scalar on the device.
+        norm: Length of the gradient, a scalar on the device.
         weights: The weights of the path that were reached; their `grad` is the gradient.
-        problem: Why it cannot be stepped along, or nothing: `OVERFLOW`, or a text that begins with
-            `NOT_FINITE` and goes on with the augmentation that made it so, if one did.
+        volumes: The batch before its augmentation.
+        drawn: State of the augmentations' generator before it.
     """
 
-    loss: float
-    norm: float
+    loss: Tensor
+    norm: Tensor
     weights: Sequence[nn.Parameter]
-    problem: str = ""
+    volumes: Tensor
+    drawn: Tensor
 
-    def step(self, state: StepState, settings: SearchSettings) -> None:
-        """Step the weights."""
+    def step(self, state: StepState, settings: SearchSettings, *, unless: Tensor | None) -> None:
+        """Step the weights.
+
+        Args:
+            state: The search.
+            settings: How weights step.
+            unless: A scalar on the device, 1 if nothing is to happen after all: so the device says
+                itself whether its numbers were finite, and nobody waits for the answer.
+        """
         if settings.grad_clip is not None:
-            norm = torch.tensor(self.norm, device=self.weights[0].device)
-            nn.utils.clip_grads_with_norm_(self.weights, settings.grad_clip, norm)
-        state.scaler.step(state.optimiser)
-        state.scaler.update()
+            nn.utils.clip_grads_with_norm_(self.weights, settings.grad_clip, self.norm)
+        if unless is None:
+            state.scaler.step(state.optimiser)
+            state.scaler.update()
+            return
+        # What torch's own scaler of losses does: fused Adam looks at `found_inf` on the device.
+        state.optimiser.found_inf = unless  # type: ignore[attr-defined]
+        try:
+            state.optimiser.step()
+        finally:
+            del state.optimiser.found_inf  # type: ignore[attr-defined]
+
+    def problem(self, state: StepState, genotype: Genotype) -> str:
+        """Return why it cannot be stepped along, where its numbers are not finite.
+
+        It is `OVERFLOW`, or a text that begins with `NOT_FINITE` and goes on with the augmentation
+        that made it so, if one did.
+        """
+        if state.scaler.is_enabled():
+            state.scaler.update()
+            return OVERFLOW
+        found = not_finite_from(state.supernet, genotype, self.volumes, self.drawn)
+        return f"{NOT_FINITE}: {found}" if found else NOT_FINITE
 
 
 def training_gradient(state: StepState, decision: Decision, loss: Loss) -> TrainingGradient:
@@ -75,13 +102,6 @@ def training_gradient(state: StepState, decision: Decision, loss: Loss) -> Train
     state.scaler.unscale_(state.optimiser)
     weights = [w for w in state.supernet.parameters_of(decision) if w.grad is not None]
     norm = nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
-    value = torch.stack(values).detach().sum()
-    number, size = torch.stack((value, norm.float())).tolist()
-    if math.isfinite(number) and math.isfinite(size):
-        return TrainingGradient(number, size, weights)
-    if state.scaler.is_enabled():
-        state.scaler.update()
-        return TrainingGradient(number, size, weights, OVERFLOW)
-    found = not_finite_from(state.supernet, decision.genotype, batch.volumes, drawn)
-    problem = f"{NOT_FINITE}: {found}" if found else NOT_FINITE
-    return TrainingGradient(number, size, weights, problem)
+    return TrainingGradient(
+        torch.stack(values).detach().sum(), norm.float(), weights, batch.volumes, drawn
+    )

@@ -200,12 +200,15 @@ class Supernet(nn.Module):
 
         Where the decision names a fixed network, these are the fixed network's.
         """
+        for module in self.modules_of(decision):
+            yield from module.parameters()
+
+    def modules_of(self, decision: Decision | Genotype) -> list[nn.Module]:
+        """Return the modules that a path runs, in order, or the fixed network that it names."""
         decision = decision if isinstance(decision, Decision) else Decision(decision)
         if decision.network is not None:
-            yield from self._fixed(decision.network).parameters()
-            return
-        for _, module in self._path(decision.genotype):
-            yield from module.parameters()
+            return [self._fixed(decision.network)]
+        return [module for _, module in self._path(decision.genotype)]
 
     def _check(self, volumes: Tensor) -> None:
         if not volumes.is_floating_point():

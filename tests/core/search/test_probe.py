@@ -109,7 +109,7 @@ def test_a_loss_can_be_of_any_batch(state, loss):
 
     def ask(probe):
         own, other = probe.numbers(probe.loss().value, probe.loss(batch).value)
-        with torch.no_grad(), statistics_kept(state.supernet):
+        with torch.no_grad(), statistics_kept([state.supernet]):
             logits = state.supernet.classify(batch.volumes, probe.decision)
         return own, other, loss(logits, batch.labels).item()
 
@@ -122,7 +122,7 @@ def test_logits_are_those_of_the_path_with_either_statistics(state, loss):
     def ask(probe):
         volumes, supernet = probe.validation.volumes, state.supernet
         told = probe.logits(volumes), probe.logits(volumes, statistics="running")
-        with torch.no_grad(), statistics_kept(supernet):
+        with torch.no_grad(), statistics_kept([supernet]):
             batch = supernet.classify(volumes, probe.decision)
             running = supernet.eval().classify(volumes, probe.decision)
             supernet.train()

@@ -41,7 +41,7 @@ def step(state, loss, *needs, settings=SETTINGS):
 
 def clean_loss(supernet, batch, genotype, loss):
     """Compute the loss on batch statistics without augmentation, by hand."""
-    with torch.no_grad(), statistics_kept(supernet.train()):
+    with torch.no_grad(), statistics_kept([supernet.train()]):
         return loss(supernet.classify(batch.volumes, Decision(genotype)), batch.labels).item()
 
 
@@ -89,7 +89,7 @@ def test_the_agreement_is_the_cosine_of_the_two_gradients_before_the_step(state,
     weights = list(supernet.parameters_of(genotype))
 
     def gradient(volumes, labels):
-        with statistics_kept(supernet):
+        with statistics_kept([supernet]):
             value = loss(supernet.classify(volumes, Decision(genotype)), labels)
         return torch.cat([g.flatten() for g in torch.autograd.grad(value, weights)])
 
