@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -12,9 +13,11 @@ from torch import Tensor, nn
 from medpipe_core.errors import MedpipeError
 from medpipe_core.events import Emit, silent
 from medpipe_core.train.blame import layer_not_finite, not_finite_from
+from medpipe_core.train.late_number import LateNumber
 from medpipe_core.train.prediction import predict
 from medpipe_core.train.ranking import check_ranking
-from medpipe_core.train.state import Best, FitState
+from medpipe_core.train.state import Best, FitState, UntoldStep
+from medpipe_core.train.training_step import CudaGraph, RecordedSteps, step_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,64 +93,133 @@ def fit(
         check_ranking(settings.rank_by, validation.labels, task.classes, among=among)
     per_epoch = len(state.batches)
     total = settings.epochs * per_epoch
+    training = _Training(state, settings, task, augment, name)
+    if _is_on_gpu(state):
+        training.on_gpu(lambda message: emit(f"{stage}-warning", message=message))
     began = time.perf_counter()
     while state.step < total:
         between()
-        _anneal(state, settings, total)
+        rate = _anneal(state, settings, total)
         batch = state.batches.next()
         with state.stream.running():
-            _one_step(state, batch, settings, task, augment, name)
+            training.take_step(batch)
         if state.step % per_epoch:
             continue
-        row = _end_epoch(state, settings, task, validation, name)
+        training.hear(0)
+        row = _end_epoch(state, settings, task, validation, name, rate)
         shown = {n: v for n, v in row.items() if math.isfinite(v)}
         emit(f"{stage}-epoch", **shown, steps=per_epoch, seconds=time.perf_counter() - began)
         began = time.perf_counter()
+    if _is_on_gpu(state):  # a recording's gradients would keep its memory
+        state.optimiser.zero_grad(set_to_none=True)
     network = state.result
     if state.best is not None:
         network.load_state_dict(state.best.weights)
     return network.eval()
 
 
-def _one_step(
-    state: FitState,
-    batch: Batch,
-    settings: FitSettings,
-    task: Task,
-    augment: Augment | None,
-    name: str,
-) -> None:
-    state.network.train()
-    drawn = state.generator.get_state()
-    volumes = augment(batch.volumes, state.generator) if augment else batch.volumes
-    state.optimiser.zero_grad(set_to_none=True)
-    number = 0.0
-    for part, labels, share in state.computing.parts(volumes, batch.labels):
-        with state.computing.autocast():
-            logits = state.network(part)
-        loss = share * task.loss(logits.float(), labels)
-        number += float(loss.detach())
-        if not math.isfinite(number):
-            found = not_finite_from(batch.volumes, volumes, augment, drawn)
-            if found:
-                raise _diverged(state, state.step, found, "", name)
+class _Training:
+    """The steps of one training.
+
+    Args:
+        state: The training.
+        settings: How weights step.
+        task: The loss.
+        augment: Augments a batch, or None.
+        name: What is trained, for messages.
+    """
+
+    def __init__(
+        self,
+        state: FitState,
+        settings: FitSettings,
+        task: Task,
+        augment: Augment | None,
+        name: str,
+    ) -> None:
+        self._state = state
+        self._settings = settings
+        self._task = task
+        self._augment = augment
+        self._name = name
+        self._recorded: RecordedSteps | None = None
+
+    def on_gpu(self, warn: Callable[[str], None]) -> None:
+        """Wait for no loss before the next step is under way, and record steps where that can be.
+
+        Args:
+            warn: Told in words where it cannot.
+        """
+        state = self._state
+        step = functools.partial(step_weights, state, settings=self._settings, task=self._task)
+        # The scale of float16's losses is decided on the CPU, after each step.
+        recorder = None if state.scaler.is_enabled() else CudaGraph(state.computing.device)
+        self._recorded = RecordedSteps(step, recorder, warn)
+
+    def take_step(self, batch: Batch) -> None:
+        """Take the next step.
+
+        Raises:
+            TrainingDivergedError: The loss is not finite; on a GPU, that of an earlier step.
+        """
+        state = self._state
+        state.network.train()
+        drawn = state.generator.get_state()
+        volumes = self._augment(batch.volumes, state.generator) if self._augment else batch.volumes
+        if self._recorded is not None:
+            loss = LateNumber(self._recorded(volumes, batch.labels))
+            state.untold.append(UntoldStep(state.step, loss, batch.volumes, volumes, drawn))
+            state.step += 1
+            self.hear(1)
+        else:
+            self._look_and_step(batch, volumes, drawn)
+            state.step += 1
+        if state.averaged is not None:
+            _average(state.averaged, state.network, self._settings.average, state.step)
+
+    def hear(self, most: int) -> None:
+        """Hear the losses of all steps but the last few, which a GPU may still be busy with.
+
+        Raises:
+            TrainingDivergedError: One is not finite.
+        """
+        state = self._state
+        while len(state.untold) > most:
+            told = state.untold.pop(0)
+            number = float(told.loss)
+            if not math.isfinite(number):
+                # Later steps have spoilt the weights, so that any layer would be found guilty.
+                self._diverged(number, told, None)
+            state.losses.append(number)
+
+    def _look_and_step(self, batch: Batch, volumes: Tensor, drawn: Tensor) -> None:
+        state = self._state
+        number = 0.0
+
+        def look(part: Tensor, loss: Tensor) -> None:
+            nonlocal number
+            number += float(loss)
+            if not math.isfinite(number):
+                told = UntoldStep(state.step, number, batch.volumes, volumes, drawn)
+                self._diverged(number, told, part)
+
+        step_weights(state, volumes, batch.labels, self._settings, self._task, look)
+        state.losses.append(number)
+
+    def _diverged(self, number: float, told: UntoldStep, part: Tensor | None) -> None:
+        state, name = self._state, self._name
+        found = not_finite_from(told.given, told.augmented, self._augment, told.drawn)
+        if found:
+            raise _diverged(state, told.step, found, "", name)
+        layer = ""
+        if part is not None:
             with state.computing.autocast():
                 layer = layer_not_finite(state.network, part)
-            first = f", first in what {layer} gives," if layer else ""
-            what = f"the loss became {number}{first}"
-            # Before the first step no learning rate can have spoilt anything.
-            cure = _lower(settings) if state.step or not layer else ""
-            raise _diverged(state, state.step, what, cure, name)
-        state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-    if settings.grad_clip is not None:
-        state.scaler.unscale_(state.optimiser)
-        nn.utils.clip_grad_norm_(state.network.parameters(), settings.grad_clip)
-    state.scaler.step(state.optimiser)
-    state.scaler.update()
-    state.step += 1
-    state.losses.append(number)
-    if state.averaged is not None:
-        _average(state.averaged, state.network, settings.average, state.step)
+        first = f", first in what {layer} gives," if layer else ""
+        what = f"the loss became {number}{first}"
+        # Before the first step no learning rate can have spoilt anything.
+        cure = _lower(self._settings) if told.step or not layer else ""
+        raise _diverged(state, told.step, what, cure, name)
 
 
 def _end_epoch(
@@ -156,6 +228,7 @@ def _end_epoch(
     task: Task,
     validation: LabelledVolumes | None,
     name: str,
+    rate: float,
 ) -> dict[str, float]:
     """Close the epoch's row; its last step may have spoilt weights that no loss has shown yet."""
     network = state.result
@@ -166,7 +239,7 @@ def _end_epoch(
     row = {
         "epoch": float(epoch),
         "loss": sum(state.losses) / len(state.losses),
-        "lr": state.optimiser.param_groups[0]["lr"],
+        "lr": rate,
     }
     scored = epoch % settings.validate_every == 0 or epoch == settings.epochs
     if validation is not None and scored:
@@ -202,22 +275,39 @@ def _lower(settings: FitSettings) -> str:
     return f"; lower the learning rate (now {settings.lr})"
 
 
-def _anneal(state: FitState, settings: FitSettings, total: int) -> None:
+def _anneal(state: FitState, settings: FitSettings, total: int) -> float:
+    """Set and return the learning rate of the coming step."""
+    rate = settings.lr * (1 + math.cos(math.pi * state.step / total)) / 2
     for group in state.optimiser.param_groups:
-        group["lr"] = settings.lr * (1 + math.cos(math.pi * state.step / total)) / 2
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+    return rate
 
 
 @torch.no_grad()
 def _average(averaged: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     # A young average forgets faster, or it would remember the first weights for long.
     decay = min(decay, (1 + step) / (10 + step))
-    for mean, now in zip(averaged.parameters(), network.parameters(), strict=True):
-        mean.lerp_(now, 1 - decay)
-    for kept, given in zip(averaged.buffers(), network.buffers(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(given, 1 - decay)
-        else:
-            kept.copy_(given)
+    pairs = [
+        *zip(averaged.parameters(), network.parameters(), strict=True),
+        *zip(averaged.buffers(), network.buffers(), strict=True),
+    ]
+    means = [(kept, given) for kept, given in pairs if kept.is_floating_point()]
+    counts = [(kept, given) for kept, given in pairs if not kept.is_floating_point()]
+    # All at once: on a GPU one call for each would take longer than the step.
+    if means:
+        kept, given = zip(*means, strict=True)
+        torch._foreach_lerp_(kept, given, 1 - decay)
+    if counts:
+        kept, given = zip(*counts, strict=True)
+        torch._foreach_copy_(kept, given)
+
+
+def _is_on_gpu(state: FitState) -> bool:
+    """Say whether steps are handed to a device that works on while Python goes on."""
+    return state.computing.device.type == "cuda"
 
 
 def _all_finite(network: nn.Module) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import torch
 
@@ -37,6 +37,25 @@ class Best:
     weights: dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class UntoldStep:
+    """A step whose loss is on its way, and what is needed to say where one that is no number is of.
+
+    Attributes:
+        step: Its number, from 0.
+        loss: The loss, to be taken as a float.
+        given: The batch before its augmentation.
+        augmented: The batch after it.
+        drawn: State of the generator before that.
+    """
+
+    step: int
+    loss: SupportsFloat
+    given: Tensor
+    augmented: Tensor
+    drawn: Tensor
+
+
 @dataclass
 class FitState:
     """Everything a training is, between two steps.
@@ -52,6 +71,7 @@ class FitState:
         scaler: Scales the loss in float16.
         step: Steps done; the learning rate follows from it.
         losses: Losses of the epoch under way.
+        untold: Steps whose losses a GPU has not told yet.
         history: One row an epoch: `epoch`, `loss`, `lr`, and `validation_…` where it was scored.
         best: The best epoch so far, where the settings select it.
     """
@@ -66,6 +86,7 @@ class FitState:
     scaler: torch.amp.GradScaler
     step: int = 0
     losses: list[float] = field(default_factory=list)
+    untold: list[UntoldStep] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     best: Best | None = None
 
@@ -93,8 +114,14 @@ class FitState:
             computing: Precision and micro-batch; float32 and whole batches by default.
         """
         network.to(device)
+        on_gpu = torch.device(device).type == "cuda"
         optimiser = torch.optim.AdamW(
-            network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+            network.parameters(),
+            # A recorded step reads the rate where it lies.
+            lr=torch.tensor(settings.lr, device=device) if on_gpu else settings.lr,
+            weight_decay=settings.weight_decay,
+            fused=True,
+            capturable=on_gpu,
         )
         batches = Batches(
             data,
@@ -121,13 +148,13 @@ class FitState:
         return {
             "network": self.network.state_dict(),
             "averaged": None if self.averaged is None else self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": {"state": self.optimiser.state_dict()["state"]},
             "batches": self.batches.state_dict(),
             "generator": self.generator.get_state(),
             "stream": self.stream.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step,
-            "losses": list(self.losses),
+            "losses": [*self.losses, *(float(untold.loss) for untold in self.untold)],
             "history": [dict(row) for row in self.history],
             "best": None if self.best is None else {**vars(self.best)},
         }
@@ -137,12 +164,15 @@ class FitState:
         self.network.load_state_dict(state["network"])
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        # How it steps follows from the settings and the device.
+        self.optimiser.load_state_dict(
+            {**self.optimiser.state_dict(), "state": state["optimiser"]["state"]}
+        )
         self.batches.load_state_dict(state["batches"])
         self.generator.set_state(state["generator"])
         self.stream.load_state_dict(state["stream"])
         self.scaler.load_state_dict(state["scaler"])
-        self.step, self.losses = state["step"], list(state["losses"])
+        self.step, self.losses, self.untold = state["step"], list(state["losses"]), []
         self.history = [dict(row) for row in state["history"]]
         best = state["best"]
         self.best = None if best is None else Best(**{**best, "rank": tuple(best["rank"])})
