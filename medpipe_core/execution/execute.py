@@ -190,11 +190,19 @@ class _Work:
     def _begin(self, folder: RunFolder, emit: Emit) -> None:
         import torch
 
+        from medpipe_core.computing import Computing
         from medpipe_core.execution.data_card import DataCard
+        from medpipe_core.execution.device import slow_convolutions
         from medpipe_core.execution.final_test import development_rows
 
         context = self._context
         emit("run-started", configuration=context.configuration.flat())
+        if slow := slow_convolutions(
+            Computing.on(context.device, context.keys.precision),
+            torch_version=torch.__version__,
+            cudnn_version=torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        ):
+            emit("device-warning", message=slow)
         folder.write_json(folder.PLUGINS, plugin_table(context.registry))
         if (chain := self._dataset.preparation()) is not None:
             folder.write_json(folder.PREPARATION, chain)

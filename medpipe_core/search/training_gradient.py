@@ -86,7 +86,8 @@ def training_gradient(state: StepState, decision: Decision, loss: Loss) -> Train
         decision: The path; its gates play no part.
         loss: Logits and labels to a scalar.
     """
-    state.supernet.train()
+    if not state.supernet.training:  # of thousands of modules, which takes milliseconds
+        state.supernet.train()
     batch = state.training.next()
     drawn = state.generator.get_state()
     # With no gradient on what was not sampled, Adam leaves it alone: no decay, no momentum.

@@ -163,7 +163,8 @@ class _Training:
             TrainingDivergedError: The loss is not finite; on a GPU, that of an earlier step.
         """
         state = self._state
-        state.network.train()
+        if not state.network.training:
+            state.network.train()
         drawn = state.generator.get_state()
         volumes = self._augment(batch.volumes, state.generator) if self._augment else batch.volumes
         if self._recorded is not None:

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from medpipe_core.computing import Computing
+from medpipe_core.execution.device import slow_convolutions
+
+HALF = Computing(torch.device("cuda"), torch.bfloat16)
+
+
+def test_the_torch_whose_half_precision_convolutions_crawl_is_warned_of():
+    said = slow_convolutions(HALF, torch_version="2.9.1+cu128", cudnn_version=91002)
+    assert "torch 2.9.1+cu128 with cuDNN 9.10" in said
+    assert "bfloat16" in said
+    assert "precision=float32" in said
+
+
+@pytest.mark.parametrize(
+    ("computing", "torch_version", "cudnn_version"),
+    [
+        (HALF, "2.10.0", 91002),
+        (HALF, "2.8.0", 91002),
+        (HALF, "2.9.0", 91500),
+        (HALF, "2.9.0", None),
+        (Computing(torch.device("cuda")), "2.9.0", 91002),
+        (Computing(torch.device("cpu"), torch.bfloat16), "2.9.0", 91002),
+    ],
+)
+def test_others_are_not(computing, torch_version, cudnn_version):
+    said = slow_convolutions(computing, torch_version=torch_version, cudnn_version=cudnn_version)
+    assert said == ""
