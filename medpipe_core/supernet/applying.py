@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +14,7 @@ from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, 
 from medpipe_core.supernet.failing import in_words, is_the_operations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _HELD = "hold it to medpipe_core.testing.AugmentationContract"
 
@@ -61,9 +61,9 @@ def draw_touched(
     """
     shape = (len(probabilities), count)
     single = torch.float32  # a draw does not depend on torch's default type
-    drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=single).cpu()
-    touched = drawn < torch.tensor(probabilities, dtype=single)[:, None]
-    rows = touched.nonzero()[:, 1].contiguous()
+    drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=single)
+    touched = drawn.cpu().numpy() < np.array(probabilities, np.float32)[:, None]
+    rows = torch.from_numpy(touched.nonzero()[1])
     return list(torch.split(rows, touched.sum(1).tolist()))
 
 
@@ -92,7 +92,7 @@ def apply_to_rows(
     """
     if len(rows) == len(volumes):
         return _applied(operation, volumes, generator, magnitudes)
-    rows = rows.to(volumes.device)
+    rows = rows.to(volumes.device, non_blocking=True)  # from ordinary memory: waits for nothing
     changed = _applied(operation, volumes.index_select(0, rows), generator, magnitudes)
     if _is_ours(volumes, kept) and not changed.requires_grad:
         return volumes.index_copy_(0, rows, changed)
@@ -107,10 +107,17 @@ def join_with_rows(
     magnitudes: Mapping[str, Any],
 ) -> None:
     """Draw for some volumes, one at least, and let the operation join a fusion with that."""
-    alike = fusion.volumes[: len(rows)].detach()
-    draw = _drawn(operation, alike, generator, magnitudes)
-    with _in_words(operation, "join", len(rows), magnitudes):
+    volumes = fusion.volumes
+    count = rows.size(0)
+    alike = volumes if count == volumes.size(0) else volumes[:count]
+    device = torch.device("cpu") if fusion.on_cpu else volumes.device
+    draw = _drawn(operation, alike.detach(), generator, magnitudes, device)
+    try:
         operation.join(fusion, rows, *draw)
+    except (Exception, SystemExit) as error:
+        if not _is_its_own(error):
+            raise
+        raise _told(error, operation, "join", count, magnitudes) from error
 
 
 def check_kept(what: str, before: Tensor, after: Tensor) -> None:
@@ -134,9 +141,13 @@ def _applied(
     generator: torch.Generator,
     magnitudes: Mapping[str, Any],
 ) -> Tensor:
-    draw = _drawn(operation, volumes, generator, magnitudes)
-    with _in_words(operation, "apply", len(volumes), magnitudes):
+    draw = _drawn(operation, volumes, generator, magnitudes, volumes.device)
+    try:
         changed: object = operation.apply(volumes, *draw)
+    except (Exception, SystemExit) as error:
+        if not _is_its_own(error):
+            raise
+        raise _told(error, operation, "apply", len(volumes), magnitudes) from error
     if not isinstance(changed, Tensor):
         raise AugmentationError(
             f"{_name(operation)}.apply returned {_shown(changed)}, not the transformed volumes; "
@@ -151,10 +162,15 @@ def _drawn(
     volumes: Tensor,
     generator: torch.Generator,
     magnitudes: Mapping[str, Any],
+    device: torch.device,
 ) -> tuple[Tensor, ...]:
-    """Draw for these volumes, on their device."""
-    with _in_words(operation, "draw", len(volumes), magnitudes):
+    """Draw for these volumes, and return it on a device."""
+    try:
         draw: object = operation.draw_for(volumes, generator, **magnitudes)
+    except (Exception, SystemExit) as error:
+        if not _is_its_own(error):
+            raise
+        raise _told(error, operation, "draw", len(volumes), magnitudes) from error
     rows = draw if isinstance(draw, tuple | list) else (draw,)
     for row in rows:
         if not isinstance(row, Tensor):
@@ -162,28 +178,32 @@ def _drawn(
                 f"{_name(operation)}.draw returned {_shown(draw)}, not a tensor or a tuple of "
                 f"tensors with a row for each volume; () if it draws nothing; {_HELD}"
             )
-    return tuple(row.to(volumes.device) for row in rows)
+    return tuple(
+        row if row.device == device else row.to(device, non_blocking=device.type != "cpu")
+        for row in rows
+    )
 
 
-@contextmanager
-def _in_words(
-    operation: Augmentation, doing: str, count: int, magnitudes: Mapping[str, Any]
-) -> Iterator[None]:
-    """Tell what the author's code raises with its name."""
-    try:
-        yield
-    except MedpipeError:
-        raise
-    except (Exception, SystemExit) as error:
-        if not is_the_operations(error):
-            raise
-        named = "".join(f", {name}" for name in magnitudes)
-        raise AugmentationError(
-            f"{_name(operation)}.{doing} failed for {counted(count, 'volume')} and "
-            f"{dict(magnitudes)}: {in_words(error, type(operation).__module__)}. Write "
-            f"draw(self, count, generator{', *' if named else ''}{named}) and "
-            f"apply(self, volumes, *draw), and {_HELD}"
-        ) from error
+def _is_its_own(error: BaseException) -> bool:
+    """Say whether it came out of the author's code, and is not yet told in words."""
+    return not isinstance(error, MedpipeError) and is_the_operations(error)
+
+
+def _told(
+    error: BaseException,
+    operation: Augmentation,
+    doing: str,
+    count: int,
+    magnitudes: Mapping[str, Any],
+) -> AugmentationError:
+    """Tell what the author's code raised with its name."""
+    named = "".join(f", {name}" for name in magnitudes)
+    return AugmentationError(
+        f"{_name(operation)}.{doing} failed for {counted(count, 'volume')} and "
+        f"{dict(magnitudes)}: {in_words(error, type(operation).__module__)}. Write "
+        f"draw(self, count, generator{', *' if named else ''}{named}) and "
+        f"apply(self, volumes, *draw), and {_HELD}"
+    )
 
 
 def _name(operation: Augmentation) -> str:

@@ -33,12 +33,15 @@ class Fusion(ABC):
 
     Attributes:
         linear: Whether it is. Where it is not, layers whose gates are asked for are not fused.
+        on_cpu: Whether operations join it with draws on the CPU, whatever device the volumes are
+            on: where draws are composed there, and the device is told once what to do.
 
     Args:
         volumes: `(batch, channel, *space)`, not to be written into.
     """
 
     linear: ClassVar[bool] = True
+    on_cpu: ClassVar[bool] = False
 
     def __init__(self, volumes: Tensor) -> None:
         self.volumes = volumes
@@ -107,7 +110,7 @@ class Augmentation:
         return ()
 
     def draw(self, count: int, generator: torch.Generator, *_: Any, **magnitudes: Any) -> Draw:
-        """Draw the parameters of `count` volumes, on the generator's device.
+        """Draw the parameters of `count` volumes, on the generator's device or the CPU.
 
         Returns:
             A tensor or a tuple of tensors, each with first dimension `count`; the empty tuple for
@@ -145,7 +148,8 @@ class Augmentation:
         Args:
             fusion: An object of the class `fusion`.
             rows: Which volumes, int64, rising, `(count,)`, on the CPU.
-            draw: What `draw` returned for so many, on the volumes' device.
+            draw: What `draw` returned for so many, on the volumes' device, or on the CPU where
+                the fusion says `on_cpu`.
         """
         raise AugmentationError(
             f"{type(self).__name__} names a fusion, but does not define join(self, fusion, rows, "

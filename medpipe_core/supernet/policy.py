@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -76,25 +76,31 @@ class _Stage:
     def _run(
         self, volumes: Tensor, touched: Sequence[Tensor], source: torch.Generator, kept: Tensor
     ) -> Tensor:
-        acting = [
-            (layer, rows) for layer, rows in zip(self.layers, touched, strict=True) if len(rows)
-        ]
-        if self.fusion is None or not acting:
-            for layer, rows in acting:
-                with _named(layer):
+        acting = [pair for pair in zip(self.layers, touched, strict=True) if pair[1].size(0)]
+        if not acting:
+            return volumes
+        everyone = tuple(layer for layer, _ in acting)
+        at, author = everyone, ""
+        try:
+            if self.fusion is None:
+                for layer, rows in acting:
+                    at = (layer,)
                     volumes = apply_to_rows(
                         layer.operation, volumes, rows, source, layer.magnitudes, kept=kept
                     )
-            return volumes
-        all_acting, author = [layer for layer, _ in acting], self.fusion.__module__
-        with _named(*all_acting, author=author):
+                return volumes
+            author = self.fusion.__module__
             fusion = self.fusion(volumes)
-        for layer, rows in acting:
-            with _named(layer):
+            for layer, rows in acting:
+                at, author = (layer,), ""
                 join_with_rows(layer.operation, fusion, rows, source, layer.magnitudes)
-        with _named(*all_acting, author=author):
+            at, author = everyone, self.fusion.__module__
             fused = fusion.result()
             check_kept(f"{self.fusion.__name__}.result", volumes, fused)
+        except (Exception, SystemExit) as error:
+            if not (isinstance(error, AugmentationError) or is_the_operations(error)):
+                raise
+            raise _named(error, at, author) from error
         return fused
 
     def parts(self, decision: Decision | None) -> Iterable[_Stage]:
@@ -103,25 +109,19 @@ class _Stage:
             return (self,)
         if decision.gate(self.choices) is None:
             return (self,)
-        return [_Stage((layer,)) for layer in self.layers]
+        return [_Stage((layer,), self.fusion) for layer in self.layers]
 
-    @property
+    @cached_property
     def choices(self) -> tuple[str, ...]:
         """The choices that govern its layers; one that governs two is there twice."""
         return tuple(path for layer in self.layers for path in layer.choices)
 
 
-@contextmanager
-def _named(*layers: PolicyLayer, author: str = "") -> Iterator[None]:
+def _named(error: BaseException, layers: Sequence[PolicyLayer], author: str) -> AugmentationError:
     """Tell which layers failed, and where they come from."""
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        if not (isinstance(error, AugmentationError) or is_the_operations(error)):
-            raise
-        who = ", ".join(f"{one.path}: {one.origin}" if one.origin else one.path for one in layers)
-        said = str(error) if isinstance(error, MedpipeError) else in_words(error, author)
-        raise AugmentationError(f"{who}: {said}") from error
+    who = ", ".join(f"{one.path}: {one.origin}" if one.origin else one.path for one in layers)
+    said = str(error) if isinstance(error, MedpipeError) else in_words(error, author)
+    return AugmentationError(f"{who}: {said}")
 
 
 class Policy(nn.Module):
@@ -137,6 +137,7 @@ class Policy(nn.Module):
         super().__init__()
         self.layers = tuple(layers)
         self._stages = _stages(self.layers)
+        self._active = [layer.p for layer in self.layers if layer.p > 0]
 
     def forward(
         self, volumes: Tensor, generator: torch.Generator, decision: Decision | None = None
@@ -220,10 +221,12 @@ class Policy(nn.Module):
 
     def _draw_touched(self, count: int, generator: torch.Generator) -> list[Tensor]:
         """Draw which volumes each layer touches; for one that touches none nothing is drawn."""
-        active = [layer.p for layer in self.layers if layer.p > 0]
-        drawn = iter(draw_touched(active, count, generator))
+        drawn = draw_touched(self._active, count, generator)
+        if len(drawn) == len(self.layers):
+            return drawn
+        touched = iter(drawn)
         nothing = torch.empty(0, dtype=torch.int64)
-        return [next(drawn) if layer.p > 0 else nothing for layer in self.layers]
+        return [next(touched) if layer.p > 0 else nothing for layer in self.layers]
 
     def extra_repr(self) -> str:
         """Show one layer a line."""

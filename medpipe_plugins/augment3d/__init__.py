@@ -13,16 +13,9 @@ if TYPE_CHECKING:
         per_volume,
         uniform,
     )
+    from medpipe_plugins.augment3d.changes import Add, Clamp, Contrast, Gaussian, Linear, Smooth
     from medpipe_plugins.augment3d.erase import Erase
-    from medpipe_plugins.augment3d.filtering import (
-        Add,
-        Clamp,
-        Contrast,
-        Filter,
-        Filter3D,
-        Linear,
-        Smooth,
-    )
+    from medpipe_plugins.augment3d.filtering import Filter, Filter3D
     from medpipe_plugins.augment3d.geometric import (
         Affine,
         DFlip,
@@ -52,6 +45,7 @@ __all__ = [
     "Erase",
     "Filter",
     "Filter3D",
+    "Gaussian",
     "HFlip",
     "HRotation",
     "Invert",
@@ -74,8 +68,9 @@ __all__ = [
 # The grids of magnitudes lie in this package and are read without torch; operations need it.
 _MODULES = {
     "base": ("Augmentation3D", "MagnitudeError", "VolumeShapeError", "per_volume", "uniform"),
+    "changes": ("Add", "Clamp", "Contrast", "Gaussian", "Linear", "Smooth"),
     "erase": ("Erase",),
-    "filtering": ("Add", "Clamp", "Contrast", "Filter", "Filter3D", "Linear", "Smooth"),
+    "filtering": ("Filter", "Filter3D"),
     "geometric": (
         "Affine",
         "DFlip",

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     Draw = Tensor | tuple[Tensor, ...]
 
 
@@ -70,6 +73,21 @@ def uniform(count: int, low: float, high: float, generator: torch.Generator) -> 
 def unit(*shape: int, generator: torch.Generator) -> Tensor:
     """Draw numbers uniformly in [0, 1), the same whatever torch's default type is."""
     return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32)
+
+
+def numbers(
+    *shape: int, low: float = 0.0, high: float = 1.0, generator: torch.Generator
+) -> NDArray[np.float32]:
+    """Draw as `uniform` does, the same numbers, into an array on the CPU.
+
+    A draw is a few numbers, for which numpy takes a fraction of the time of torch's operators. With
+    a generator on a GPU it waits for them.
+    """
+    low, high = min(low, high), max(low, high)
+    drawn: NDArray[np.float32] = unit(*shape, generator=generator).cpu().numpy()
+    drawn *= high - low
+    drawn += low
+    return drawn
 
 
 def exact(dtype: torch.dtype) -> torch.dtype:

@@ -6,8 +6,9 @@ numba is the extra `medpipe[fast]`; without it torch's own operators are used.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from medpipe_plugins.augment3d.filters import KINDS, filter_volumes
@@ -19,7 +20,10 @@ from medpipe_plugins.watching import watched
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    Writes = Callable[[NDArray[np.float32]], None]
 
 # Voxels below which a second thread costs more than it saves.
 _WORTH_A_THREAD = 200_000
@@ -35,7 +39,9 @@ def can_compile(volumes: Tensor) -> bool:
     )
 
 
-def resample_compiled(volumes: Tensor, rows: Tensor, back: Tensor, out: Tensor) -> None:
+def resample_compiled(
+    volumes: Tensor, rows: NDArray[np.int64], back: NDArray[np.floating], out: Tensor
+) -> None:
     """Write some volumes, resampled, into `out`; trilinear, zeros from outside.
 
     The result does not depend on the number of threads.
@@ -47,11 +53,13 @@ def resample_compiled(volumes: Tensor, rows: Tensor, back: Tensor, out: Tensor) 
             coordinates (x, y, z); finite.
         out: Like `volumes`; only `rows` are written.
     """
-    loop = functools.partial(kernels().resample, *_arrays(volumes, rows, back, out))
+    loop = functools.partial(kernels().resample, _array(volumes), rows, *_wide(back), _array(out))
     _in_threads(loop, len(rows) * volumes.shape[2], len(rows) * volumes[0].numel())
 
 
-def spread_compiled(gradient: Tensor, rows: Tensor, back: Tensor, out: Tensor) -> None:
+def spread_compiled(
+    gradient: Tensor, rows: NDArray[np.int64], back: NDArray[np.floating], out: Tensor
+) -> None:
     """Write the gradient by the volumes into `out`: the transpose of `resample_compiled`.
 
     Args:
@@ -60,12 +68,16 @@ def spread_compiled(gradient: Tensor, rows: Tensor, back: Tensor, out: Tensor) -
         back: As they were, `(count, 3, 4)`.
         out: Like `gradient`; only `rows` are written.
     """
-    loop = functools.partial(kernels().spread, *_arrays(gradient, rows, back, out))
+    loop = functools.partial(kernels().spread, _array(gradient), rows, *_wide(back), _array(out))
     _in_threads(loop, len(rows), len(rows) * gradient[0].numel())
 
 
 def erase_compiled(
-    volumes: Tensor, rows: Tensor, back: Tensor, start: Tensor, stop: Tensor
+    volumes: Tensor,
+    rows: NDArray[np.int64],
+    back: NDArray[np.floating],
+    start: NDArray[np.floating],
+    stop: NDArray[np.floating],
 ) -> None:
     """Erase a box in some volumes, in place; the box lies where a matrix has moved it.
 
@@ -76,31 +88,34 @@ def erase_compiled(
         start: First voxel of each box, `(count, 3)`.
         stop: The voxel after its last, `(count, 3)`.
     """
-    kernels().erase(*_arrays(volumes, rows, back, start, stop))
+    kernels().erase(_array(volumes), rows, *_wide(back, start, stop))
 
 
-def filter_compiled(volumes: Tensor, steps: Sequence[tuple[str, Tensor, Tensor]]) -> Tensor:
+def filter_compiled(
+    volumes: Tensor, steps: Sequence[tuple[str, NDArray[np.int64], int, Writes]]
+) -> Tensor:
     """Return the volumes after some steps, each of them on some volumes.
 
     The result does not depend on the number of threads.
 
     Args:
         volumes: `(batch, channel, depth, height, width)`, float32 on the CPU.
-        steps: Of each step its kind, of `KINDS`; which volumes, `(count,)`; and its numbers for
-            each of these, `(count, numbers)`.
+        steps: Of each step its kind, of `KINDS`; which volumes, `(count,)`; how many numbers it has
+            for each of these; and what writes them into an array, `(count, numbers)`.
     """
     volumes = volumes.detach().contiguous()
     out = torch.empty_like(volumes)
-    kinds = torch.tensor([KINDS.index(kind) for kind, _, _ in steps])
-    counts = torch.tensor([numbers.shape[1] for _, _, numbers in steps])
-    begin = torch.full((len(steps), len(volumes)), -1)
+    begin = np.full((len(steps), len(volumes)), -1)
+    table = np.empty(sum(len(rows) * numbers for _, rows, numbers, _ in steps), np.float32)
     end = 0
-    for n, (_, rows, numbers) in enumerate(steps):
-        begin[n, rows] = end + torch.arange(len(rows)) * numbers.shape[1]
-        end += numbers.numel()
-    all_numbers = [numbers.float().flatten() for _, _, numbers in steps]
-    table = all_numbers[0] if len(steps) == 1 else torch.cat(all_numbers)
-    arrays = [t.numpy() for t in (volumes, out, kinds, begin, counts, table)]
+    for n, (_, rows, numbers, write) in enumerate(steps):
+        first, end = end, end + len(rows) * numbers
+        begin[n, rows] = np.arange(len(rows)) * numbers + first
+        if numbers:
+            write(table[first:end].reshape(len(rows), numbers))
+    kinds = np.array([KINDS.index(kind) for kind, *_ in steps])
+    counts = np.array([numbers for _, _, numbers, _ in steps])
+    arrays = (_array(volumes), _array(out), kinds, begin, counts, table)
     _in_threads(functools.partial(filter_volumes(), *arrays), len(volumes), volumes.numel())
     return out
 
@@ -111,7 +126,12 @@ def _in_threads(loop: Callable[[int, int], None], parts: int, voxels: int) -> No
     in_threads(loop, shares(parts, threads))
 
 
-def _arrays(volumes: Tensor, rows: Tensor, *others: Tensor) -> tuple[Any, ...]:
-    """Return arrays on the same memory, numbers that say where in float64."""
-    where = (t if t.ndim == 5 else t.to(torch.float64).contiguous() for t in others)
-    return tuple(t.detach().numpy() for t in (volumes, rows.contiguous(), *where))
+def _array(volumes: Tensor) -> NDArray[np.float32]:
+    """Return an array on the same memory."""
+    array: NDArray[np.float32] = volumes.detach().numpy()
+    return array
+
+
+def _wide(*numbers: NDArray[np.floating]) -> tuple[NDArray[np.float64], ...]:
+    """Return contiguous float64 arrays: what the loops are compiled for."""
+    return tuple(np.ascontiguousarray(array, np.float64) for array in numbers)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import require, sizes, uniform, unit
+from medpipe_plugins.augment3d.base import numbers, require, sizes, unit
 from medpipe_plugins.augment3d.warp import Composable3D
 
 if TYPE_CHECKING:
@@ -55,13 +56,15 @@ class Erase(Composable3D):
         Raises:
             MagnitudeError: A share or a ratio is not above 0.
         """
-        scale, ratio = (scale_left, scale_right), (ratio_left, ratio_right)
-        require(min(scale) > 0, self, "shares of the volume above 0", scale=scale)
-        require(min(ratio) > 0, self, "ratios above 0", ratio=ratio)
-        edge = uniform(count, scale_left, scale_right, generator).clamp(max=1) ** (1 / 3)
-        stretch = uniform(count, ratio_left, ratio_right, generator).sqrt().clamp(edge, 1 / edge)
-        edges = torch.stack((edge, edge * stretch, edge / stretch), 1)
-        return edges, unit(count, 3, generator=generator)
+        scales, ratios = (scale_left, scale_right), (ratio_left, ratio_right)
+        require(min(scales) > 0, self, "shares of the volume above 0", scale=scales)
+        require(min(ratios) > 0, self, "ratios above 0", ratio=ratios)
+        share = numbers(count, low=scale_left, high=scale_right, generator=generator)
+        edge = torch.from_numpy(share).clamp_(max=1).pow_(1 / 3).numpy()
+        ratio = numbers(count, low=ratio_left, high=ratio_right, generator=generator)
+        stretch = np.clip(np.sqrt(ratio), edge, 1 / edge)
+        edges = np.stack((edge, edge * stretch, edge / stretch), 1)
+        return torch.from_numpy(edges), unit(count, 3, generator=generator)
 
     def join(self, fusion: Warp, rows: Tensor, edges: Tensor, place: Tensor) -> None:
         """Set the boxes to 0."""

@@ -2,166 +2,36 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-import torch.nn.functional as F
+import numpy as np
+from torch import Tensor
 
 from medpipe_core import Fusion
-from medpipe_plugins.augment3d.base import Augmentation3D, exact, per_volume, uncast
-from medpipe_plugins.augment3d.compiled import can_compile, filter_compiled
+from medpipe_plugins.augment3d.base import Augmentation3D, exact, uncast
+from medpipe_plugins.augment3d.changes import Add, Gaussian
+from medpipe_plugins.augment3d.compiled import filter_compiled
+from medpipe_plugins.augment3d.routes import route
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
-    from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Change(ABC):
-    """One elementary change of some volumes, each by numbers of its own."""
-
-    kind: ClassVar[str]
-    """Its name in the compiled loops."""
-
-    @abstractmethod
-    def __call__(self, volumes: Tensor) -> Tensor:
-        """Return the changed volumes, `(count, channel, depth, height, width)`."""
-
-    @abstractmethod
-    def numbers(self) -> Tensor:
-        """Return what the compiled loops are to be told of each volume, `(count, numbers)`."""
-
-
-@dataclass(frozen=True)
-class Linear(Change):
-    """v becomes factor · v + offset.
-
-    Attributes:
-        factor: One number for each volume, `(count,)`.
-        offset: Likewise.
-    """
-
-    factor: Tensor
-    offset: Tensor
-    kind = "linear"
-
-    def __call__(self, volumes: Tensor) -> Tensor:
-        """Do it."""
-        factor, offset = (per_volume(t.to(volumes.dtype)) for t in (self.factor, self.offset))
-        return torch.addcmul(offset, volumes, factor)
-
-    def numbers(self) -> Tensor:
-        """Return factor and offset."""
-        return torch.stack((self.factor, self.offset), 1)
-
-
-@dataclass(frozen=True)
-class Add(Change):
-    """v becomes v + value, voxel by voxel.
-
-    Attributes:
-        values: `(count, channel, depth, height, width)`.
-    """
-
-    values: Tensor
-    kind = "add"
-
-    def __call__(self, volumes: Tensor) -> Tensor:
-        """Do it."""
-        return volumes + self.values
-
-    def numbers(self) -> Tensor:
-        """Return the values of each volume in a row."""
-        return self.values.flatten(1)
-
-
-@dataclass(frozen=True)
-class Contrast(Change):
-    """v becomes m + factor · (v − m), with m the mean of the volume and all its channels.
-
-    Attributes:
-        factor: One number for each volume, `(count,)`.
-    """
-
-    factor: Tensor
-    kind = "contrast"
-
-    def __call__(self, volumes: Tensor) -> Tensor:
-        """Do it."""
-        factor = per_volume(self.factor.to(volumes.dtype))
-        return torch.addcmul((1 - factor) * per_volume(volumes.flatten(1).mean(1)), volumes, factor)
-
-    def numbers(self) -> Tensor:
-        """Return the factor."""
-        return self.factor[:, None]
-
-
-@dataclass(frozen=True)
-class Clamp(Change):
-    """What lies outside [0, 1] becomes the nearer bound.
-
-    Attributes:
-        count: How many volumes there are.
-    """
-
-    count: int
-    kind = "clamp"
-
-    def __call__(self, volumes: Tensor) -> Tensor:
-        """Do it."""
-        return volumes.clamp(0, 1)
-
-    def numbers(self) -> Tensor:
-        """Return no number."""
-        return torch.empty(self.count, 0, dtype=torch.float32)
-
-
-@dataclass(frozen=True)
-class Smooth(Change):
-    """A sum of neighbours along depth, height and width in turn; edges are repeated.
-
-    Attributes:
-        weights: Of each volume's neighbours along one axis, `(count, kernel)`; the sum reaches
-            `kernel // 2` voxels back.
-    """
-
-    weights: Tensor
-    kind = "smooth"
-
-    def __call__(self, volumes: Tensor) -> Tensor:
-        """Do it, as a sum of shifted volumes."""
-        kernel = self.weights.shape[1]
-        before, after = kernel // 2, (kernel - 1) // 2
-        factors = [per_volume(factor) for factor in self.weights.to(volumes.dtype).unbind(1)]
-        rows = F.pad(volumes, (before, after) * 3, mode="replicate")
-        for axis in (2, 3, 4):
-            size = volumes.shape[axis]
-            smoothed = rows.narrow(axis, 0, size) * factors[0]
-            for shift in range(1, kernel):
-                smoothed.addcmul_(rows.narrow(axis, shift, size), factors[shift])
-            rows = smoothed
-        return rows
-
-    def numbers(self) -> Tensor:
-        """Return the weights."""
-        return self.weights
+    from medpipe_plugins.augment3d.changes import Change
 
 
 class Filter(Fusion):
     """What neighbouring operations on a batch of volumes do to its intensities.
 
     With the extra `fast`, float32 volumes on a CPU are visited once each and go through all steps
-    while they are in the cache; elsewhere each operation is a pass of its own.
+    while they are in the cache; on a GPU with Triton a kernel does it. Elsewhere each operation is
+    a pass of its own. Numbers are kept on the CPU until then.
 
     Args:
         volumes: `(batch, channel, depth, height, width)`.
     """
 
     linear = False
+    on_cpu = True
 
     def __init__(self, volumes: Tensor) -> None:
         super().__init__(volumes)
@@ -180,17 +50,40 @@ class Filter(Fusion):
         """Apply it all."""
         if not self._parts:
             return self.volumes
-        if can_compile(self.volumes) and not self.volumes.requires_grad:
-            told = [
-                (step.kind, rows, step.numbers()) for rows, steps in self._parts for step in steps
-            ]
-            return filter_compiled(self.volumes, told)
+        steps = [(rows, step) for rows, steps in self._parts for step in steps]
+        way = "torch" if any(step.learned for _, step in steps) else route(self.volumes)
+        if way == "compiled" and not self.volumes.requires_grad:
+            return self._by_loops(steps)
+        if way == "launched":
+            return self._by_kernels(steps)
+        return self._by_torch()
+
+    def _by_loops(self, steps: Sequence[tuple[Tensor, Change]]) -> Tensor:
+        voxels = self.volumes[0].numel()
+        return filter_compiled(
+            self.volumes,
+            [
+                ("add" if step.kind == "noise" else step.kind, rows.numpy(),
+                 step.size(voxels), step.write)
+                for rows, step in steps
+            ],
+        )  # fmt: skip
+
+    def _by_kernels(self, steps: Sequence[tuple[Tensor, Change]]) -> Tensor:
+        from medpipe_plugins.augment3d.on_gpu import filter_on_gpu
+
+        volumes = self.volumes.contiguous()
+        told = [(step.kind, rows, _numbers(step, volumes, len(rows))) for rows, step in steps]
+        filtered: Tensor = filter_on_gpu(volumes, told)
+        return filtered
+
+    def _by_torch(self) -> Tensor:
         result = self.volumes
         for rows, steps in self._parts:
             if len(rows) == len(result):
                 result = _all(steps, result)
                 continue
-            where = rows.to(result.device)
+            where = rows.to(result.device, non_blocking=True)
             changed = _all(steps, result.index_select(0, where))
             if result is self.volumes or changed.requires_grad or result.requires_grad:
                 result = result.index_copy(0, where, changed)
@@ -228,3 +121,15 @@ def _all(steps: Sequence[Change], volumes: Tensor) -> Tensor:
         for step in steps:
             changed = step(changed)
     return changed.to(volumes.dtype)
+
+
+def _numbers(step: Change, volumes: Tensor, count: int) -> Any:
+    """Return what the kernels for GPUs are told of one step on so many of the volumes."""
+    if isinstance(step, Gaussian):
+        std = step.std.cpu().numpy() if isinstance(step.std, Tensor) else step.std
+        return std, step.seeds.cpu().numpy()
+    if isinstance(step, Add):
+        return step.values.to(volumes.device, non_blocking=True)
+    numbers = np.empty((count, step.size(volumes[0].numel())), np.float32)
+    step.write(numbers)
+    return numbers

@@ -8,21 +8,23 @@ trilinear.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from medpipe_core import Symmetry
-from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import exact, require, sizes, uniform
+from medpipe_plugins.augment3d import magnitudes, maps
+from medpipe_plugins.augment3d.base import exact, numbers, require, sizes
 from medpipe_plugins.augment3d.warp import Warp3D
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
+    from collections.abc import Mapping, Sequence
 
     from medpipe_plugins.augment3d.warp import Warp
+
+    Entries = Mapping[tuple[int, int], Any]
 
 
 _ALIKE = 1e-3  # by which two lengths in files may differ and be meant as one
@@ -77,7 +79,40 @@ class DFlip(Flip3D):
     axis = -3
 
 
-class Rotation3D(Warp3D):
+class Formula3D(Warp3D):
+    """An operation whose matrix is a formula of its draw, for arrays and for tensors."""
+
+    def entries(self, size: Sequence[int], *draw: Any) -> Entries:
+        """Return by row and column what differs from the matrix that moves nothing.
+
+        Args:
+            size: Depth, height and width.
+            draw: What `draw` returned, as arrays or as tensors.
+        """
+        raise NotImplementedError
+
+    def matrix(self, volumes: Tensor, *draw: Any) -> Tensor:
+        """Return the matrices, `(count, 3, 4)`; differentiable in the draw."""
+        (amount, *_) = draw
+        nothing = torch.zeros_like(amount.reshape(len(amount), -1)[:, 0])
+        found = {(n, n): nothing + 1 for n in range(3)} | {**self.entries(sizes(volumes), *draw)}
+        flat = [found.get((row, column), nothing) for row in range(3) for column in range(4)]
+        return torch.stack(flat, 1).view(-1, 3, 4)
+
+    def join(self, fusion: Warp, rows: Tensor, *draw: Any) -> None:
+        """Move the volumes by the matrix; arrays do where torch need not see it."""
+        other = type(self).matrix is not Formula3D.matrix
+        if other or fusion.seen or any(row.requires_grad for row in draw):
+            super().join(fusion, rows, *draw)
+            return
+        arrays = (row.detach().to("cpu", torch.float64).numpy() for row in draw)
+        matrix = maps.unit(len(rows))
+        for (row, column), entry in self.entries(sizes(fusion.volumes), *arrays).items():
+            matrix[:, row, column] = entry
+        fusion.move(rows, matrix)
+
+
+class Rotation3D(Formula3D):
     """Turns each volume about one axis through its centre, in millimetres.
 
     What is round stays round where voxels are no cubes: `voxel_spacing` counts. The angle is
@@ -98,7 +133,7 @@ class Rotation3D(Warp3D):
 
     def draw(self, count: int, generator: torch.Generator, *, left: float, right: float) -> Tensor:
         """Draw one angle for each volume, in degrees."""
-        return uniform(count, left, right, generator)
+        return torch.from_numpy(numbers(count, low=left, high=right, generator=generator))
 
     def symmetries(self, axes: int, *, left: float, right: float) -> tuple[Symmetry, ...]:
         """Return the turns by 90°, 180° and 270° that are among its angles.
@@ -119,20 +154,20 @@ class Rotation3D(Warp3D):
             and any(low <= 90 * number + whole <= high for whole in (-360, 0))
         )
 
-    def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
-        """Return the rotation as a matrix, `(count, 3, 4)`."""
-        angle = torch.deg2rad(amount)
-        cos, sin = angle.cos(), angle.sin()
+    def entries(self, size: Sequence[int], amount: Any) -> Entries:
+        """Return the entries of the rotation, `(count,)` each."""
+        cos, sin = _cos_and_sin(amount)
         one, other = (self.axis + 1) % 3, (self.axis + 2) % 3  # the first turns to the second
-        entries = [[torch.zeros_like(angle)] * 4 for _ in range(3)]
-        entries[self.axis][self.axis] = torch.ones_like(angle)
-        entries[one][one] = entries[other][other] = cos
-        longer = self._longer(one, other)
-        entries[other][one], entries[one][other] = sin * longer, -sin / longer
-        centre = _centre(volumes)
-        entries[one][3] = (1 - cos) * centre[one] - entries[one][other] * centre[other]
-        entries[other][3] = (1 - cos) * centre[other] - entries[other][one] * centre[one]
-        return _stacked(entries)
+        longer, centre = self._longer(one, other), _centre(size)
+        down, up = sin * longer, sin * (-1 / longer)
+        return {
+            (one, one): cos,
+            (other, other): cos,
+            (other, one): down,
+            (one, other): up,
+            (one, 3): (1 - cos) * centre[one] - up * centre[other],
+            (other, 3): (1 - cos) * centre[other] - down * centre[one],
+        }
 
     def _longer(self, one: int, other: int) -> float:
         """Return how many voxels along `other` are as long as one along `one`; axes are x, y, z."""
@@ -159,7 +194,7 @@ class DRotation(Rotation3D):
     axis = 2
 
 
-class Affine(Warp3D):
+class Affine(Formula3D):
     """Scales each volume about its centre, alike along all axes.
 
     The factor is uniform in [left, right]; above 1 the content grows. Bounds in the wrong order
@@ -182,18 +217,16 @@ class Affine(Warp3D):
             MagnitudeError: A bound is not above 0.
         """
         require(min(left, right) > 0, self, "factors above 0", left=left, right=right)
-        return uniform(count, left, right, generator)
+        return torch.from_numpy(numbers(count, low=left, high=right, generator=generator))
 
-    def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
-        """Return the scaling as a matrix, `(count, 3, 4)`."""
-        zero = torch.zeros_like(amount)
-        entries = [[zero] * 4 for _ in range(3)]
-        for axis, centre in enumerate(_centre(volumes)):
-            entries[axis][axis], entries[axis][3] = amount, (1 - amount) * centre
-        return _stacked(entries)
+    def entries(self, size: Sequence[int], amount: Any) -> Entries:
+        """Return the entries of the scaling, `(count,)` each."""
+        scales = {(axis, axis): amount for axis in range(3)}
+        moves = {(axis, 3): (1 - amount) * centre for axis, centre in enumerate(_centre(size))}
+        return scales | moves
 
 
-class Shift(Warp3D):
+class Shift(Formula3D):
     """Moves each volume's content along all three axes.
 
     The shift along an axis is uniform in [−share, share] of its length; zeros come in.
@@ -213,21 +246,22 @@ class Shift(Warp3D):
             MagnitudeError: The share is not in [0, 1].
         """
         require(0 <= share <= 1, self, "a share in [0, 1]", share=share)
-        return uniform(3 * count, -share, share, generator).view(count, 3)
+        return torch.from_numpy(numbers(count, 3, low=-share, high=share, generator=generator))
 
-    def matrix(self, volumes: Tensor, amount: Tensor) -> Tensor:
-        """Return the shift as a matrix, `(count, 3, 4)`."""
-        lengths = amount.new_tensor(tuple(sizes(volumes))[::-1])
-        unit = torch.eye(3, dtype=amount.dtype, device=amount.device).expand(len(amount), 3, 3)
-        return torch.cat((unit, (amount * lengths)[:, :, None]), 2)
+    def entries(self, size: Sequence[int], amount: Any) -> Entries:
+        """Return the entries of the shift, `(count,)` each."""
+        return {(axis, 3): amount[:, axis] * size[2 - axis] for axis in range(3)}
 
 
-def _centre(volumes: Tensor) -> tuple[float, float, float]:
-    """Return the centre of the volumes in voxels, (x, y, z)."""
-    depth, height, width = sizes(volumes)
+def _centre(size: Sequence[int]) -> tuple[float, float, float]:
+    """Return the centre of volumes in voxels, (x, y, z), from depth, height and width."""
+    depth, height, width = size
     return (width - 1) / 2, (height - 1) / 2, (depth - 1) / 2
 
 
-def _stacked(entries: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Return matrices, `(count, 3, 4)`, of entries that are `(count,)` each."""
-    return torch.stack([entry for row in entries for entry in row], 1).view(-1, 3, 4)
+def _cos_and_sin(degrees: Any) -> tuple[Any, Any]:
+    if isinstance(degrees, Tensor):
+        angle = torch.deg2rad(degrees)
+        return angle.cos(), angle.sin()
+    angle = np.deg2rad(degrees)
+    return np.cos(angle), np.sin(angle)

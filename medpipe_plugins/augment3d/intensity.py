@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import exact, require, uniform
-from medpipe_plugins.augment3d.filtering import Add, Clamp, Contrast, Filter3D, Linear, Smooth
+from medpipe_plugins.augment3d.base import numbers, require
+from medpipe_plugins.augment3d.changes import Clamp, Contrast, Gaussian, Linear, Smooth
+from medpipe_plugins.augment3d.filtering import Filter3D
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from medpipe_plugins.augment3d.filtering import Change
+    from medpipe_plugins.augment3d.changes import Change
 
 
 class Noise(Filter3D):
@@ -33,15 +35,19 @@ class Noise(Filter3D):
         self.std = std
 
     def draw_for(self, volumes: Tensor, generator: torch.Generator, **_: Any) -> Tensor:
-        """Draw the noise itself, of the volumes' shape."""
-        self.check(volumes)
-        dtype = exact(volumes.dtype)  # so that half precision draws the same
-        unit = torch.randn(volumes.shape, generator=generator, device=generator.device, dtype=dtype)
-        return unit.mul_(self.std)
+        """Draw a seed of each volume's noise, int64, `(count,)`; the noise is made of it later.
 
-    def steps(self, noise: Tensor) -> tuple[Change, ...]:
+        So all that is drawn before and after it is the same wherever the volumes are, and nothing
+        of a volume's size is sent to a GPU. The noise itself differs between kinds of device, as
+        each makes random numbers in its own way.
+        """
+        self.check(volumes)
+        count, device = len(volumes), generator.device
+        return torch.randint(2**62, (count,), generator=generator, device=device, dtype=torch.int64)
+
+    def steps(self, seeds: Tensor) -> tuple[Change, ...]:
         """Add."""
-        return (Add(noise),)
+        return (Gaussian(self.std, seeds),)
 
 
 class Blur(Filter3D):
@@ -77,10 +83,10 @@ class Blur(Filter3D):
             MagnitudeError: `kernel` is not a whole number of at least 1.
         """
         require(kernel >= 1 and kernel % 1 == 0, self, "a whole kernel edge", kernel=kernel)
-        sigma = uniform(count, *self.sigma, generator)
-        numbers = torch.arange(kernel, device=sigma.device, dtype=sigma.dtype)
-        offsets = numbers - (kernel - 1) / 2
-        return torch.softmax(-0.5 * (offsets / sigma[:, None]) ** 2, 1)
+        low, high = self.sigma
+        sigma = numbers(count, low=low, high=high, generator=generator)
+        offsets = np.arange(kernel, dtype=np.float32) - (kernel - 1) / 2
+        return torch.softmax(torch.from_numpy(-0.5 * (offsets / sigma[:, None]) ** 2), 1)
 
     def steps(self, weights: Tensor) -> tuple[Change, ...]:
         """Smooth along depth, height and width in turn."""
@@ -103,12 +109,11 @@ class Invert(Filter3D):
 
     def draw(self, count: int, generator: torch.Generator, *, max_value: float) -> Tensor:
         """Draw nothing: return `max_value` for each volume."""
-        device, single = generator.device, torch.float32
-        return torch.full((count,), float(max_value), device=device, dtype=single)
+        return torch.full((count,), float(max_value), dtype=torch.float32)
 
     def steps(self, max_value: Tensor) -> tuple[Change, ...]:
         """Subtract from the largest value."""
-        return (Linear(-torch.ones_like(max_value), max_value),)
+        return (Linear(-1.0, max_value),)
 
 
 class ColorJitter(Filter3D):
@@ -132,13 +137,15 @@ class ColorJitter(Filter3D):
         self, count: int, generator: torch.Generator, *, brightness: float, contrast: float
     ) -> tuple[Tensor, Tensor]:
         """Draw one factor of brightness and one of contrast for each volume."""
-        return (
-            uniform(count, max(0.0, 1 - brightness), 1 + brightness, generator),
-            uniform(count, max(0.0, 1 - contrast), 1 + contrast, generator),
+        brighter, steeper = (
+            torch.from_numpy(
+                numbers(count, low=max(0.0, 1 - most), high=1 + most, generator=generator)
+            )
+            for most in (brightness, contrast)
         )
+        return brighter, steeper
 
     def steps(self, brightness: Tensor, contrast: Tensor) -> tuple[Change, ...]:
         """Scale brightness, then contrast about each volume's mean."""
         clamp = Clamp(len(brightness))
-        brighter = Linear(brightness, torch.zeros_like(brightness))
-        return (brighter, clamp, Contrast(contrast), clamp)
+        return (Linear(brightness, 0.0), clamp, Contrast(contrast), clamp)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from medpipe_plugins.augment3d.filtering import Change
+    from medpipe_plugins.augment3d.changes import Change
     from medpipe_plugins.augment3d.gpu_stages import Stage
 
 _TYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -212,19 +212,19 @@ def _by_torch(volumes: Tensor, steps: Sequence[tuple[str, Tensor, Any]]) -> Tens
 
 
 def _change(kind: str, volumes: Tensor, numbers: Any) -> Change:
-    from medpipe_plugins.augment3d import filtering  # which imports this module
+    from medpipe_plugins.augment3d import changes
 
     if kind == "add":
-        return filtering.Add(numbers)
+        return changes.Add(numbers)
     if kind == "clamp":
-        return filtering.Clamp(len(volumes))
+        return changes.Clamp(len(volumes))
     if kind == "noise":
         none = torch.zeros_like(volumes, requires_grad=False)
-        return filtering.Add(filter_on_gpu(none, [(kind, torch.arange(len(none)), numbers)]))
+        return changes.Add(filter_on_gpu(none, [(kind, torch.arange(len(none)), numbers)]))
     told = torch.as_tensor(numbers, dtype=torch.float32).to(volumes.device)
     if kind == "smooth":
-        return filtering.Smooth(told)
-    return filtering.Contrast(told[:, 0]) if kind == "contrast" else filtering.Linear(*told.T)
+        return changes.Smooth(told)
+    return changes.Contrast(told[:, 0]) if kind == "contrast" else changes.Linear(*told.T)
 
 
 def _tile(depth: int, height: int, width: int) -> tuple[int, int, int]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from medpipe_plugins.augment3d.base import exact, uncast
-from medpipe_plugins.augment3d.compiled import can_compile, resample_compiled, spread_compiled
+from medpipe_plugins.augment3d.compiled import resample_compiled, spread_compiled
+from medpipe_plugins.augment3d.maps import inverse
+from medpipe_plugins.augment3d.routes import route
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
+    from numpy.typing import NDArray
 
 
 def resample(volumes: Tensor, matrix: Tensor) -> Tensor:
@@ -44,24 +48,29 @@ def resample_rows(volumes: Tensor, matrix: Tensor, rows: Tensor) -> Tensor:
         rows: Which volumes, `(count,)`, rising, on the CPU.
     """
     with uncast(volumes):
-        return _resampled(volumes, matrix, rows)
+        return resample_back(volumes, inverse(matrix.to(exact(volumes.dtype))), rows)
 
 
-def _resampled(volumes: Tensor, matrix: Tensor, rows: Tensor) -> Tensor:
-    back = inverse(matrix.to(exact(volumes.dtype)))
-    if can_compile(volumes) and not matrix.requires_grad and bool(back.isfinite().all()):
-        resampled: Tensor = _Compiled.apply(volumes, back, rows)  # type: ignore[no-untyped-call]
-        return resampled
+def resample_back(volumes: Tensor, back: Any, rows: Any) -> Tensor:
+    """Return the batch with some volumes resampled by the inverses of their matrices.
+
+    Args:
+        volumes: `(batch, channel, depth, height, width)`.
+        back: Where each voxel comes from, destination to source, one for each of `rows`,
+            `(count, 3, 4)`: a tensor, or an array, which needs no gradient.
+        rows: Which volumes, `(count,)`, rising, on the CPU: likewise.
+    """
+    learned = isinstance(back, Tensor) and back.requires_grad
+    if route(volumes) == "compiled" and not learned:
+        back, rows = (np.asarray(found) for found in (back, rows))
+        if np.isfinite(back).all():
+            resampled: Tensor = _Compiled.apply(volumes, back, rows)  # type: ignore[no-untyped-call]
+            return resampled
+    there = torch.as_tensor(back).to(volumes.device, exact(volumes.dtype), non_blocking=True)
     if len(rows) == len(volumes):
-        return _by_torch(volumes, back)
-    where = rows.to(volumes.device)
-    return volumes.index_copy(0, where, _by_torch(volumes.index_select(0, where), back))
-
-
-def inverse(matrix: Tensor) -> Tensor:
-    """Return where voxels come from: the inverse of `(count, 3, 4)`, in the same form."""
-    back = torch.linalg.inv(matrix[:, :, :3])
-    return torch.cat((back, -back @ matrix[:, :, 3:]), 2)
+        return _by_torch(volumes, there)
+    where = torch.as_tensor(rows).to(volumes.device, non_blocking=True)
+    return volumes.index_copy(0, where, _by_torch(volumes.index_select(0, where), there))
 
 
 def _by_torch(volumes: Tensor, back: Tensor) -> Tensor:
@@ -92,8 +101,10 @@ class _Compiled(torch.autograd.Function):
     """The compiled loop, and its transpose: it is linear in the volumes."""
 
     @staticmethod
-    def forward(ctx: Any, volumes: Tensor, back: Tensor, rows: Tensor) -> Tensor:
-        ctx.save_for_backward(back, rows)
+    def forward(
+        ctx: Any, volumes: Tensor, back: NDArray[np.floating], rows: NDArray[np.int64]
+    ) -> Tensor:
+        ctx.told = rows, back
         volumes = volumes.contiguous()
         out = torch.empty_like(volumes) if len(rows) == len(volumes) else volumes.clone()
         resample_compiled(volumes, rows, back, out)
@@ -102,8 +113,8 @@ class _Compiled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        back, rows = ctx.saved_tensors
         gradient = gradient.contiguous()
         to_volumes = gradient.clone()
+        rows, back = ctx.told
         spread_compiled(gradient, rows, back, to_volumes)
         return to_volumes, None, None

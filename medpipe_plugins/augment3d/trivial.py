@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 
-from medpipe_plugins.augment3d.base import Augmentation3D, uniform
+from medpipe_core import Fusion
+from medpipe_plugins.augment3d.base import Augmentation3D, numbers
+from medpipe_plugins.augment3d.changes import Gaussian
 from medpipe_plugins.augment3d.erase import Erase
+from medpipe_plugins.augment3d.filtering import Filter
 from medpipe_plugins.augment3d.geometric import (
     Affine,
     DRotation,
@@ -20,9 +24,11 @@ from medpipe_plugins.augment3d.intensity import Blur, ColorJitter, Invert, Noise
 from medpipe_plugins.augment3d.warp import Warp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
+
+    from medpipe_plugins.augment3d.changes import Change
 
 DEGREES, FACTOR, SHARE, BOX, DEVIATION, SIGMA, CHANGE = 30.0, 1.4, 0.15, 0.3, 0.1, 2.0, 0.5
 """Strengths at the upper end: rotation in degrees, scale, shift and box as shares, deviation of the
@@ -44,6 +50,21 @@ _CHANGES = {
 }  # fmt: skip
 
 
+class OneByOne(Fusion):
+    """Operations that are done one after the other, with draws on the CPU."""
+
+    linear = False
+    on_cpu = True
+
+    def __init__(self, volumes: Tensor) -> None:
+        super().__init__(volumes)
+        self.done = volumes
+
+    def result(self) -> Tensor:
+        """Return what was done."""
+        return self.done
+
+
 class TrivialAugment(Augmentation3D):
     """Does one of fifteen things to each volume, at a strength uniform up to a fixed maximum.
 
@@ -59,6 +80,7 @@ class TrivialAugment(Augmentation3D):
 
     changes = frozenset().union(*_CHANGES.values())
     leaves_out = True
+    fusion: ClassVar[type[Fusion] | None] = OneByOne
 
     def __init__(self, *, forbid: tuple[str, ...] = ()) -> None:
         left = [i for i, name in enumerate(OPERATIONS) if not _CHANGES[name] & set(forbid)]
@@ -67,98 +89,72 @@ class TrivialAugment(Augmentation3D):
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw operation, strength in [0, 1], sign, place in [0, 1]³ and a seed of the noise."""
         device = generator.device
-        left = self._left.to(device)
-        operation = left[torch.randint(len(left), (count,), generator=generator, device=device)]
-        strength = uniform(count, 0, 1, generator)
-        sign = 2 * torch.randint(2, (count,), generator=generator, device=device).float() - 1
-        place = uniform(3 * count, 0, 1, generator).view(count, 3)
-        seed = torch.randint(2**62, (count,), generator=generator, device=device)
-        return operation, strength, sign, place, seed
+        which = torch.randint(len(self._left), (count,), generator=generator, device=device).cpu()
+        strength = torch.from_numpy(numbers(count, generator=generator))
+        sign = torch.randint(2, (count,), generator=generator, device=device).cpu() * 2.0 - 1
+        place = torch.from_numpy(numbers(count, 3, generator=generator))
+        seed = torch.randint(2**62, (count,), generator=generator, device=device).cpu()
+        return self._left[which], strength, sign.to(torch.float32), place, seed
 
-    def apply(
-        self,
-        volumes: Tensor,
-        operation: Tensor,
-        strength: Tensor,
-        sign: Tensor,
-        place: Tensor,
-        seed: Tensor,
-    ) -> Tensor:
+    def join(self, fusion: OneByOne, rows: Tensor, *draw: Tensor) -> None:
+        """Do it to some volumes."""
+        fusion.done = self._done(fusion.done, rows, *draw)
+
+    def apply(self, volumes: Tensor, *draw: Tensor) -> Tensor:
         """Do it: what moves voxels in one pass, then what changes intensities."""
-        chosen = operation.cpu()
+        return self._done(volumes, torch.arange(len(volumes)), *(part.cpu() for part in draw))
 
-        def rows_of(name: str) -> Tensor:
-            return (chosen == OPERATIONS.index(name)).nonzero().squeeze(1)
-
-        result = self._moved(volumes, rows_of, strength, sign, place)
-        changes: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-            "noise": lambda v, rows: _noisy(v, strength[rows], seed[rows]),
-            "blur": lambda v, rows: _blurred(v, strength[rows]),
-            "invert": lambda v, rows: Invert().apply(v, torch.ones_like(strength[rows])),
-            "brightness": lambda v, rows: ColorJitter().apply(
-                v, 1 + CHANGE * (sign * strength)[rows], torch.ones_like(strength[rows])
-            ),
-            "contrast": lambda v, rows: ColorJitter().apply(
-                v, torch.ones_like(strength[rows]), 1 + CHANGE * (sign * strength)[rows]
-            ),
-        }
-        for name, change in changes.items():
-            rows = rows_of(name).to(volumes.device)
-            if len(rows):
-                result = result.index_copy(0, rows, change(volumes.index_select(0, rows), rows))
-        return result
-
-    def _moved(
-        self,
-        volumes: Tensor,
-        rows_of: Callable[[str], Tensor],
-        strength: Tensor,
-        sign: Tensor,
-        place: Tensor,
-    ) -> Tensor:
-        warp = Warp(volumes)
+    def _done(self, volumes: Tensor, rows: Tensor, *draw: Tensor) -> Tensor:
+        operation, strength, sign, place, seed = draw
+        warp, chosen = Warp(volumes), operation.numpy()
+        of = {name: torch.from_numpy(np.flatnonzero(chosen == n))
+              for n, name in enumerate(OPERATIONS) if (chosen == n).any()}  # fmt: skip
         signed = sign * strength
         for name, axis in _AXES.items():
-            warp.mirror(rows_of(name), axis)
+            if name in of:
+                warp.mirror(rows[of[name]], axis)
         for name, rotation in _ROTATIONS.items():
-            rows = rows_of(name)
-            if len(rows):
+            if name in of:
                 turn = rotation()
                 turn.voxel_spacing = self.voxel_spacing
-                turn.join(warp, rows, DEGREES * signed[rows])
-        rows = rows_of("affine")
-        if len(rows):
-            Affine().join(warp, rows, FACTOR ** signed[rows])
-        rows = rows_of("shift")
-        if len(rows):
-            Shift().join(warp, rows, SHARE * strength[rows, None] * (2 * place[rows] - 1))
-        rows = rows_of("erase")
-        if len(rows):
-            edge = (BOX * strength[rows]) ** (1 / 3)
-            Erase().join(warp, rows, edge[:, None].expand(-1, 3), place[rows])
-        return warp.result()
+                turn.join(warp, rows[of[name]], DEGREES * signed[of[name]])
+        if (at := of.get("affine")) is not None:
+            Affine().join(warp, rows[at], FACTOR ** signed[at])
+        if (at := of.get("shift")) is not None:
+            Shift().join(warp, rows[at], SHARE * strength[at, None] * (2 * place[at] - 1))
+        if (at := of.get("erase")) is not None:
+            edge = (BOX * strength[at]) ** (1 / 3)
+            Erase().join(warp, rows[at], edge[:, None].expand(-1, 3), place[at])
+        chain = Filter(warp.result())
+        for name, steps_of in _STEPS.items():
+            if (at := of.get(name)) is not None:
+                chain.then(rows[at], steps_of(strength[at], signed[at], seed[at]))
+        return chain.result()
 
 
-def _noisy(volumes: Tensor, strength: Tensor, seeds: Tensor) -> Tensor:
-    device = volumes.device
-    # A generator for each, so that what a volume gets does not depend on which others are noisy.
-    unit = torch.stack(
-        [
-            torch.randn(
-                volumes.shape[1:],
-                generator=torch.Generator(device).manual_seed(seed),
-                device=device,
-                dtype=torch.float32,
-            )
-            for seed in seeds.tolist()
-        ]
-    )
-    noise = DEVIATION * strength.view(-1, 1, 1, 1, 1) * unit
-    return Noise().apply(volumes, noise.to(volumes.dtype))
+def _noise(strength: Tensor, _: Tensor, seed: Tensor) -> Sequence[Change]:
+    return (Gaussian(DEVIATION * strength, seed),)
 
 
-def _blurred(volumes: Tensor, strength: Tensor) -> Tensor:
-    offsets = torch.arange(_KERNEL, device=volumes.device, dtype=strength.dtype)
-    offsets = offsets - (_KERNEL - 1) / 2
+def _blur(strength: Tensor, *_: Tensor) -> Sequence[Change]:
+    offsets = torch.arange(_KERNEL, dtype=strength.dtype) - (_KERNEL - 1) / 2
     sigma = (SIGMA * strength).clamp_min(1e-3)
-    return Blur().apply(volumes, torch.softmax(-0.5 * (offsets / sigma[:, None]) ** 2, 1))
+    return Blur().steps(torch.softmax(-0.5 * (offsets / sigma[:, None]) ** 2, 1))
+
+
+def _invert(strength: Tensor, *_: Tensor) -> Sequence[Change]:
+    return Invert().steps(torch.ones_like(strength))
+
+
+def _brightness(strength: Tensor, signed: Tensor, _: Tensor) -> Sequence[Change]:
+    return ColorJitter().steps(1 + CHANGE * signed, torch.ones_like(strength))
+
+
+def _contrast(strength: Tensor, signed: Tensor, _: Tensor) -> Sequence[Change]:
+    return ColorJitter().steps(torch.ones_like(strength), 1 + CHANGE * signed)
+
+
+_STEPS: dict[str, Callable[[Tensor, Tensor, Tensor], Sequence[Change]]] = {
+    "noise": _noise, "blur": _blur, "invert": _invert,
+    "brightness": _brightness, "contrast": _contrast,
+}  # fmt: skip

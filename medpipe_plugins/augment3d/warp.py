@@ -1,21 +1,24 @@
-"""Operations that move voxels, composed: one matrix for each volume and one resampling."""
+"""Operations that move voxels, composed: one map for each volume and one resampling."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from medpipe_core import Fusion
+from medpipe_plugins.augment3d import maps
 from medpipe_plugins.augment3d.base import Augmentation3D, exact, sizes, uncast
-from medpipe_plugins.augment3d.compiled import can_compile, erase_compiled
-from medpipe_plugins.augment3d.resampling import inverse, resample_rows
+from medpipe_plugins.augment3d.routes import route
+from medpipe_plugins.augment3d.warping import Box, Composed, by_kernel, by_loops, by_torch
+from medpipe_plugins.watching import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
-    from torch import Tensor
+    from numpy.typing import NDArray
 
 
 class Warp(Fusion):
@@ -26,53 +29,74 @@ class Warp(Fusion):
     Volumes that were only mirrored are mirrored exactly, and those that nothing was done to stay as
     they are.
 
-    An erased box lies where the matrices after it take it. With f the ramp that linear
-    interpolation makes of a box, its edges one voxel wide, the result is (1 − f) · v, where one
-    operation after another would interpolate the product instead.
+    An erased box lies where the maps after it take it. With f the ramp that linear interpolation
+    makes of a box, its edges one voxel wide, the result is (1 − f) · v, where one operation after
+    another would interpolate the product instead.
+
+    Maps are composed on the CPU, in float64, whatever device the volumes are on, which is told
+    once what to do and is asked nothing. Where a draw is learned or watched, torch composes them on
+    the volumes' device.
 
     Args:
         volumes: `(batch, channel, depth, height, width)`.
     """
 
+    on_cpu = True
+
     def __init__(self, volumes: Tensor) -> None:
         super().__init__(volumes)
         self.dtype = exact(volumes.dtype)
-        self._matrix = self._unit()
-        self._boxes: list[_Box] = []
-        # These two are known without asking the device.
-        self._moved = torch.zeros(len(volumes), dtype=torch.bool)
-        self._mirrored = torch.zeros(len(volumes), 3, dtype=torch.bool)
+        self._count = count = len(volumes)
+        # What was done since the start, and since each box was erased: (1 + boxes, batch, 3, 4).
+        self._maps: Any = maps.unit(1, count)
+        self._boxes: list[tuple[Any, ...]] = []  # rows, start, stop
+        self._moved = np.zeros(count, np.bool_)
+        self._mirrored = np.zeros((count, 3), np.bool_)
+        if watched(volumes):
+            self._let_torch_see()
 
-    def move(self, rows: Tensor, matrix: Tensor) -> None:
+    @property
+    def seen(self) -> bool:
+        """Whether torch composes the maps, because one is learned or somebody watches."""
+        return isinstance(self._maps, Tensor)
+
+    def move(self, rows: Tensor, matrix: Tensor | NDArray[np.float64]) -> None:
         """Move the content of some volumes.
 
         Args:
-            rows: Which volumes, `(count,)`, on the CPU.
-            matrix: Where a voxel goes, `(count, 3, 4)`, as `resample` takes it.
+            rows: Which volumes, `(count,)`, rising, on the CPU.
+            matrix: Where a voxel goes, `(count, 3, 4)`, as `resample` takes it. An array is for
+                what needs no gradient.
         """
-        self._moved[rows] = True
+        if isinstance(matrix, Tensor) and matrix.requires_grad and not self.seen:
+            self._let_torch_see()
+        if self.seen:
+            matrix = torch.as_tensor(matrix).to(self._maps)
+        elif isinstance(matrix, Tensor):
+            matrix = _array(matrix)
+        where = self._where(rows)
+        self._moved[where] = True
         with uncast(self.volumes):
-            self._compose(rows, matrix.to(self.dtype))
+            self._maps = maps.composed(self._maps, where, matrix)
 
     def mirror(self, rows: Tensor, axis: int) -> None:
         """Mirror some volumes.
 
         Args:
-            rows: Which volumes, `(count,)`, on the CPU.
+            rows: Which volumes, `(count,)`, rising, on the CPU.
             axis: -3 for depth, -2 for height, -1 for width.
         """
-        self._mirrored[rows, axis] ^= True
-        row, size = -1 - axis, sizes(self.volumes)[axis]  # axis −1 is x, −2 is y, −3 is z
-        for chain in self._chains():
-            mirrored = chain[rows, row].neg_()
-            mirrored[:, 3] += size - 1
-            chain[rows, row] = mirrored
+        where = self._where(rows)
+        self._mirrored[where, axis] ^= True
+        last = sizes(self.volumes)[axis] - 1
+        # Axis −1 is x, −2 is y, −3 is z.
+        self._maps = maps.mirrored(self._maps, where, -1 - axis, last)
 
     def erase(self, rows: Tensor, start: Tensor, stop: Tensor) -> None:
         """Set a box to 0 in some volumes.
 
         Args:
-            rows: Which volumes, `(count,)`, on the CPU.
+            rows: Which volumes, `(count,)`, rising, on the CPU.
             start: First voxel along (width, height, depth), `(count, 3)`.
             stop: The voxel after the last, `(count, 3)`.
         """
@@ -80,57 +104,59 @@ class Warp(Fusion):
         # Beyond the border nothing is left that an interpolation could bring back in.
         start = torch.where(start <= 0, -torch.inf, start)
         stop = torch.where(stop >= size, torch.inf, stop)
-        self._boxes.append(_Box(rows, start, stop, self._unit()))
+        unit: Any = maps.unit(1, self._count)
+        if self.seen:
+            unit = torch.from_numpy(unit).to(self._maps)
+            self._maps = torch.cat((self._maps, unit))
+        else:
+            self._maps = np.concatenate((self._maps, unit))
+        edges = (edge if self.seen else _array(edge) for edge in (start, stop))
+        self._boxes.append((rows.numpy(), *edges))
 
     def result(self) -> Tensor:
         """Apply it all."""
         with uncast(self.volumes):
-            return self._result()
+            composed = self._composed()
+            way = "torch" if self.seen else route(self.volumes)
+            if way == "compiled" and not self.volumes.requires_grad:
+                return by_loops(self.volumes, composed)
+            if way == "launched":
+                return by_kernel(self.volumes, composed)
+            return by_torch(self.volumes, composed)
 
-    def _result(self) -> Tensor:
-        result = self.volumes
-        moved = self._moved.nonzero().squeeze(1)
-        if len(moved):
-            result = resample_rows(result, self._matrix[moved], moved)
-        for rows, axes in self._only_mirrored():
-            where = rows.to(result.device)
-            changed = self.volumes.index_select(0, where).flip(axes)
-            result = self._own(result).index_copy_(0, where, changed)
-        for box in self._boxes:
-            result = box.erase_in(self._own(result))
-        return result
+    def alike(self, count: int, draw: Sequence[Tensor]) -> Tensor:
+        """Return so many volumes of the right shape and type, beside the draw; not to be read.
 
-    def _own(self, result: Tensor) -> Tensor:
-        """Return what may be written into: the volumes that came in may not."""
-        contiguous = torch.contiguous_format
-        return result.clone(memory_format=contiguous) if result is self.volumes else result
+        Where nothing was drawn on the volumes' device, these take no memory and lie on the CPU.
+        """
+        device = self.volumes.device
+        if self.seen or device.type == "cpu" or any(row.device == device for row in draw):
+            return self.volumes[:count]
+        return torch.empty((), dtype=self.volumes.dtype).expand(count, *self.volumes.shape[1:])
 
-    def _compose(self, rows: Tensor, matrix: Tensor) -> None:
-        for chain in self._chains():
-            if len(rows) == len(chain):
-                chain.copy_(_product(matrix, chain.clone()))
-            else:
-                chain[rows] = _product(matrix, chain[rows])
+    def _composed(self) -> Composed:
+        back = maps.inverse(self._maps)
+        return Composed(
+            moved=self._moved,
+            mirrored=self._mirrored & ~self._moved[:, None],
+            back=back[0],
+            boxes=[
+                Box(rows, after[rows], start, stop)
+                for (rows, start, stop), after in zip(self._boxes, back[1:], strict=True)
+            ],
+        )
 
-    def _chains(self) -> Iterator[Tensor]:
-        """Iterate over what was done since the start, and since each box was erased."""
-        yield self._matrix
-        yield from (box.after for box in self._boxes)
+    def _let_torch_see(self) -> None:
+        """Go on with tensors."""
+        self._maps = torch.from_numpy(self._maps).to(self.volumes.device, self.dtype)
+        self._boxes = [
+            (rows, *(torch.from_numpy(edge).to(self._maps) for edge in edges))
+            for rows, *edges in self._boxes
+        ]
 
-    def _only_mirrored(self) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
-        """Yield volumes that are mirrored alike and not moved, with their axes."""
-        mirrored = self._mirrored & ~self._moved[:, None]
-        alike: dict[tuple[int, ...], list[int]] = {}
-        for row, kind in enumerate(mirrored.tolist()):
-            axes = tuple(axis - 3 for axis in range(3) if kind[axis])
-            alike.setdefault(axes, []).append(row)
-        alike.pop((), None)
-        for axes, rows in alike.items():
-            yield torch.tensor(rows), axes
-
-    def _unit(self) -> Tensor:
-        unit = torch.eye(3, 4, dtype=self.dtype, device=self.volumes.device)
-        return unit.repeat(len(self.volumes), 1, 1)
+    def _where(self, rows: Tensor) -> Any:
+        """Return an index of some volumes: a slice for all of them, which copies nothing."""
+        return slice(None) if rows.size(0) == self._count else rows.numpy()
 
 
 class Composable3D(Augmentation3D):
@@ -156,8 +182,8 @@ class Warp3D(Composable3D):
         """Return `(count, 3, 4)`, source to destination, voxel coordinates (x, y, z).
 
         Args:
-            volumes: As many volumes as there are rows in the draw, of the right shape; their
-                content is not to be looked at.
+            volumes: As many volumes as there are rows in the draw, of the right shape, on the
+                draw's device; their content is not to be looked at.
             draw: What `draw` returned, floating-point numbers in at least single precision.
         """
         raise NotImplementedError
@@ -166,50 +192,10 @@ class Warp3D(Composable3D):
         """Move the volumes by the matrix."""
         wide = [row.to(fusion.dtype) if row.is_floating_point() else row for row in draw]
         with uncast(fusion.volumes):
-            matrix = self.matrix(fusion.volumes[: len(rows)], *wide)
+            matrix = self.matrix(fusion.alike(len(rows), wide), *wide)
         fusion.move(rows, matrix)
 
 
-@dataclass(frozen=True)
-class _Box:
-    rows: Tensor
-    start: Tensor
-    stop: Tensor
-    after: Tensor  # what was done to the volumes after it was erased, (batch, 3, 4)
-
-    def erase_in(self, volumes: Tensor) -> Tensor:
-        """Erase it, in place."""
-        back = inverse(self.after[self.rows])
-        if can_compile(volumes) and not volumes.requires_grad:
-            erase_compiled(volumes, self.rows, back, self.start, self.stop)
-            return volumes
-        kept = (1 - self._share(volumes, back)).to(volumes.dtype)
-        if len(self.rows) == len(volumes):
-            return volumes.mul_(kept)
-        where = self.rows.to(volumes.device)
-        return volumes.index_copy_(0, where, volumes.index_select(0, where) * kept)
-
-    def _share(self, volumes: Tensor, back: Tensor) -> Tensor:
-        """Return how much of each voxel lies in the box, `(count, 1, D, H, W)` or broadcast."""
-        share: Tensor = torch.ones((), dtype=back.dtype, device=back.device)
-        for row in range(3):
-            place = back[:, row, 3].view(-1, 1, 1, 1, 1)
-            for column in range(3):
-                factor = back[:, row, column].view(-1, 1, 1, 1, 1)
-                if bool((factor == 0).all()):
-                    continue  # so that a box along the axes stays a product of three lines
-                size = volumes.shape[4 - column]
-                index = torch.arange(size, dtype=back.dtype, device=back.device)
-                shape = [-1 if axis == 4 - column else 1 for axis in range(5)]
-                place = place + factor * index.view(shape)
-            low = (self.start[:, row] - 1).view(-1, 1, 1, 1, 1)
-            high = self.stop[:, row].view(-1, 1, 1, 1, 1)
-            share = share * torch.minimum(place - low, high - place).clamp(0, 1)
-        return share
-
-
-def _product(after: Tensor, before: Tensor) -> Tensor:
-    """Return the matrix, `(count, 3, 4)`, of one affine map after another."""
-    product = after[:, :, :3] @ before
-    product[:, :, 3:] += after[:, :, 3:]
-    return product
+def _array(numbers: Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = numbers.detach().to("cpu", torch.float64).numpy()
+    return array

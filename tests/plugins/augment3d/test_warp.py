@@ -24,7 +24,7 @@ from medpipe_plugins.augment3d import (
     Warp,
     Warp3D,
     uniform,
-    warp,
+    warping,
 )
 
 TURN = {"left": 30, "right": -30}
@@ -189,11 +189,11 @@ def test_volumes_without_an_active_operation_keep_their_bits_and_the_input_is_no
 def test_only_touched_volumes_are_resampled(monkeypatch):
     resampled = []
 
-    def count(volumes, matrix, rows):
+    def count(volumes, back, rows):
         resampled.append(len(rows))
         return volumes.clone()
 
-    monkeypatch.setattr(warp, "resample_rows", count)
+    monkeypatch.setattr(warping, "resample_back", count)
     policy_of([(HFlip, {}), (VRotation, TURN), (DRotation, TURN)], 0.3)(volumes(40), generator())
     _, *turned = torch.rand(3, 40, generator=generator()) < 0.3
     assert resampled == [(turned[0] | turned[1]).sum().item()]
