@@ -37,7 +37,7 @@ class Stage:
         axis: Which, as the volumes' axes are numbered: 2, 3 or 4.
         weighed: Which volumes are smoothed.
         weights: By which weights, `(count, kernel)`.
-        steps: Of each further step its kind, its volumes, and three words for each of these.
+        steps: Of each further step its kind, its volumes, and its words for each of these.
         values: What the step "add" adds.
         needs_mean: Whether the stage before leaves sums.
         summed: Of which volumes this one leaves sums.
@@ -59,16 +59,17 @@ class Stage:
 
     def words(self, batch: int) -> NDArray[np.int32]:
         """Return what the kernel is to know of each volume, `(batch, words)`."""
-        end = _HEAD + _SLOT * len(self.steps)
         table = np.zeros((batch, self.pitch), np.int32)
-        table[self.summed, 1] = 1
+        table[_where(self.summed, batch), 1] = 1
         for n, (kind, rows, words) in enumerate(self.steps):
-            at = _HEAD + _SLOT * n
-            table[rows, 0] = 1
-            table[rows, at] = kind
-            table[rows, at + 1 : at + _SLOT] = words
-        table[self.weighed, 0] = table[self.weighed, 2] = 1
-        table[self.weighed, end:] = self.weights.view(np.int32)
+            at, where = _HEAD + _SLOT * n, _where(rows, batch)
+            table[where, 0] = 1
+            table[where, at] = kind
+            table[where, at + 1 : at + 1 + words.shape[1]] = words
+        if self.smooth:
+            where = _where(self.weighed, batch)
+            table[where, 0] = table[where, 2] = 1
+            table[where, self.pitch - self.weights.shape[1] :] = self.weights.view(np.int32)
         return table
 
 
@@ -105,18 +106,23 @@ def _smoothing(rows: Any, weights: NDArray[np.float32]) -> list[Stage]:
 
 
 def _words(kind: str, count: int, numbers: Any) -> NDArray[np.int32]:
-    """Return the three words that the kernel reads of one step, `(count, 3)`."""
-    words = np.zeros((count, 3), np.int32)
-    if kind == "noise":
-        std, seeds = numbers
-        words.view(np.float32)[:, 0] = std
-        words[:, 1:] = np.ascontiguousarray(seeds, np.int64).view(np.int32).reshape(count, 2)
-    elif kind == "add":
-        words[:, 0] = np.arange(count)
-    elif kind != "clamp":
-        floats = _floats(numbers)
-        words.view(np.float32)[:, : floats.shape[1]] = floats
+    """Return the words that the kernel reads of one step, `(count, three at most)`."""
+    if kind == "add":
+        return np.arange(count, dtype=np.int32)[:, None]
+    if kind == "clamp":
+        return np.empty((count, 0), np.int32)
+    if kind != "noise":
+        return _floats(numbers).view(np.int32)
+    std, seeds = numbers
+    words = np.empty((count, 3), np.int32)
+    words.view(np.float32)[:, 0] = std
+    words[:, 1:] = np.ascontiguousarray(seeds, np.int64).view(np.int32).reshape(count, 2)
     return words
+
+
+def _where(rows: NDArray[np.int64], batch: int) -> slice | NDArray[np.int64]:
+    """Return rows as an index, which is a quick one where it is all of them."""
+    return slice(None) if len(rows) == batch else rows
 
 
 def _floats(numbers: Any) -> NDArray[np.float32]:

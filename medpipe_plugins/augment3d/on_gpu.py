@@ -118,7 +118,7 @@ def _launched(
         tiles *= -(-size // length)
     with on_device_of(volumes):
         getattr(gpu_warp, kernel)[tiles, batch](
-            volumes, table, out, channels, *shape, boxes, *tile, num_warps=_WARPS
+            volumes, table.contiguous(), out, channels, *shape, boxes, *tile, num_warps=_WARPS
         )
     return out
 
