@@ -152,7 +152,8 @@ def _neighbours(
     A neighbour counts that the volume has, and whose weight is not 0: what is not finite would
     come through all the same. Rounding makes the lower one's weight 0, too.
     """
-    place = tl.minimum(tl.maximum(_place(numbers, d, h, w), -2.0), size + 1.0)  # for any int32
+    place = _place(numbers, d, h, w)
+    place = tl.minimum(tl.where(place > -2, place, -2.0), size + 1.0)  # no number lies outside, too
     lower = tl.floor(place)
     beyond = place - lower
     cell = lower.to(tl.int32)
