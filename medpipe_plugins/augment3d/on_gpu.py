@@ -13,6 +13,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from medpipe_plugins.augment3d.base import uncast
+from medpipe_plugins.augment3d.changes import Add, Clamp, Contrast, Linear, Smooth
 from medpipe_plugins.augment3d.gpu_stages import planned
 from medpipe_plugins.triton_extra import has_triton
 from medpipe_plugins.watching import watched
@@ -212,19 +213,17 @@ def _by_torch(volumes: Tensor, steps: Sequence[tuple[str, Tensor, Any]]) -> Tens
 
 
 def _change(kind: str, volumes: Tensor, numbers: Any) -> Change:
-    from medpipe_plugins.augment3d import changes
-
     if kind == "add":
-        return changes.Add(numbers)
+        return Add(numbers)
     if kind == "clamp":
-        return changes.Clamp(len(volumes))
+        return Clamp(len(volumes))
     if kind == "noise":
         none = torch.zeros_like(volumes, requires_grad=False)
-        return changes.Add(filter_on_gpu(none, [(kind, torch.arange(len(none)), numbers)]))
+        return Add(filter_on_gpu(none, [(kind, torch.arange(len(none)), numbers)]))
     told = torch.as_tensor(numbers, dtype=torch.float32).to(volumes.device)
     if kind == "smooth":
-        return changes.Smooth(told)
-    return changes.Contrast(told[:, 0]) if kind == "contrast" else changes.Linear(*told.T)
+        return Smooth(told)
+    return Contrast(told[:, 0]) if kind == "contrast" else Linear(*told.T)
 
 
 def _tile(depth: int, height: int, width: int) -> tuple[int, int, int]:
