@@ -1,4 +1,4 @@
-"""Depthwise 3D convolution that trains at a bearable speed on a CPU."""
+"""Depthwise 3D convolution that trains at a bearable speed on a CPU, and fast on a GPU."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.grad import conv3d_input, conv3d_weight
 
 from medpipe_plugins.blocks3d import depthwise_compiled as compiled
+from medpipe_plugins.blocks3d import depthwise_gpu as gpu
 from medpipe_plugins.blocks3d.convolution import require_odd
 from medpipe_plugins.numba_extra import has_numba
 from medpipe_plugins.watching import watched
@@ -23,11 +24,13 @@ class DepthwiseConv3d(nn.Conv3d):
     gets there: volumes come out in channels-last order, and the passes of training are compiled
     with the extra `fast`. Without it, and where that is quicker, the gradient with respect to the
     input is a convolution with the flipped kernel, which torch's own backward pass is several times
-    slower at.
+    slower at. On a GPU, in float32, bfloat16 and float16 and under autocast, the passes are kernels
+    written in Triton, channels last as well, whose sums are float32; without Triton they are
+    torch's, channels first.
 
-    It is the plain operator on other devices, in other types, under autocast, for kernels other
-    than 3, 5 and 7, where somebody has given it a bias or the like, and where the computation is
-    traced, exported or transformed (`watched`). Second derivatives are torch's.
+    It is the plain operator on other devices, in other types, under autocast on a CPU, for kernels
+    other than 3, 5 and 7, where somebody has given it a bias or the like, and where the computation
+    is traced, exported or transformed (`watched`). Second derivatives are torch's.
 
     Args:
         channels: Number of channels, in and out.
@@ -51,28 +54,38 @@ class DepthwiseConv3d(nn.Conv3d):
         """Convolve `(batch, channels, depth, height, width)`."""
         if torch.jit.is_scripting():  # type: ignore[attr-defined]
             output: Tensor = self._conv_forward(input, self.weight, self.bias)
-        elif self._has_own_way(input):
-            output = _Depthwise.apply(  # type: ignore[no-untyped-call]
-                input, self.weight, self.stride[0]
-            )
         else:
-            output = super().forward(_channels_first(input) if max(self.stride) > 1 else input)
+            own = self._own_type(input)
+            if own is None:
+                output = super().forward(_as_plain_likes(input, self.stride))
+            else:
+                output = _Depthwise.apply(  # type: ignore[no-untyped-call]
+                    input.to(own), self.weight, self.stride[0]
+                )
         return output
 
-    def _has_own_way(self, volumes: Tensor) -> bool:
+    def _own_type(self, volumes: Tensor) -> torch.dtype | None:
+        """Return the type in which it has its own way to the result, if it has one."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        return (
-            not watched(volumes, self.weight)
-            and self._is_as_made(kernel, stride)
-            and volumes.device.type == "cpu"
+        if (
+            watched(volumes, self.weight)
+            or not self._is_as_made(kernel, stride)
+            or volumes.ndim != 5
+            or volumes.shape[1] != self.in_channels
+            or volumes.numel() == 0
+            or kernel not in compiled.KERNELS
+            or stride not in compiled.STRIDES
+        ):
+            return None
+        if _on_gpu(volumes):
+            own = gpu.type_of(volumes, self.weight)
+            return own if own in gpu.TYPES else None
+        has = (
+            volumes.device.type == "cpu"
             and volumes.dtype == self.weight.dtype == torch.float32
             and not torch.is_autocast_enabled("cpu")
-            and volumes.ndim == 5
-            and volumes.shape[1] == self.in_channels
-            and volumes.numel() > 0
-            and kernel in compiled.KERNELS
-            and stride in compiled.STRIDES
         )
+        return torch.float32 if has else None
 
     def _is_as_made(self, kernel: int, stride: int) -> bool:
         """Say whether nobody has made another convolution of it, such as one with a bias."""
@@ -108,7 +121,13 @@ class _Depthwise(torch.autograd.Function):
         return to_volumes, to_weight, None
 
 
+def _on_gpu(volumes: Tensor) -> bool:
+    return volumes.device.type == "cuda"
+
+
 def _convolve(volumes: Tensor, weight: Tensor, stride: int) -> Tensor:
+    if _on_gpu(volumes):
+        return gpu.convolve(volumes, weight, stride)
     if has_numba() and compiled.is_quicker(volumes):
         return compiled.convolve(volumes, weight, stride)
     volumes = volumes.contiguous(memory_format=torch.channels_last_3d)
@@ -116,6 +135,8 @@ def _convolve(volumes: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 
 def _input_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tensor) -> Tensor:
+    if _on_gpu(gradient):
+        return gpu.input_gradient(gradient, weight, stride, volumes)
     # Where gradients are recorded here, somebody differentiates once more.
     plain = watched(gradient)
     compiles = not plain and not torch.is_grad_enabled() and has_numba()
@@ -133,6 +154,8 @@ def _input_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tens
 
 
 def _weight_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tensor) -> Tensor:
+    if _on_gpu(gradient):
+        return gpu.weight_gradient(gradient, weight, stride, volumes)
     if not torch.is_grad_enabled() and not watched(gradient) and has_numba():
         return compiled.weight_gradient(volumes, gradient, weight.shape[-1], stride)
     if stride > 1:
@@ -141,6 +164,13 @@ def _weight_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Ten
         volumes, weight.shape, gradient, *_moves(weight, stride)
     )
     return found
+
+
+def _as_plain_likes(volumes: Tensor, stride: tuple[int, ...]) -> Tensor:
+    """Return the volumes in the memory order that torch's own operator takes well."""
+    if isinstance(volumes, Tensor) and _on_gpu(volumes):
+        return volumes if watched(volumes) else volumes.contiguous()
+    return _channels_first(volumes) if max(stride) > 1 else volumes
 
 
 def _channels_first(volumes: Tensor) -> Tensor:

@@ -253,4 +253,4 @@ def test_nobody_looks_on_by_default():
     assert not watched(torch.zeros(1), nn.Parameter(torch.zeros(1)))
     assert watched(torch.zeros(1), None)
     block = MBConv3D(4, kernel=3, expansion=2)
-    assert block.depthwise[0]._has_own_way(torch.rand(1, 8, 4, 4, 4))
+    assert block.depthwise[0]._own_type(torch.rand(1, 8, 4, 4, 4)) == torch.float32
