@@ -19,6 +19,8 @@ KERNELS, STRIDES = (3, 5, 7), (1, 2)
 TYPES = (torch.float32, torch.bfloat16, torch.float16)
 # Values of a tensor whose places are counted in 32 bits, with room for the padding.
 _MOST = 2**31 - 2**24
+# Columns of a tile: few, so that few lie beyond the last one and neighbours read the same.
+_ACROSS = 4
 
 
 class Tiling(NamedTuple):
@@ -90,7 +92,7 @@ def input_gradient(
     by = tiling or tiling_of("input", kernel, 2, gradient.dtype)
     depth, height, width = like.shape[2:]
     rows, columns = len(like) * _half(height), _half(width)
-    across = _across(columns, by.places)
+    across = min(_ACROSS, by.places)
     patches = _ceil(rows, by.places // across) * _ceil(columns, across)
     laid_out = _laid_out(weight, gradient.dtype)
     with _device_of(out):
@@ -121,7 +123,7 @@ def weight_gradient(
     volumes, gradient = _last(volumes), _last(gradient)
     batch, channels, depth, height, width = gradient.shape
     by = tiling or tiling_of("weight", kernel, stride, gradient.dtype)
-    across = _across(width, by.places)
+    across = min(_ACROSS, by.places)
     chunks = _ceil(depth, by.planes)
     tiles = _ceil(batch * height, by.places // across) * _ceil(width, across) * chunks
     slices = min(by.slices, tiles)
@@ -158,7 +160,7 @@ def _convolve(
     )  # fmt: skip
     kernel = weight.shape[-1]
     by = tiling or tiling_of("forward", kernel, stride, volumes.dtype)
-    across = _across(sizes[2], by.places)
+    across = min(_ACROSS, by.places)
     patches = _ceil(batch * sizes[1], by.places // across) * _ceil(sizes[2], across)
     laid_out = _laid_out(weight, volumes.dtype)
     with _device_of(out):
@@ -185,12 +187,6 @@ def _laid_out(weight: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the weight as `(kernel³, channels)`."""
     flat = weight.detach().flatten(1).t()
     return torch.empty_like(flat, dtype=dtype, memory_format=torch.contiguous_format).copy_(flat)
-
-
-def _across(columns: int, places: int) -> int:
-    """Return the columns of a tile: eight or four, whichever go beyond the last column less."""
-    most = 4 if _ceil(columns, 4) * 4 * 1.1 < _ceil(columns, 8) * 8 else 8
-    return min(most, places)
 
 
 def _units(channels: int) -> tuple[int, int]:
