@@ -16,6 +16,7 @@ from medpipe_core.supernet.failing import in_words, is_the_operations
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_CPU = torch.device("cpu")
 _HELD = "hold it to medpipe_core.testing.AugmentationContract"
 
 
@@ -110,8 +111,9 @@ def join_with_rows(
     volumes = fusion.volumes
     count = rows.size(0)
     alike = volumes if count == volumes.size(0) else volumes[:count]
-    device = torch.device("cpu") if fusion.on_cpu else volumes.device
-    draw = _drawn(operation, alike.detach(), generator, magnitudes, device)
+    alike = alike.detach() if alike.requires_grad else alike
+    device = _CPU if fusion.on_cpu else volumes.device
+    draw = _drawn(operation, alike, generator, magnitudes, device)
     try:
         operation.join(fusion, rows, *draw)
     except (Exception, SystemExit) as error:

@@ -110,9 +110,11 @@ def filter_compiled(
     end = 0
     for n, (_, rows, numbers, write) in enumerate(steps):
         first, end = end, end + len(rows) * numbers
-        begin[n, rows] = np.arange(len(rows)) * numbers + first
         if numbers:
-            write(table[first:end].reshape(len(rows), numbers))
+            begin[n, rows] = np.arange(first, end, numbers)
+            write(table[first:end].reshape(-1, numbers))
+        else:
+            begin[n, rows] = 0
     kinds = np.array([KINDS.index(kind) for kind, *_ in steps])
     counts = np.array([numbers for _, _, numbers, _ in steps])
     arrays = (_array(volumes), _array(out), kinds, begin, counts, table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -60,15 +60,26 @@ class Erase(Composable3D):
         require(min(scales) > 0, self, "shares of the volume above 0", scale=scales)
         require(min(ratios) > 0, self, "ratios above 0", ratio=ratios)
         share = numbers(count, low=scale_left, high=scale_right, generator=generator)
-        edge = torch.from_numpy(share).clamp_(max=1).pow_(1 / 3).numpy()
+        edge = torch.from_numpy(np.minimum(share, 1)).pow_(1 / 3).numpy()
         ratio = numbers(count, low=ratio_left, high=ratio_right, generator=generator)
-        stretch = np.clip(np.sqrt(ratio), edge, 1 / edge)
-        edges = np.stack((edge, edge * stretch, edge / stretch), 1)
+        stretch = np.minimum(np.maximum(np.sqrt(ratio), edge), 1 / edge)
+        edges = np.empty((count, 3), np.float32)
+        edges[:, 0], edges[:, 1], edges[:, 2] = edge, edge * stretch, edge / stretch
         return torch.from_numpy(edges), unit(count, 3, generator=generator)
 
     def join(self, fusion: Warp, rows: Tensor, edges: Tensor, place: Tensor) -> None:
         """Set the boxes to 0."""
-        size = edges.new_tensor(sizes(fusion.volumes))
-        length = torch.minimum((edges * size).round().clamp(min=1), size)
-        start = torch.minimum(((size - length + 1) * place).floor(), size - length)
-        fusion.erase(rows, start.flip(1), (start + length).flip(1))
+        size = sizes(fusion.volumes)
+        if fusion.seen:
+            fusion.erase(rows, *_box(edges.new_tensor(size), edges, place, torch))
+        else:
+            edge, at = edges.cpu().numpy(), place.cpu().numpy()
+            fusion.erase(rows, *_box(np.array(size, np.float32), edge, at, np))
+
+
+def _box(size: Any, edges: Any, place: Any, with_: Any) -> tuple[Any, Any]:
+    """Return each box's first voxel and the one after its last, (x, y, z), by numpy or by torch."""
+    length = with_.minimum(with_.round(edges * size).clip(1), size)
+    start = with_.minimum(with_.floor((size - length + 1) * place), size - length)
+    backwards = [2, 1, 0]
+    return start[:, backwards], (start + length)[:, backwards]

@@ -15,16 +15,18 @@ import torch
 from torch import Tensor
 
 from medpipe_core import Symmetry
-from medpipe_plugins.augment3d import magnitudes, maps
+from medpipe_plugins.augment3d import magnitudes
 from medpipe_plugins.augment3d.base import exact, numbers, require, sizes
 from medpipe_plugins.augment3d.warp import Warp3D
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from medpipe_plugins.augment3d.warp import Warp
 
-    Entries = Mapping[tuple[int, int], Any]
+    Entries = Mapping[tuple[int, int], Tensor]
 
 
 _ALIKE = 1e-3  # by which two lengths in files may differ and be meant as one
@@ -80,14 +82,14 @@ class DFlip(Flip3D):
 
 
 class Formula3D(Warp3D):
-    """An operation whose matrix is a formula of its draw, for arrays and for tensors."""
+    """An operation whose matrix is a formula of its draw, which a warp knows in closed form."""
 
     def entries(self, size: Sequence[int], *draw: Any) -> Entries:
         """Return by row and column what differs from the matrix that moves nothing.
 
         Args:
             size: Depth, height and width.
-            draw: What `draw` returned, as arrays or as tensors.
+            draw: What `draw` returned.
         """
         raise NotImplementedError
 
@@ -99,17 +101,17 @@ class Formula3D(Warp3D):
         flat = [found.get((row, column), nothing) for row in range(3) for column in range(4)]
         return torch.stack(flat, 1).view(-1, 3, 4)
 
+    def move(self, fusion: Warp, rows: Tensor, *draw: NDArray[np.float64]) -> None:
+        """Do in a warp what the matrix says, in closed form."""
+        raise NotImplementedError
+
     def join(self, fusion: Warp, rows: Tensor, *draw: Any) -> None:
-        """Move the volumes by the matrix; arrays do where torch need not see it."""
-        other = type(self).matrix is not Formula3D.matrix
-        if other or fusion.seen or any(row.requires_grad for row in draw):
+        """Move the volumes; by the matrix where torch has to see it, or a subclass has its own."""
+        own = type(self).matrix is not Formula3D.matrix
+        if own or fusion.seen or any(row.requires_grad for row in draw):
             super().join(fusion, rows, *draw)
-            return
-        arrays = (row.detach().to("cpu", torch.float64).numpy() for row in draw)
-        matrix = maps.unit(len(rows))
-        for (row, column), entry in self.entries(sizes(fusion.volumes), *arrays).items():
-            matrix[:, row, column] = entry
-        fusion.move(rows, matrix)
+        else:
+            self.move(fusion, rows, *(row.cpu().numpy().astype(np.float64) for row in draw))
 
 
 class Rotation3D(Formula3D):
@@ -156,7 +158,8 @@ class Rotation3D(Formula3D):
 
     def entries(self, size: Sequence[int], amount: Any) -> Entries:
         """Return the entries of the rotation, `(count,)` each."""
-        cos, sin = _cos_and_sin(amount)
+        angle = torch.deg2rad(amount)
+        cos, sin = angle.cos(), angle.sin()
         one, other = (self.axis + 1) % 3, (self.axis + 2) % 3  # the first turns to the second
         longer, centre = self._longer(one, other), _centre(size)
         down, up = sin * longer, sin * (-1 / longer)
@@ -168,6 +171,12 @@ class Rotation3D(Formula3D):
             (one, 3): (1 - cos) * centre[one] - up * centre[other],
             (other, 3): (1 - cos) * centre[other] - down * centre[one],
         }
+
+    def move(self, fusion: Warp, rows: Tensor, *draw: NDArray[np.float64]) -> None:
+        """Turn."""
+        one, other = (self.axis + 1) % 3, (self.axis + 2) % 3
+        (degrees,) = draw
+        fusion.turn(rows, (one, other), degrees, self._longer(one, other))
 
     def _longer(self, one: int, other: int) -> float:
         """Return how many voxels along `other` are as long as one along `one`; axes are x, y, z."""
@@ -225,6 +234,10 @@ class Affine(Formula3D):
         moves = {(axis, 3): (1 - amount) * centre for axis, centre in enumerate(_centre(size))}
         return scales | moves
 
+    def move(self, fusion: Warp, rows: Tensor, *draw: NDArray[np.float64]) -> None:
+        """Scale."""
+        fusion.scale(rows, *draw)
+
 
 class Shift(Formula3D):
     """Moves each volume's content along all three axes.
@@ -252,16 +265,13 @@ class Shift(Formula3D):
         """Return the entries of the shift, `(count,)` each."""
         return {(axis, 3): amount[:, axis] * size[2 - axis] for axis in range(3)}
 
+    def move(self, fusion: Warp, rows: Tensor, *draw: NDArray[np.float64]) -> None:
+        """Shift."""
+        (amount,) = draw
+        fusion.shift(rows, amount * sizes(fusion.volumes)[::-1])
+
 
 def _centre(size: Sequence[int]) -> tuple[float, float, float]:
     """Return the centre of volumes in voxels, (x, y, z), from depth, height and width."""
     depth, height, width = size
     return (width - 1) / 2, (height - 1) / 2, (depth - 1) / 2
-
-
-def _cos_and_sin(degrees: Any) -> tuple[Any, Any]:
-    if isinstance(degrees, Tensor):
-        angle = torch.deg2rad(degrees)
-        return angle.cos(), angle.sin()
-    angle = np.deg2rad(degrees)
-    return np.cos(angle), np.sin(angle)

@@ -26,35 +26,74 @@ def unit(*shape: int) -> NDArray[np.float64]:
     return maps.reshape(*shape, 3, 4)
 
 
-def composed(maps: Any, rows: Any, after: Any) -> Any:
-    """Return maps with others after those of some rows.
+def after(back: Any, rows: Any, undo: Any) -> Any:
+    """Return where voxels come from after one more map of some volumes.
 
     Args:
-        maps: `(chain, batch, 3, 4)`; may be written into.
+        back: Where they came from before it, `(chain, batch, 3, 4)`; may be written into.
         rows: Which of the batch, or `slice(None)`.
-        after: `(count, 3, 4)`.
+        undo: The inverses of the maps, `(count, 3, 4)`.
     """
-    product = after[:, :, :3] @ maps[:, rows]
-    product[..., 3] += after[:, :, 3]
+    part = back[:, rows]
+    product = part[..., :3] @ undo
+    product[..., 3] += part[..., 3]
     if isinstance(rows, slice):
         return product
-    maps[:, rows] = product
-    return maps
+    back[:, rows] = product
+    return back
 
 
-def mirrored(maps: Any, rows: Any, axis: int, last: int) -> Any:
-    """Return maps with a mirror after those of some rows; they may be written into.
+def mirror(back: Any, rows: Any, axis: int) -> None:
+    """Mirror some volumes about the origin; axis 0 is x, 1 is y, 2 is z. Writes into `back`."""
+    part = back[:, rows]
+    part[..., axis] *= -1
+    back[:, rows] = part
+
+
+def turn(back: Any, rows: Any, axes: tuple[int, int], cos: Any, down: Any, up: Any) -> None:
+    """Turn some volumes about the origin, in the plane of two axes. Writes into `back`.
 
     Args:
-        maps: `(chain, batch, 3, 4)`.
+        back: `(chain, batch, 3, 4)`.
         rows: Which of the batch, or `slice(None)`.
-        axis: 0 for x, 1 for y, 2 for z.
-        last: The last voxel along it, where the first goes.
+        axes: The axis that turns, and the one that it turns to.
+        cos: The matrix's two diagonal entries, `(count, 1)`; its determinant is 1.
+        down: What goes from the first to the second, likewise.
+        up: What goes from the second to the first.
     """
-    part = -maps[:, rows, axis]
-    part[..., 3] += last
-    maps[:, rows, axis] = part
-    return maps
+    one, other = axes
+    part = back[:, rows]
+    first, second = part[..., one], part[..., other]
+    turned = first * cos - second * down
+    part[..., other] = second * cos - first * up
+    part[..., one] = turned
+    back[:, rows] = part
+
+
+def scale(back: Any, rows: Any, factor: Any) -> None:
+    """Scale some volumes about the origin by factors, `(count, 1, 1)`. Writes into `back`."""
+    part = back[:, rows]
+    part[..., :3] /= factor
+    back[:, rows] = part
+
+
+def shift(back: Any, rows: Any, by: Any) -> None:
+    """Shift some volumes by so many voxels, `(count, 3)`. Writes into `back`."""
+    part = back[:, rows]
+    part[..., 3] -= (part[..., :3] @ by[..., None])[..., 0]
+    back[:, rows] = part
+
+
+def moved_origin(maps: Any, origin: Any) -> Any:
+    """Return the same maps, `(…, 3, 4)`, in coordinates that begin elsewhere, `(3,)`.
+
+    Args:
+        maps: A map x → A x + t.
+        origin: Where the new coordinates begin in the present ones.
+    """
+    moved = maps.clone() if isinstance(maps, Tensor) else maps.copy()
+    moved[..., 3] += maps[..., :3] @ origin - origin
+    return moved
 
 
 def inverse(maps: Any) -> Any:

@@ -47,8 +47,9 @@ class Warp(Fusion):
         super().__init__(volumes)
         self.dtype = exact(volumes.dtype)
         self._count = count = len(volumes)
-        # What was done since the start, and since each box was erased: (1 + boxes, batch, 3, 4).
-        self._maps: Any = maps.unit(1, count)
+        # Where voxels come from, since the start and since each box was erased: (1 + boxes, batch,
+        # 3, 4), in coordinates that begin at the volume's centre, where turns leave it.
+        self._back: Any = maps.unit(1, count)
         self._boxes: list[tuple[Any, ...]] = []  # rows, start, stop
         self._moved = np.zeros(count, np.bool_)
         self._mirrored = np.zeros((count, 3), np.bool_)
@@ -58,26 +59,44 @@ class Warp(Fusion):
     @property
     def seen(self) -> bool:
         """Whether torch composes the maps, because one is learned or somebody watches."""
-        return isinstance(self._maps, Tensor)
+        return isinstance(self._back, Tensor)
 
-    def move(self, rows: Tensor, matrix: Tensor | NDArray[np.float64]) -> None:
+    def move(self, rows: Tensor, matrix: Tensor) -> None:
         """Move the content of some volumes.
 
         Args:
             rows: Which volumes, `(count,)`, rising, on the CPU.
-            matrix: Where a voxel goes, `(count, 3, 4)`, as `resample` takes it. An array is for
-                what needs no gradient.
+            matrix: Where a voxel goes, `(count, 3, 4)`, as `resample` takes it.
         """
-        if isinstance(matrix, Tensor) and matrix.requires_grad and not self.seen:
+        if matrix.requires_grad and not self.seen:
             self._let_torch_see()
-        if self.seen:
-            matrix = torch.as_tensor(matrix).to(self._maps)
-        elif isinstance(matrix, Tensor):
-            matrix = _array(matrix)
-        where = self._where(rows)
-        self._moved[where] = True
+        told: Any = matrix.to(self._back) if self.seen else _array(matrix)
         with uncast(self.volumes):
-            self._maps = maps.composed(self._maps, where, matrix)
+            undo = maps.moved_origin(maps.inverse(told), self._centre())
+            self._back = maps.after(self._back, self._moving(rows), undo)
+
+    def turn(
+        self, rows: Tensor, axes: tuple[int, int], degrees: NDArray[np.float64], longer: float = 1.0
+    ) -> None:
+        """Turn the content of some volumes about their centre.
+
+        Args:
+            rows: Which volumes, `(count,)`, rising, on the CPU.
+            axes: The axis that turns, and the one that it turns to; 0 is x, 1 is y, 2 is z.
+            degrees: By how much, `(count,)`.
+            longer: How many voxels along the second axis are as long as one along the first.
+        """
+        angle = np.deg2rad(degrees)[:, None]
+        cos, sin = np.cos(angle), np.sin(angle)
+        maps.turn(self._back, self._moving(rows), axes, cos, sin * longer, sin * (-1 / longer))
+
+    def scale(self, rows: Tensor, factor: NDArray[np.float64]) -> None:
+        """Scale the content of some volumes about their centre by factors, `(count,)`."""
+        maps.scale(self._back, self._moving(rows), factor[:, None, None])
+
+    def shift(self, rows: Tensor, voxels: NDArray[np.float64]) -> None:
+        """Shift the content of some volumes along (width, height, depth), `(count, 3)`."""
+        maps.shift(self._back, self._moving(rows), voxels)
 
     def mirror(self, rows: Tensor, axis: int) -> None:
         """Mirror some volumes.
@@ -88,30 +107,24 @@ class Warp(Fusion):
         """
         where = self._where(rows)
         self._mirrored[where, axis] ^= True
-        last = sizes(self.volumes)[axis] - 1
-        # Axis −1 is x, −2 is y, −3 is z.
-        self._maps = maps.mirrored(self._maps, where, -1 - axis, last)
+        maps.mirror(self._back, where, -1 - axis)  # axis −1 is x, −2 is y, −3 is z
 
-    def erase(self, rows: Tensor, start: Tensor, stop: Tensor) -> None:
+    def erase(self, rows: Tensor, start: Any, stop: Any) -> None:
         """Set a box to 0 in some volumes.
 
         Args:
             rows: Which volumes, `(count,)`, rising, on the CPU.
-            start: First voxel along (width, height, depth), `(count, 3)`.
-            stop: The voxel after the last, `(count, 3)`.
+            start: First voxel along (width, height, depth), `(count, 3)`: a tensor or an array.
+            stop: The voxel after the last, likewise.
         """
-        size = start.new_tensor(self.volumes.shape[:1:-1])
-        # Beyond the border nothing is left that an interpolation could bring back in.
-        start = torch.where(start <= 0, -torch.inf, start)
-        stop = torch.where(stop >= size, torch.inf, stop)
         unit: Any = maps.unit(1, self._count)
         if self.seen:
-            unit = torch.from_numpy(unit).to(self._maps)
-            self._maps = torch.cat((self._maps, unit))
+            start, stop = (torch.as_tensor(edge).to(self._back) for edge in (start, stop))
+            self._back = torch.cat((self._back, torch.from_numpy(unit).to(self._back)))
         else:
-            self._maps = np.concatenate((self._maps, unit))
-        edges = (edge if self.seen else _array(edge) for edge in (start, stop))
-        self._boxes.append((rows.numpy(), *edges))
+            start, stop = (_array(e) if isinstance(e, Tensor) else e for e in (start, stop))
+            self._back = np.concatenate((self._back, unit))
+        self._boxes.append((rows.numpy(), start, stop))
 
     def result(self) -> Tensor:
         """Apply it all."""
@@ -135,24 +148,42 @@ class Warp(Fusion):
         return torch.empty((), dtype=self.volumes.dtype).expand(count, *self.volumes.shape[1:])
 
     def _composed(self) -> Composed:
-        back = maps.inverse(self._maps)
+        back = maps.moved_origin(self._back, -self._centre())
         return Composed(
             moved=self._moved,
             mirrored=self._mirrored & ~self._moved[:, None],
             back=back[0],
             boxes=[
-                Box(rows, after[rows], start, stop)
+                Box(rows, after[rows], *self._beyond(start, stop))
                 for (rows, start, stop), after in zip(self._boxes, back[1:], strict=True)
             ],
         )
 
+    def _beyond(self, start: Any, stop: Any) -> tuple[Any, Any]:
+        """Let boxes that meet the border go on: nothing is left there to be interpolated in."""
+        where: Any = torch.where if self.seen else np.where
+        size = 2 * self._centre() + 1
+        return where(start <= 0, -np.inf, start), where(stop >= size, np.inf, stop)
+
+    def _centre(self) -> Any:
+        """Return the centre of the volumes in voxels, (x, y, z)."""
+        depth, height, width = sizes(self.volumes)
+        centre = ((width - 1) / 2, (height - 1) / 2, (depth - 1) / 2)
+        return self._back.new_tensor(centre) if self.seen else np.array(centre)
+
     def _let_torch_see(self) -> None:
         """Go on with tensors."""
-        self._maps = torch.from_numpy(self._maps).to(self.volumes.device, self.dtype)
+        self._back = torch.from_numpy(self._back).to(self.volumes.device, self.dtype)
         self._boxes = [
-            (rows, *(torch.from_numpy(edge).to(self._maps) for edge in edges))
+            (rows, *(torch.from_numpy(edge).to(self._back) for edge in edges))
             for rows, *edges in self._boxes
         ]
+
+    def _moving(self, rows: Tensor) -> Any:
+        """Note that some volumes are no longer where they were, and return an index of them."""
+        where = self._where(rows)
+        self._moved[where] = True
+        return where
 
     def _where(self, rows: Tensor) -> Any:
         """Return an index of some volumes: a slice for all of them, which copies nothing."""
