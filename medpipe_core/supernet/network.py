@@ -32,12 +32,13 @@ from medpipe_core.supernet.failing import (
 from medpipe_core.supernet.gate import gated
 from medpipe_core.supernet.head import PooledLinear
 from medpipe_core.supernet.policy import policy_from_steps
+from medpipe_core.supernet.recent import Recent
 from medpipe_core.supernet.width import narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from medpipe_core.space import Catalogue, Genotype, SearchSpace
+    from medpipe_core.space import Catalogue, Genotype, SearchSpace, Step
     from medpipe_core.supernet.policy import Policy
 
 
@@ -107,6 +108,8 @@ class Supernet(nn.Module):
         )
         self._generator_seed = child_seed(seed, "supernet", "augmentation")
         self._generator: torch.Generator | None = None
+        self._steps: Recent[tuple[Step, ...]] = Recent()
+        self._policies: Recent[Policy] = Recent()
 
     def forward(
         self,
@@ -150,7 +153,7 @@ class Supernet(nn.Module):
 
     def policy(self, genotype: Genotype) -> Policy:
         """Return the augmentations of a path, with those that have no effect."""
-        return policy_from_steps(self.space.resolve(genotype), self.catalogue, self._spacing)
+        return self._policies.of(genotype, self._make_policy)
 
     def classify(self, volumes: Tensor, decision: Decision) -> Tensor:
         """Return the logits of the path's network, or of the fixed one, without augmentation.
@@ -165,7 +168,7 @@ class Supernet(nn.Module):
         if decision.network is not None:
             return self._by_fixed(decision.network, volumes)
         features = volumes
-        for step in self.space.resolve(decision.genotype):
+        for step in self._resolved(decision.genotype):
             if step.kind not in NETWORK_KINDS:
                 continue
             key = variant_key(step, decision.genotype)
@@ -243,11 +246,17 @@ class Supernet(nn.Module):
         return self.fixed[key]
 
     def _path(self, genotype: Genotype) -> Iterator[tuple[str, nn.Module]]:
-        for step in self.space.resolve(genotype):
+        for step in self._resolved(genotype):
             if step.kind in NETWORK_KINDS:
                 key = variant_key(step, genotype)
                 yield key, self.operations[key]
         yield "head", self.head
+
+    def _make_policy(self, genotype: Genotype) -> Policy:
+        return policy_from_steps(self._resolved(genotype), self.catalogue, self._spacing)
+
+    def _resolved(self, genotype: Genotype) -> tuple[Step, ...]:
+        return self._steps.of(genotype, self.space.resolve)
 
     def _own_generator(self) -> torch.Generator:
         """Return the generator on the CPU that is used where a caller brings none."""

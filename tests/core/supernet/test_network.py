@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -13,6 +15,7 @@ from medpipe_core import (
     Supernet,
     build_network,
 )
+from medpipe_core.space import InvalidGenotypeError
 from medpipe_core.supernet import BindingError
 
 
@@ -118,6 +121,38 @@ def test_a_handed_in_generator_decides_every_draw(space, supernet, volumes):
     )
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_a_path_that_was_run_lately_is_not_walked_again(space, supernet, volumes, monkeypatch):
+    genotypes = list(dict.fromkeys(space.sample(seed=seed) for seed in range(40)))[:6]
+    walked, resolve = [], type(space).resolve
+    monkeypatch.setattr(
+        type(space), "resolve", lambda self, one: walked.append(one) or resolve(self, one)
+    )
+    for _ in range(3):
+        supernet(volumes, genotypes[0])
+        assert supernet.policy(genotypes[0]) is supernet.policy(genotypes[0])
+    assert walked == genotypes[:1]
+    for genotype in genotypes:
+        supernet.policy(genotype)
+    assert walked == genotypes
+    supernet.policy(genotypes[0])  # forgotten since
+    assert walked == [*genotypes, genotypes[0]]
+
+
+def test_a_copy_remembers_no_path_and_computes_the_same(space, supernet, volumes):
+    genotype = space.sample(seed=0)
+    before, state = supernet.eval()(volumes, genotype), list(supernet.state_dict())
+    policy, copied = supernet.policy(genotype), copy.deepcopy(supernet)
+    assert list(supernet.state_dict()) == list(copied.state_dict()) == state
+    assert copied.policy(genotype) is not policy
+    assert torch.equal(copied(volumes, genotype), before)
+
+
+def test_what_is_no_path_is_refused_every_time(supernet):
+    for _ in range(2):
+        with pytest.raises(InvalidGenotypeError):
+            supernet.policy({"not": "one"})
 
 
 def test_candidates_that_disagree_about_channels_are_refused_by_path(shelf):
