@@ -78,8 +78,7 @@ class DepthwiseConv3d(nn.Conv3d):
         ):
             return None
         if _on_gpu(volumes):
-            own = gpu.type_of(volumes, self.weight)
-            return own if own in gpu.TYPES else None
+            return gpu.type_of(volumes, self.weight)
         has = (
             volumes.device.type == "cpu"
             and volumes.dtype == self.weight.dtype == torch.float32

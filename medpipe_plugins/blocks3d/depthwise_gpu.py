@@ -13,18 +13,21 @@ from torch import Tensor
 from torch.nn.grad import conv3d_input, conv3d_weight
 
 from medpipe_plugins.blocks3d import depthwise_triton as kernels
+from medpipe_plugins.blocks3d.triton_launch import TYPES
 from medpipe_plugins.triton_extra import has_triton
 from medpipe_plugins.watching import watched
 
-TYPES = kernels.TYPES
-
 
 def type_of(volumes: Tensor, weight: Tensor) -> torch.dtype | None:
-    """Return the type that a convolution computes in, under autocast or not; None if in none."""
+    """Return the type that a convolution computes in, under autocast or not.
+
+    None where it is not one of float32, bfloat16 and float16, or the two do not agree.
+    """
     kind = volumes.device.type
+    own: torch.dtype | None = volumes.dtype if volumes.dtype == weight.dtype else None
     if torch.is_autocast_enabled(kind) and volumes.dtype != torch.float64:
-        return torch.get_autocast_dtype(kind)
-    return volumes.dtype if volumes.dtype == weight.dtype else None
+        own = torch.get_autocast_dtype(kind)
+    return own if own in TYPES else None
 
 
 def convolve(volumes: Tensor, weight: Tensor, stride: int) -> Tensor:

@@ -6,19 +6,14 @@ order each time, and so have the same bits. Triton is imported with the first pa
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+from medpipe_plugins.blocks3d.triton_launch import MOST, TYPES, ceil_div, factors, on_device_of
 
 KERNELS, STRIDES = (3, 5, 7), (1, 2)
-TYPES = (torch.float32, torch.bfloat16, torch.float16)
-# Values of a tensor whose places are counted in 32 bits, with room for the padding.
-_MOST = 2**31 - 2**24
 # Columns of a tile: few, so that few lie beyond the last one and neighbours read the same.
 _ACROSS = 4
 
@@ -49,7 +44,7 @@ def takes(volumes: Tensor, kernel: int, stride: int) -> bool:
         volumes.dtype in TYPES
         and kernel in KERNELS
         and stride in STRIDES
-        and 0 < volumes.numel() < _MOST
+        and 0 < volumes.numel() < MOST
     )
 
 
@@ -93,12 +88,12 @@ def input_gradient(
     depth, height, width = like.shape[2:]
     rows, columns = len(like) * _half(height), _half(width)
     across = min(_ACROSS, by.places)
-    patches = _ceil(rows, by.places // across) * _ceil(columns, across)
+    patches = ceil_div(rows, by.places // across) * ceil_div(columns, across)
     laid_out = _laid_out(weight, gradient.dtype)
-    with _device_of(out):
-        spread[4 * patches, _ceil(depth, by.planes), _ceil(channels, by.lanes)](
+    with on_device_of(out):
+        spread[4 * patches, ceil_div(depth, by.planes), ceil_div(channels, by.lanes)](
             gradient, laid_out, out, *like.shape[2:], *gradient.shape[2:], rows, patches,
-            *_units(channels), kernel, by.planes, by.places, across, by.lanes,
+            *factors(channels), kernel, by.planes, by.places, across, by.lanes,
             num_warps=by.warps, num_stages=1, enable_fp_fusion=True,
         )  # fmt: skip
     return out
@@ -124,17 +119,17 @@ def weight_gradient(
     batch, channels, depth, height, width = gradient.shape
     by = tiling or tiling_of("weight", kernel, stride, gradient.dtype)
     across = min(_ACROSS, by.places)
-    chunks = _ceil(depth, by.planes)
-    tiles = _ceil(batch * height, by.places // across) * _ceil(width, across) * chunks
+    chunks = ceil_div(depth, by.planes)
+    tiles = ceil_div(batch * height, by.places // across) * ceil_div(width, across) * chunks
     slices = min(by.slices, tiles)
     parts = torch.empty(
         (slices, channels, 1, kernel, kernel, kernel), dtype=torch.float32, device=gradient.device
     )
-    with _device_of(parts):
-        correlate[slices, kernel // by.rows, _ceil(channels, by.lanes)](
+    with on_device_of(parts):
+        correlate[slices, kernel // by.rows, ceil_div(channels, by.lanes)](
             volumes, gradient, parts, *volumes.shape[2:], *gradient.shape[2:], batch * height,
-            chunks, tiles, slices, *_units(channels), kernel, stride, by.rows, by.planes, by.places,
-            across, by.lanes, num_warps=by.warps, num_stages=1, enable_fp_fusion=True,
+            chunks, tiles, slices, *factors(channels), kernel, stride, by.rows, by.planes,
+            by.places, across, by.lanes, num_warps=by.warps, num_stages=1, enable_fp_fusion=True,
         )  # fmt: skip
     return parts.sum(0)
 
@@ -161,21 +156,15 @@ def _convolve(
     kernel = weight.shape[-1]
     by = tiling or tiling_of("forward", kernel, stride, volumes.dtype)
     across = min(_ACROSS, by.places)
-    patches = _ceil(batch * sizes[1], by.places // across) * _ceil(sizes[2], across)
+    patches = ceil_div(batch * sizes[1], by.places // across) * ceil_div(sizes[2], across)
     laid_out = _laid_out(weight, volumes.dtype)
-    with _device_of(out):
-        convolve[patches, _ceil(sizes[0], by.planes), _ceil(channels, by.lanes)](
-            volumes, laid_out, out, *size, *sizes, batch * sizes[1], *_units(channels), kernel,
+    with on_device_of(out):
+        convolve[patches, ceil_div(sizes[0], by.planes), ceil_div(channels, by.lanes)](
+            volumes, laid_out, out, *size, *sizes, batch * sizes[1], *factors(channels), kernel,
             stride, flipped, by.planes, by.places, across, by.lanes,
             num_warps=by.warps, num_stages=1, enable_fp_fusion=True,
         )  # fmt: skip
     return out
-
-
-def _device_of(values: Tensor) -> AbstractContextManager[None]:
-    """Make the tensor's GPU the one on which kernels are launched."""
-    device: AbstractContextManager[None] = torch.cuda.device_of(values)  # type: ignore[no-untyped-call]
-    return device
 
 
 def _last(volumes: Tensor) -> Tensor:
@@ -189,18 +178,8 @@ def _laid_out(weight: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.empty_like(flat, dtype=dtype, memory_format=torch.contiguous_format).copy_(flat)
 
 
-def _units(channels: int) -> tuple[int, int]:
-    """Return two factors of the channels, the second the largest power of two up to 16."""
-    unit = math.gcd(channels, 16)
-    return channels // unit, unit
-
-
 def _half(edge: int) -> int:
     return (edge + 1) // 2
-
-
-def _ceil(whole: int, part: int) -> int:
-    return -(-whole // part)
 
 
 def _table() -> dict[tuple[str, int, int, int], Tiling]:

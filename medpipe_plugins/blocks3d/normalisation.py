@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medpipe_plugins.blocks3d import normalisation_compiled as compiled
+from medpipe_plugins.blocks3d import normalisation_gpu as gpu
+from medpipe_plugins.blocks3d.normalisation_plain import gradients_by_torch
 from medpipe_plugins.numba_extra import has_numba
 from medpipe_plugins.watching import recorded, watched
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Values below which calling the compiled loops takes longer than torch's two operators.
 _WORTH_COMPILING = 30_000
@@ -22,7 +21,7 @@ _LIMITS = np.float32(0), np.float32(6)
 
 
 class BatchNormReLU6(nn.Sequential):
-    """`nn.BatchNorm3d` followed by `nn.ReLU6`, faster on a CPU and with less memory.
+    """`nn.BatchNorm3d` followed by `nn.ReLU6`, faster and with less memory.
 
     It is the sequence of the two modules, so that whatever finds batch normalisation in a network
     finds the one in here: to freeze it, to estimate its statistics anew, or to replace it, as
@@ -30,7 +29,9 @@ class BatchNormReLU6(nn.Sequential):
     float32 rounding.
 
     On a CPU, in float32 and channels-last order, the passes of training and of evaluation without
-    gradients are compiled with the extra `fast`. Everywhere else it is torch's operators; while
+    gradients are compiled with the extra `fast`. On a GPU, in channels-last order, they are kernels
+    written in Triton, with float32 statistics of volumes in float32, bfloat16 and float16.
+    Everywhere else it is torch's operators; while
     gradients are recorded, the activation then writes over the normalised values, which no other
     layer needs. Second derivatives are torch's. Where the computation is traced, exported or
     transformed (`watched`), and where one of the two has been replaced or is hooked, they run one
@@ -62,16 +63,14 @@ class BatchNormReLU6(nn.Sequential):
         return (
             type(norm) is nn.BatchNorm3d
             and type(activation) is nn.ReLU6
-            and not any(
-                hooks
-                for one in (norm, activation)
-                for hooks in (one._forward_hooks, one._forward_pre_hooks, one._backward_hooks)
-            )
+            and not hooked(norm, activation)
             and not recorded(volumes)
         )
 
     def _one_pass(self, volumes: Tensor) -> Tensor:
         norm = cast("nn.BatchNorm3d", self[0])
+        if gpu.takes(norm, volumes):
+            return gpu.normalise(norm, volumes, clips=True)
         if not _compiles(norm, volumes):
             return relu6(norm(volumes))
         weight, bias = cast("tuple[Tensor, Tensor]", (norm.weight, norm.bias))
@@ -86,6 +85,23 @@ class BatchNormReLU6(nn.Sequential):
             volumes, weight, bias, found, norm.eps
         )
         return output
+
+
+def batch_norm(norm: nn.Module, volumes: Tensor) -> Tensor:
+    """Apply the layer, on a GPU by kernels where it is `nn.BatchNorm3d` and nobody looks on."""
+    if type(norm) is nn.BatchNorm3d and not hooked(norm) and gpu.takes(norm, volumes):
+        return gpu.normalise(norm, volumes, clips=False)
+    output: Tensor = norm(volumes)
+    return output
+
+
+def hooked(*modules: nn.Module) -> bool:
+    """Say whether somebody has hung hooks on one of the modules."""
+    return any(
+        hooks
+        for one in modules
+        for hooks in (one._forward_hooks, one._forward_pre_hooks, one._backward_hooks)
+    )
 
 
 class InstanceNormReLU6(nn.Sequential):
@@ -171,7 +187,7 @@ class _Normalised(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         volumes, weight, bias = tensors = ctx.saved_tensors
         if torch.is_grad_enabled() or watched(gradient):
-            return *_gradients_by_torch(tensors, gradient, ctx.eps), None, None
+            return *gradients_by_torch(tensors, gradient, ctx.eps), None, None
         out = torch.empty_like(volumes)
         gradients = compiled.gradients(
             _rows(volumes), _rows(gradient.contiguous(memory_format=torch.channels_last_3d)),
@@ -182,23 +198,6 @@ class _Normalised(torch.autograd.Function):
             torch.from_numpy(one).to(weight) for one in (gradients.weight, gradients.bias)
         )
         return out, to_weight, to_bias, None, None
-
-
-def _gradients_by_torch(
-    tensors: tuple[Tensor, ...], gradient: Tensor, eps: float
-) -> Iterator[Tensor | None]:
-    """Yield the gradients as torch has them, with their own graph where somebody records it."""
-    recorded = torch.is_grad_enabled()
-    asked = [tensor.requires_grad for tensor in tensors]
-    with torch.enable_grad():
-        if not recorded:
-            tensors = tuple(t.detach().requires_grad_(t.requires_grad) for t in tensors)
-        volumes, weight, bias = tensors
-        again = F.batch_norm(volumes, None, None, weight, bias, training=True, eps=eps)
-        inputs = [tensor for tensor, wanted in zip(tensors, asked, strict=True) if wanted]
-        found = torch.autograd.grad(F.relu6(again), inputs, gradient, create_graph=recorded)
-    rest = iter(found)
-    return (next(rest) if wanted else None for wanted in asked)
 
 
 class _Overwriting(torch.autograd.Function):

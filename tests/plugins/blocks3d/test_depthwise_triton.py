@@ -14,6 +14,7 @@ from torch.nn.grad import conv3d_input, conv3d_weight
 from medpipe_plugins.blocks3d import DepthwiseConv3d, depthwise, depthwise_gpu
 from medpipe_plugins.blocks3d import depthwise_triton as kernels
 from medpipe_plugins.blocks3d.depthwise_triton import Tiling
+from medpipe_plugins.blocks3d.triton_launch import TYPES
 from medpipe_plugins.triton_extra import has_triton
 
 pytestmark = pytest.mark.skipif(not has_triton(), reason="needs Triton")
@@ -98,7 +99,7 @@ def test_every_tiling_of_the_table_is_right(part, kernel, stride, tiling):
 
 def test_the_table_has_a_tiling_for_all_that_is_taken():
     for part, kernel, stride, dtype in itertools.product(
-        ("forward", "input", "weight"), kernels.KERNELS, kernels.STRIDES, kernels.TYPES
+        ("forward", "input", "weight"), kernels.KERNELS, kernels.STRIDES, TYPES
     ):
         tiling = kernels.tiling_of(part, kernel, stride, dtype)
         assert stride == 1 or part != "input" or tiling.planes % 2 == 0

@@ -13,8 +13,8 @@ def test_mbconv_is_expand_depthwise_project_with_no_activation_at_the_end():
         type(m) for m in MBConv3D(4, kernel=5, expansion=3).modules() if not list(m.children())
     ]
     assert [layer.__name__ for layer in layers] == [
-        "Conv3d", "BatchNorm3d", "ReLU6", "DepthwiseConv3d", "BatchNorm3d", "ReLU6", "Conv3d",
-        "BatchNorm3d",
+        "PointwiseConv3d", "BatchNorm3d", "ReLU6", "DepthwiseConv3d", "BatchNorm3d", "ReLU6",
+        "PointwiseConv3d", "BatchNorm3d",
     ]  # fmt: skip
 
 
