@@ -11,6 +11,10 @@ of their grids. On a GPU milliseconds are all there is, and what works volume by
 CPU. `p` is the probability of each layer for each volume: 1 is every layer active, 1/3 a
 typical searched policy.
 
+The fixed cost is what medpipe takes for sixteen volumes of one voxel each: what does not grow with
+them. On a GPU it is followed by what the profiler counts in one call on 16 × 28³: kernels launched,
+copies, and times that the program waited for the device.
+
 - medpipe: `Policy`, and layer by layer with the same draws.
 - floor: one `grid_sample` with a grid at hand, and one addition. Not a policy: what one resampling
   and one element-wise pass cost in torch.
@@ -26,6 +30,7 @@ Where a library has no such layer it is left out for that library, which is then
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.metadata
 import json
 import math
@@ -44,6 +49,7 @@ from medpipe_core import Policy, load_plugins
 from medpipe_core.supernet import PolicyLayer
 
 SHAPES = ((16, 1, 28, 28, 28), (2, 1, 32, 128, 128))
+FIXED = (16, 1, 1, 1, 1)
 PROBABILITIES = (1.0, 1 / 3)
 LAYERS = ("noise", "v_flip", "h_flip", "d_flip", "v_rotation", "h_rotation", "d_rotation", "erase",
           "affine", "blur", "invert", "color_jitter")  # fmt: skip
@@ -66,12 +72,12 @@ def middle_policy(p: float) -> Policy:
 
 
 def medpipe_fused(shape: tuple[int, ...], p: float, device: torch.device) -> Augment:
-    policy, generator = middle_policy(p), torch.Generator(device).manual_seed(0)
+    policy, generator = middle_policy(p), torch.Generator().manual_seed(0)
     return lambda volumes: policy(volumes, generator)
 
 
 def medpipe_layer_by_layer(shape: tuple[int, ...], p: float, device: torch.device) -> Augment:
-    policy, generator = middle_policy(p), torch.Generator(device).manual_seed(0)
+    policy, generator = middle_policy(p), torch.Generator().manual_seed(0)
     return lambda volumes: policy.layer_by_layer(volumes, generator)
 
 
@@ -278,6 +284,38 @@ def compare(shape: tuple[int, ...], p: float, words: argparse.Namespace) -> dict
     return {name: rows.get(name) for name in WAYS}
 
 
+def fixed_cost(p: float, words: argparse.Namespace) -> dict:
+    """Return milliseconds (quartiles) for volumes of one voxel, and what a GPU is told.
+
+    They are of processor time on a CPU, which other programs disturb less.
+    """
+    device = words.device
+    clock = time.process_time if device.type == "cpu" else functools.partial(now, device)
+    augment = medpipe_fused(FIXED, p, device)
+    volumes, passed = torch.rand(FIXED).to(device), []
+    for _ in range(20 + 40 * words.rounds):
+        began = clock()
+        augment(volumes)
+        passed.append(1000 * (clock() - began))
+    found: dict = {"p": p, "milliseconds": statistics.quantiles(passed[20:])}
+    if device.type == "cuda":
+        found["told"] = told_to_gpu(augment, torch.rand(SHAPES[0]).to(device))
+    return found
+
+
+def told_to_gpu(augment: Augment, volumes: torch.Tensor) -> dict[str, int]:
+    """Count the calls of CUDA's runtime and driver in one call."""
+    augment(volumes)
+    torch.cuda.synchronize()
+    kinds = torch.profiler.ProfilerActivity
+    with torch.profiler.profile(activities=[kinds.CPU, kinds.CUDA]) as profile:
+        augment(volumes)
+    names = ("LaunchKernel", "Memcpy", "Memset", "Synchronize")
+    calls = {e.key: e.count for e in profile.key_averages() if e.key.startswith("cu")}
+    # The profiler itself waits once, at its end.
+    return {name: sum(n for key, n in calls.items() if name in key) for name in names}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -303,8 +341,14 @@ def main() -> None:
             told["rows"].append({"shape": shape, "p": p, "ways": found})
             if not words.json:
                 show(shape, p, found)
+    told["fixed"] = [fixed_cost(p, words) for p in PROBABILITIES]
     if words.json:
         print(json.dumps(told, indent=2))
+        return
+    for row in told["fixed"]:
+        low, median, high = row["milliseconds"]
+        print(f"\nfixed cost, p = {row['p']:.2f}: {median:.2f} ms ({low:.2f} to {high:.2f}) "
+              f"{row.get('told', '')}")  # fmt: skip
 
 
 def show(shape: tuple[int, ...], p: float, rows: dict[str, dict | None]) -> None:
