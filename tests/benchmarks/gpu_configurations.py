@@ -2,16 +2,19 @@
 
     python tests/benchmarks/gpu_configurations.py [--out found.json] [--seconds 70] [--workers 12]
 
-Each candidate is compiled in a process of its own (they share Triton's folder of what is compiled),
-compared with float64 on a few channels, and timed with CUDA events beside torch's operator with
-channels last (tl) and channels first (tf). One line for each case: milliseconds, the best first; a
-tiling reads planes/places/lanes/warps[/rows/slices], `*` marks the table's. A candidate that fails
-is told and left out; what does not fit the time is left out too, the last cases first.
+Then batch normalisation with ReLU6, the point-wise product and a whole MBConv3D, ours beside the
+plain modules. Each candidate is compiled in a process of its own (they share Triton's folder of
+what is compiled), compared with float64 on a few channels, and timed with CUDA events beside
+torch's operator with channels last (tl) and channels first (tf). One line for each case:
+milliseconds, the best first; a tiling reads planes/places/lanes/warps[/rows/slices], `*` marks the
+table's. A candidate that fails is told and left out; what does not fit the time is left out too,
+the last cases first.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import functools
 import itertools
 import json
@@ -23,10 +26,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.nn.grad import conv3d_input, conv3d_weight
 
+from medpipe_plugins.blocks3d import BatchNormReLU6, MBConv3D
 from medpipe_plugins.blocks3d import depthwise_triton as kernels
 from medpipe_plugins.blocks3d.depthwise_triton import Tiling
+from medpipe_plugins.blocks3d.pointwise import PointwiseConv3d
 
 SHAPES = ((8, 96, 28), (8, 192, 14))
 TYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
@@ -221,9 +227,61 @@ def main() -> None:
             }
         rows.append(row)
         tell(row, table)
+    layers()
     if words.out:
         words.out.write_text(json.dumps(rows, indent=1))
     print(f"{time.monotonic() - began:.0f} s")
+
+
+def passes(layer: nn.Module, x: torch.Tensor, gradient: torch.Tensor, name: str) -> list:
+    """Return output and gradients, under autocast where the type is not float32."""
+    x = x.detach().requires_grad_()
+    with torch.autocast(DEVICE, TYPES[name], enabled=name != "f32"):
+        output = layer(x)
+    return [output.detach(), *torch.autograd.grad(
+        output, [x, *layer.parameters()], gradient.to(output.dtype)
+    )]  # fmt: skip
+
+
+def layers() -> None:
+    """Print forward and backward passes of whole layers, ours and torch's, and how far apart."""
+    last = torch.channels_last_3d
+    for name, (batch, channels, edge) in itertools.product(TYPES, SHAPES):
+        x, _, gradient = tensors((batch, channels, edge), 3, 1, "f32")
+        made = {
+            "norm+relu6": (
+                BatchNormReLU6(channels), nn.Sequential(nn.BatchNorm3d(channels), nn.ReLU6())
+            ),
+            "pointwise": (
+                PointwiseConv3d(channels, channels), nn.Conv3d(channels, channels, 1, bias=False)
+            ),
+            "mbconv k3 e3": (MBConv3D(channels, kernel=3, expansion=3), None),
+        }  # fmt: skip
+        for title, (mine, plain) in made.items():
+            try:
+                if plain is None:
+                    plain = copy.deepcopy(mine)
+                    for module in plain.modules():
+                        if isinstance(module, nn.Conv3d | nn.Sequential):
+                            module.__class__ = (
+                                nn.Conv3d if isinstance(module, nn.Conv3d) else nn.Sequential
+                            )
+                plain.load_state_dict(mine.state_dict())
+                mine, plain = (one.to(DEVICE) for one in (mine, plain))
+                texts, found = [], []
+                for layer, order in ((mine, last), (plain, last), (plain, torch.contiguous_format)):
+                    ins = [one.contiguous(memory_format=order) for one in (x, gradient)]
+                    found.append(passes(layer, *ins, name))
+                    work = functools.partial(passes, layer, *ins, name)
+                    texts.append(f"{milliseconds(work, rounds=5):.2f}")
+                off = max(
+                    float((a.double() - b.double()).abs().max() / b.double().abs().max())
+                    for a, b in zip(found[0], found[2], strict=True)
+                )
+                print(f"{title} {name} {channels}x{edge}: ours {texts[0]}, torch tl {texts[1]} "
+                      f"tf {texts[2]}; differ by {off:.0e}")  # fmt: skip
+            except Exception as problem:  # one that fails must not end the others
+                print(f"{title} {name}: {type(problem).__name__}: {problem}"[:300])
 
 
 def tell(row: dict, table: Tiling) -> None:
