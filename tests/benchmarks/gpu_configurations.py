@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.grad import conv3d_input, conv3d_weight
 
-from medpipe_plugins.blocks3d import BatchNormReLU6, MBConv3D
+from medpipe_plugins.blocks3d import BatchNormReLU6, DepthwiseConv3d, MBConv3D
 from medpipe_plugins.blocks3d import depthwise_triton as kernels
 from medpipe_plugins.blocks3d.depthwise_triton import Tiling
 from medpipe_plugins.blocks3d.pointwise import PointwiseConv3d
@@ -228,6 +228,7 @@ def main() -> None:
         rows.append(row)
         tell(row, table)
     layers()
+    launching()
     if words.out:
         words.out.write_text(json.dumps(rows, indent=1))
     print(f"{time.monotonic() - began:.0f} s")
@@ -282,6 +283,28 @@ def layers() -> None:
                       f"tf {texts[2]}; differ by {off:.0e}")  # fmt: skip
             except Exception as problem:  # one that fails must not end the others
                 print(f"{title} {name}: {type(problem).__name__}: {problem}"[:300])
+
+
+def launching(rounds: int = 50) -> None:
+    """Print what one pass forward and backward of tiny volumes takes: launching alone."""
+    for title, mine, plain in (
+        ("norm+relu6", BatchNormReLU6(32), nn.Sequential(nn.BatchNorm3d(32), nn.ReLU6())),
+        ("depthwise k3", DepthwiseConv3d(32, 3), nn.Conv3d(32, 32, 3, padding=1, groups=32)),
+        ("mbconv k3 e3", MBConv3D(32, kernel=3, expansion=3), None),
+    ):
+        texts = []
+        for layer in filter(None, (mine, plain)):
+            layer.to(DEVICE)
+            x = torch.randn(1, 32, 4, 4, 4, device=DEVICE)
+            x = x.contiguous(memory_format=torch.channels_last_3d)
+            passes(layer, x, x, "f32")
+            torch.cuda.synchronize()
+            began = time.perf_counter()
+            for _ in range(rounds):
+                passes(layer, x, x, "f32")
+            texts.append(f"{(time.perf_counter() - began) / rounds * 1e6:.0f}")
+            torch.cuda.synchronize()
+        print(f"{title}: µs of launching, ours and torch's: {', '.join(texts)}")
 
 
 def tell(row: dict, table: Tiling) -> None:
