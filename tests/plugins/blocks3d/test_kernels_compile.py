@@ -1,4 +1,4 @@
-"""Kernels compile for a GPU that need not be there: the interpreter takes more than the compiler."""
+"""Kernels compile for a GPU that need not be there; the interpreter lets more pass than that."""
 
 from __future__ import annotations
 
