@@ -177,7 +177,7 @@ class _Held:
 
     def read(self, coming: Iterable[tuple[int, Tensor]]) -> Batch:
         _, positions = next(iter(coming))
-        where = positions.to(self._volumes.device)
+        where = positions.to(self._volumes.device, non_blocking=True)  # or it waits for all before
         return Batch(as_input(self._volumes[where]), self._labels[where], positions)
 
     def forget(self) -> None:
