@@ -129,7 +129,7 @@ class Augmentation:
         An operation with a `fusion` is handed volumes of the right shape, dtype and device, but not
         those that it will act on.
         """
-        return self.draw(len(volumes), generator, **magnitudes)
+        return self.draw(volumes.shape[0], generator, **magnitudes)
 
     def apply(self, volumes: Tensor, *draw: Any, **_: Any) -> Tensor:
         """Return the transformed volumes, shape, dtype and device kept, the input unchanged.

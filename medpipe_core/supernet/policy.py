@@ -210,7 +210,7 @@ class Policy(nn.Module):
         generator: torch.Generator,
         decision: Decision | None,
     ) -> Tensor:
-        touched = iter(self._draw_touched(len(volumes), generator))
+        touched = iter(self._draw_touched(volumes.shape[0], generator))
         given = volumes
         for stage in chain.from_iterable(stage.parts(decision) for stage in stages):
             rows = list(islice(touched, len(stage.layers)))

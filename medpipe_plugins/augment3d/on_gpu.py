@@ -206,7 +206,7 @@ def _by_torch(volumes: Tensor, steps: Sequence[tuple[str, Tensor, Any]]) -> Tens
     result = volumes.float()
     with uncast(volumes):
         for kind, rows, numbers in steps:
-            where = rows.to(volumes.device)
+            where = rows.to(volumes.device, non_blocking=True)
             part = result.index_select(0, where)
             result = result.index_copy(0, where, _change(kind, part, numbers)(part))
     return result.to(volumes.dtype)
@@ -220,7 +220,7 @@ def _change(kind: str, volumes: Tensor, numbers: Any) -> Change:
     if kind == "noise":
         none = torch.zeros_like(volumes, requires_grad=False)
         return Add(filter_on_gpu(none, [(kind, torch.arange(len(none)), numbers)]))
-    told = torch.as_tensor(numbers, dtype=torch.float32).to(volumes.device)
+    told = torch.as_tensor(numbers, dtype=torch.float32).to(volumes.device, non_blocking=True)
     if kind == "smooth":
         return Smooth(told)
     return Contrast(told[:, 0]) if kind == "contrast" else Linear(*told.T)

@@ -85,7 +85,7 @@ def _sampling_grid(shape: Sequence[int], back: Tensor) -> Tensor:
     A sum over the three axes by broadcasting: a third of the time of `affine_grid`'s product.
     """
     lengths = tuple(shape[:1:-1])  # width, height, depth, as the rows of the matrix
-    size = torch.tensor(lengths, dtype=back.dtype, device=back.device)
+    size = torch.tensor(lengths, dtype=back.dtype).to(back.device, non_blocking=True)
     centre = (size - 1) / 2
     origin = (back[:, :, :3] * centre).sum(-1) + back[:, :, 3] - centre
     grid: Tensor = (origin * 2 / size).view(-1, 1, 1, 1, 3)

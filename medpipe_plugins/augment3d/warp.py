@@ -148,21 +148,21 @@ class Warp(Fusion):
         return torch.empty((), dtype=self.volumes.dtype).expand(count, *self.volumes.shape[1:])
 
     def _composed(self) -> Composed:
-        back = maps.moved_origin(self._back, -self._centre())
+        centre = self._centre()
+        back = maps.moved_origin(self._back, -centre)
         return Composed(
             moved=self._moved,
             mirrored=self._mirrored & ~self._moved[:, None],
             back=back[0],
             boxes=[
-                Box(rows, after[rows], *self._beyond(start, stop))
+                Box(rows, after[rows], *self._beyond(start, stop, 2 * centre + 1))
                 for (rows, start, stop), after in zip(self._boxes, back[1:], strict=True)
             ],
         )
 
-    def _beyond(self, start: Any, stop: Any) -> tuple[Any, Any]:
+    def _beyond(self, start: Any, stop: Any, size: Any) -> tuple[Any, Any]:
         """Let boxes that meet the border go on: nothing is left there to be interpolated in."""
         where: Any = torch.where if self.seen else np.where
-        size = 2 * self._centre() + 1
         return where(start <= 0, -np.inf, start), where(stop >= size, np.inf, stop)
 
     def _centre(self) -> Any:

@@ -155,7 +155,8 @@ def _share(volumes: Tensor, box: Box) -> Tensor:
     """Return how much of each voxel lies in the box, `(count, 1, D, H, W)` or broadcast."""
     dtype = torch.promote_types(volumes.dtype, torch.float32)
     back, start, stop = (
-        torch.as_tensor(edge).to(volumes.device, dtype) for edge in (box.back, box.start, box.stop)
+        torch.as_tensor(edge).to(volumes.device, dtype, non_blocking=True)
+        for edge in (box.back, box.start, box.stop)
     )
     share: Tensor = torch.ones((), dtype=back.dtype, device=back.device)
     for row in range(3):
