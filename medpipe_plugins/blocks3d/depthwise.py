@@ -100,14 +100,12 @@ class DepthwiseConv3d(nn.Conv3d):
 
 
 class _Depthwise(torch.autograd.Function):
+    # With a `setup_context` torch would look at the signature at each call: as long as a launch.
     @staticmethod
-    def forward(volumes: Tensor, weight: Tensor, stride: int) -> Tensor:
+    def forward(ctx: Any, volumes: Tensor, weight: Tensor, stride: int) -> Tensor:
+        ctx.stride = stride
+        ctx.save_for_backward(volumes, weight)
         return _convolve(volumes, weight, stride)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:  # noqa: ARG004
-        *tensors, ctx.stride = inputs
-        ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:

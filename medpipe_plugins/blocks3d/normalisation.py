@@ -174,14 +174,11 @@ def relu6(values: Tensor) -> Tensor:
 class _Normalised(torch.autograd.Function):
     @staticmethod
     def forward(
-        volumes: Tensor, weight: Tensor, bias: Tensor, found: compiled.Moments, eps: float
+        ctx: Any, volumes: Tensor, weight: Tensor, bias: Tensor, found: compiled.Moments, eps: float
     ) -> Tensor:
+        ctx.found, ctx.eps = found, eps
+        ctx.save_for_backward(volumes, weight, bias)
         return _clipped(volumes, _by(weight, bias, found, eps))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
-        *tensors, ctx.found, ctx.eps = inputs
-        ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -202,13 +199,11 @@ class _Normalised(torch.autograd.Function):
 
 class _Overwriting(torch.autograd.Function):
     @staticmethod
-    def forward(values: Tensor) -> Tensor:
-        return values.clamp_(0, 6)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.mark_dirty(*inputs)
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.mark_dirty(values)
+        output = values.clamp_(0, 6)
         ctx.save_for_backward(output)
+        return output
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

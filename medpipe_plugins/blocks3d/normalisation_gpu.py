@@ -65,16 +65,13 @@ def on_gpu(volumes: Tensor) -> bool:
 class _Normalised(torch.autograd.Function):
     @staticmethod
     def forward(
-        volumes: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float,
-        clips: bool,
+        ctx: Any, volumes: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor,
+        eps: float, clips: bool,
     ) -> Tensor:  # fmt: skip
+        ctx.eps, ctx.clips = eps, clips
+        ctx.save_for_backward(volumes, weight, bias, mean, variance)
         by = kernels.Affine(weight.detach(), bias.detach(), mean, variance, eps, clips)
         return kernels.normalise(volumes, by)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
-        *tensors, ctx.eps, ctx.clips = inputs
-        ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

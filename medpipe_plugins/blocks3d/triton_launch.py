@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +21,8 @@ MOST = 2**31 - 2**24
 
 def on_device_of(values: Tensor) -> AbstractContextManager[None]:
     """Make the tensor's GPU the one on which kernels are launched."""
+    if not values.is_cuda or values.device.index == torch.cuda.current_device():
+        return nullcontext()
     device: AbstractContextManager[None] = torch.cuda.device_of(values)  # type: ignore[no-untyped-call]
     return device
 
