@@ -90,9 +90,10 @@ def test_all_kernels_strides_and_types_on_odd_sizes(kernel, stride, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("part", "kernel", "stride", "tiling"), [
-    (*key[:3], tiling) for key, tiling in sorted(kernels.TILINGS.items())
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("part", "kernel", "stride", "tiling"),
+    sorted({(*key[:3], tiling) for key, tiling in kernels.TILINGS.items()}),
+)
 def test_every_tiling_of_the_table_is_right(part, kernel, stride, tiling):
     assert_all_passes((1, 5, 3, 5, 5), kernel, stride, tiling=tiling, parts=part[0])
 
