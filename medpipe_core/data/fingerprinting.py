@@ -20,7 +20,7 @@ NEAR = 0.2
 
 _EDGE = 12
 _LEAST_STEP = 0.02  # of a volume's range; smaller differences between neighbours say nothing
-_BLOCK = 2**24  # bytes compared at once
+_BLOCK = 2**25  # numbers of either side compared at once
 
 
 def fingerprints(data: LabelledVolumes) -> NDArray[np.uint8]:
@@ -66,15 +66,27 @@ def near_doubles(
     against = one if other is None else other
     if not (len(one) and len(against)):
         return
-    rows = max(_BLOCK // max(against.size, 1), 1)
-    for start in range(0, len(one), rows):
-        block = one[start : start + rows, None]
-        either = np.bitwise_count(block | against).sum(2, dtype=np.int64)
-        unlike = np.bitwise_count(block ^ against).sum(2, dtype=np.int64)
-        near = (either > 0) & (unlike < below * either)
-        for row, column in np.argwhere(near).tolist():
-            if other is not None or column > start + row:
-                yield start + row, column, float(unlike[row, column] / either[row, column])
+    rows = max(_BLOCK // max(8 * against.shape[1], 1), 1)
+    for top in range(0, len(one), rows):
+        ours = _as_numbers(one[top : top + rows])
+        first = 0 if other is not None else top  # else the pairs before are known
+        for left in range(first, len(against), rows):
+            theirs = _as_numbers(against[left : left + rows])
+            both = ours @ theirs.T
+            apart = ours.sum(1)[:, None] + theirs.sum(1) - 2 * both
+            either = both + apart
+            for i, j in np.argwhere((either > 0) & (apart < below * either)).tolist():
+                row, column = top + i, left + j
+                if other is not None or column > row:
+                    yield row, column, float(apart[i, j]) / float(either[i, j])
+
+
+def _as_numbers(packed: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the bits as 0 and 1, so that a product of matrices counts what pairs share, exactly.
+
+    float32 counts to 2²⁴, and a fingerprint has some ten thousand bits.
+    """
+    return np.unpackbits(packed, axis=1).astype(np.float32)
 
 
 def _steps(small: NDArray[np.float32]) -> NDArray[np.bool_]:
