@@ -20,7 +20,7 @@ def statistics_kept(modules: Iterable[nn.Module]) -> Iterator[None]:
     A sampled path's running statistics are a mixture over all paths, so evaluation mode says
     little of it; and a validation batch must not leak into what training estimated.
     """
-    layers = [layer for module in modules for layer in _tracking(module)]
+    layers = list(tracking(modules))
     for layer in layers:
         layer.track_running_stats = False
     try:
@@ -36,15 +36,17 @@ def renew_statistics(module: nn.Module) -> None:
     A failed batch leaves NaN in every layer that it went through, and a running mean never
     forgets a NaN; paths that share those layers would fail with it.
     """
-    for layer in _tracking(module):
+    for layer in tracking([module]):
         if not (_finite(layer.running_mean) and _finite(layer.running_var)):
             layer.reset_running_stats()
 
 
-def _tracking(module: nn.Module) -> Iterator[_BatchNorm]:
-    for layer in module.modules():
-        if isinstance(layer, _BatchNorm) and layer.track_running_stats:
-            yield layer
+def tracking(modules: Iterable[nn.Module]) -> Iterator[_BatchNorm]:
+    """Iterate over the layers of batch normalisation that keep running statistics."""
+    for module in modules:
+        for layer in module.modules():
+            if isinstance(layer, _BatchNorm) and layer.track_running_stats:
+                yield layer
 
 
 def _finite(values: object) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from medpipe_core.errors import MedpipeError, did_you_mean
-from medpipe_core.search.batch_norm_statistics import statistics_kept
+from medpipe_core.search.batch_norm_statistics import statistics_kept, tracking
 from medpipe_core.search.outcome import Outcome
 from medpipe_core.search.training_gradient import NOT_FINITE
 from medpipe_core.supernet.building import AUGMENTATION, NETWORK_KINDS
@@ -225,7 +226,7 @@ class Probe:
         """
         idle = set() if augmented else {AUGMENTATION}
         idle |= set(NETWORK_KINDS) if self.decision.network is not None else set()
-        steps = self._state.supernet.space.resolve(self.decision.genotype)
+        steps = self._state.supernet.steps(self.decision.genotype)
         return frozenset(path for step in steps if step.kind not in idle for path in step.choices)
 
     def cosine(self, gradients: Sequence[Tensor | None]) -> Tensor:
@@ -282,7 +283,7 @@ class Probe:
     def _mode(self, statistics: Statistics) -> Iterator[None]:
         supernet = self._state.supernet
         if statistics == "batch":
-            with statistics_kept(supernet.modules_of(self.decision)):
+            with statistics_kept(self._tracking):
                 yield
             return
         supernet.eval()
@@ -290,6 +291,11 @@ class Probe:
             yield
         finally:
             supernet.train()
+
+    @cached_property
+    def _tracking(self) -> list[nn.Module]:
+        """The layers of the path that keep running statistics."""
+        return list(tracking(self._state.supernet.modules_of(self.decision)))
 
     def _policy(self) -> Policy:
         supernet = self._state.supernet

@@ -155,6 +155,10 @@ class Supernet(nn.Module):
         """Return the augmentations of a path, with those that have no effect."""
         return self._policies.of(genotype, self._make_policy)
 
+    def steps(self, genotype: Genotype) -> tuple[Step, ...]:
+        """Return the steps that a genotype describes, as `SearchSpace.resolve`, at most once."""
+        return self._steps.of(genotype, self.space.resolve)
+
     def classify(self, volumes: Tensor, decision: Decision) -> Tensor:
         """Return the logits of the path's network, or of the fixed one, without augmentation.
 
@@ -168,7 +172,7 @@ class Supernet(nn.Module):
         if decision.network is not None:
             return self._by_fixed(decision.network, volumes)
         features = volumes
-        for step in self._resolved(decision.genotype):
+        for step in self.steps(decision.genotype):
             if step.kind not in NETWORK_KINDS:
                 continue
             key = variant_key(step, decision.genotype)
@@ -246,17 +250,14 @@ class Supernet(nn.Module):
         return self.fixed[key]
 
     def _path(self, genotype: Genotype) -> Iterator[tuple[str, nn.Module]]:
-        for step in self._resolved(genotype):
+        for step in self.steps(genotype):
             if step.kind in NETWORK_KINDS:
                 key = variant_key(step, genotype)
                 yield key, self.operations[key]
         yield "head", self.head
 
     def _make_policy(self, genotype: Genotype) -> Policy:
-        return policy_from_steps(self._resolved(genotype), self.catalogue, self._spacing)
-
-    def _resolved(self, genotype: Genotype) -> tuple[Step, ...]:
-        return self._steps.of(genotype, self.space.resolve)
+        return policy_from_steps(self.steps(genotype), self.catalogue, self._spacing)
 
     def _own_generator(self) -> torch.Generator:
         """Return the generator on the CPU that is used where a caller brings none."""
