@@ -122,7 +122,9 @@ class RecordedSteps:
     def _give_up(self, error: Exception) -> None:
         self._recorder = self._inputs = None
         # What began to be recorded has no values.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # Ending a recording fails again, of what has failed in it.
+        first = error.__context__ if isinstance(error.__context__, Exception) else error
+        reason = str(first).splitlines()[0] if str(first) else type(first).__name__
         self._warn(
             "the steps of this training cannot be recorded as a CUDA graph, so each of its "
             f"operators is handed to the GPU by itself, which is slower: {reason}"
