@@ -16,19 +16,15 @@ _LOG = logging.getLogger(__name__)
 SWITCH = "MEDPIPE_TRITON"
 
 
+@functools.cache
 def has_triton() -> bool:
     """Say whether kernels for a GPU can be used; where Triton does not work, note why, once.
 
     That it is installed says little: it needs a C compiler to launch what it has compiled, and a
-    GPU that is not too old. It is tried the first time it is asked for, which takes a second;
-    `MEDPIPE_TRITON=0` switches it off at any time.
+    GPU that is not too old. It is tried the first time it is asked for, which takes a second.
+    `MEDPIPE_TRITON=0` switches it off; this is read once in a process, before anything is tried.
     """
-    return os.environ.get(SWITCH, "") != "0" and _works()
-
-
-@functools.cache
-def _works() -> bool:
-    if importlib.util.find_spec("triton") is None:
+    if os.environ.get(SWITCH, "") == "0" or importlib.util.find_spec("triton") is None:
         return False
     why = _what_is_wrong()
     if why:

@@ -20,19 +20,21 @@ print(has_triton(), has_triton())
 @pytest.fixture
 def asked_anew():
     """Forget what has been found out, before and after."""
-    triton_extra._works.cache_clear()
+    has_triton.cache_clear()
     yield
-    triton_extra._works.cache_clear()
+    has_triton.cache_clear()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs Triton")
-def test_the_switch_is_read_whenever_it_is_asked(monkeypatch):
-    monkeypatch.delenv(triton_extra.SWITCH, raising=False)
-    assert has_triton()
-    monkeypatch.setenv(triton_extra.SWITCH, "0")
-    assert not has_triton()
-    monkeypatch.setenv(triton_extra.SWITCH, "1")
-    assert has_triton()
+@pytest.mark.parametrize(("value", "expected"), [(None, True), ("0", False), ("1", True)])
+def test_the_switch_is_read_once(value, expected, monkeypatch, asked_anew):
+    if value is None:
+        monkeypatch.delenv(triton_extra.SWITCH, raising=False)
+    else:
+        monkeypatch.setenv(triton_extra.SWITCH, value)
+    assert has_triton() == expected
+    monkeypatch.setenv(triton_extra.SWITCH, "1" if value == "0" else "0")
+    assert has_triton() == expected
 
 
 def test_what_is_not_installed_is_not_there(monkeypatch, asked_anew, caplog):
