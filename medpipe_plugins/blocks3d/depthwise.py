@@ -104,11 +104,18 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, volumes: Tensor, weight: Tensor, stride: int) -> Tensor:
         ctx.stride = stride
+        if _on_gpu(volumes):
+            numbers = gpu.laid_out(volumes, weight, stride)
+            ctx.save_for_backward(volumes, weight, numbers)
+            return gpu.convolve(volumes, weight, stride, numbers)
         ctx.save_for_backward(volumes, weight)
         return _convolve(volumes, weight, stride)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        if _on_gpu(gradient):
+            needed = ctx.needs_input_grad[:2]
+            return *gpu.gradients(gradient, ctx.saved_tensors, ctx.stride, needed), None
         volumes, weight = ctx.saved_tensors
         to_volumes = to_weight = None
         if ctx.needs_input_grad[0]:
@@ -123,8 +130,6 @@ def _on_gpu(volumes: Tensor) -> bool:
 
 
 def _convolve(volumes: Tensor, weight: Tensor, stride: int) -> Tensor:
-    if _on_gpu(volumes):
-        return gpu.convolve(volumes, weight, stride)
     if has_numba() and compiled.is_quicker(volumes):
         return compiled.convolve(volumes, weight, stride)
     volumes = volumes.contiguous(memory_format=torch.channels_last_3d)
@@ -132,8 +137,6 @@ def _convolve(volumes: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 
 def _input_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tensor) -> Tensor:
-    if _on_gpu(gradient):
-        return gpu.input_gradient(gradient, weight, stride, volumes)
     # Where gradients are recorded here, somebody differentiates once more.
     plain = watched(gradient)
     compiles = not plain and not torch.is_grad_enabled() and has_numba()
@@ -151,8 +154,6 @@ def _input_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tens
 
 
 def _weight_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tensor) -> Tensor:
-    if _on_gpu(gradient):
-        return gpu.weight_gradient(gradient, weight, stride, volumes)
     if not torch.is_grad_enabled() and not watched(gradient) and has_numba():
         return compiled.weight_gradient(volumes, gradient, weight.shape[-1], stride)
     if stride > 1:

@@ -17,6 +17,10 @@ from medpipe_plugins.blocks3d.triton_launch import TYPES
 from medpipe_plugins.triton_extra import has_triton
 from medpipe_plugins.watching import watched
 
+# Values that come in, times the kernel's numbers, below which torch's operators are given out
+# sooner than the kernels, and nothing is compiled for a tiny network.
+_WORTH_LAUNCHING = 2**25
+
 
 def type_of(volumes: Tensor, weight: Tensor) -> torch.dtype | None:
     """Return the type that a convolution computes in, under autocast or not.
@@ -30,48 +34,85 @@ def type_of(volumes: Tensor, weight: Tensor) -> torch.dtype | None:
     return own if own in TYPES else None
 
 
-def convolve(volumes: Tensor, weight: Tensor, stride: int) -> Tensor:
+def laid_out(volumes: Tensor, weight: Tensor, stride: int) -> Tensor | None:
+    """Return the weight as the kernels take it; None where torch's operators convolve.
+
+    What is decided for a layer's input holds for all three passes.
+
+    Args:
+        volumes: `(batch, channels, depth, height, width)`, in the type to compute in.
+        weight: `(channels, 1, kernel, kernel, kernel)`, in any type.
+        stride: Step of the kernel.
+    """
+    kernel = weight.shape[-1]
+    if (
+        volumes.numel() * kernel**3 < _WORTH_LAUNCHING
+        or not kernels.takes(volumes, kernel, stride)
+        or not has_triton()
+    ):
+        return None
+    return kernels.laid_out(weight, volumes.dtype)
+
+
+def convolve(volumes: Tensor, weight: Tensor, stride: int, numbers: Tensor | None) -> Tensor:
     """Return the convolution, padded by half the kernel's edge, in the volumes' type.
 
     Args:
         volumes: `(batch, channels, depth, height, width)`.
         weight: `(channels, 1, kernel, kernel, kernel)`, in any type.
         stride: Step of the kernel.
+        numbers: The weight `laid_out`, if it is.
     """
-    if _has_kernel(volumes, weight, stride):
-        return kernels.convolve(volumes, weight, stride)
+    if numbers is not None:
+        return kernels.convolve(volumes, numbers, weight.shape[-1], stride)
     weight = weight.to(volumes.dtype)
     return F.conv3d(volumes.contiguous(), weight, None, *_moves(weight, stride))
 
 
-def input_gradient(gradient: Tensor, weight: Tensor, stride: int, like: Tensor) -> Tensor:
-    """Return the gradient with respect to the input, whose shape `like` has."""
+def gradients(
+    gradient: Tensor, saved: tuple[Tensor, Tensor, Tensor | None], stride: int,
+    needed: tuple[bool, bool],
+) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
+    """Return the gradients with respect to volumes and weight, in their types.
+
+    Args:
+        gradient: With respect to the output.
+        saved: Volumes, weight and numbers that `convolve` was given.
+        stride: Step of the kernel.
+        needed: Which of the two are wanted; the others are None.
+    """
+    volumes, weight, numbers = saved
+    to_volumes = to_weight = None
     plain = watched(gradient)
-    if not plain and not torch.is_grad_enabled() and _has_kernel(gradient, weight, stride):
-        return kernels.input_gradient(gradient, weight, stride, like)
+    # Where gradients are recorded here, somebody differentiates once more.
+    if numbers is not None and not plain and not torch.is_grad_enabled():
+        kernel = weight.shape[-1]
+        if needed[0]:
+            to_volumes = kernels.input_gradient(gradient, numbers, kernel, stride, volumes.shape)
+        if needed[1]:
+            to_weight = kernels.weight_gradient(volumes, gradient, kernel, stride)
+            to_weight = to_weight.to(weight.dtype)
+        return to_volumes, to_weight
+    gradient = gradient.contiguous()
+    if needed[0]:
+        to_volumes = _input_gradient(gradient, weight, stride, volumes, flips=not plain)
+    if needed[1]:
+        to_weight = conv3d_weight(  # type: ignore[no-untyped-call]
+            volumes.contiguous(), weight.shape, gradient, *_moves(weight, stride)
+        ).to(weight.dtype)
+    return to_volumes, to_weight
+
+
+def _input_gradient(
+    gradient: Tensor, weight: Tensor, stride: int, volumes: Tensor, *, flips: bool
+) -> Tensor:
     weight = weight.to(gradient.dtype)
-    if stride == 1 and not plain:
-        return F.conv3d(gradient.contiguous(), weight.flip(2, 3, 4), None, *_moves(weight, 1))
+    if stride == 1 and flips:
+        return F.conv3d(gradient, weight.flip(2, 3, 4), None, *_moves(weight, 1))
     found: Tensor = conv3d_input(  # type: ignore[no-untyped-call]
-        like.shape, weight, gradient.contiguous(), *_moves(weight, stride)
+        volumes.shape, weight, gradient, *_moves(weight, stride)
     )
     return found
-
-
-def weight_gradient(gradient: Tensor, weight: Tensor, stride: int, volumes: Tensor) -> Tensor:
-    """Return the gradient with respect to the weight, in its type."""
-    plain = torch.is_grad_enabled() or watched(gradient)
-    if not plain and _has_kernel(gradient, weight, stride) and _has_kernel(volumes, weight, stride):
-        found = kernels.weight_gradient(volumes, gradient, weight.shape[-1], stride)
-    else:
-        found = conv3d_weight(  # type: ignore[no-untyped-call]
-            volumes.contiguous(), weight.shape, gradient.contiguous(), *_moves(weight, stride)
-        )
-    return found.to(weight.dtype)
-
-
-def _has_kernel(volumes: Tensor, weight: Tensor, stride: int) -> bool:
-    return kernels.takes(volumes, weight.shape[-1], stride) and has_triton()
 
 
 def _moves(weight: Tensor, stride: int) -> tuple[int, int, int, int]:

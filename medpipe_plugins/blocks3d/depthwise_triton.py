@@ -6,18 +6,22 @@ order each time, and so have the same bits. Triton is imported with the first pa
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from medpipe_plugins.blocks3d.triton_launch import MOST, TYPES, ceil_div, factors, on_device_of
+from medpipe_plugins.blocks3d.triton_launch import MOST, TYPES, Launcher, ceil_div, factors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KERNELS, STRIDES = (3, 5, 7), (1, 2)
 # Columns of a tile: few, so that few lie beyond the last one and neighbours read the same.
 _ACROSS = 4
-# Planes that a program may hold instead of the table's; few, for each is compiled for itself.
-_PLANES = (4, 8)
+# Planes that a program may hold instead of the table's; no more, for each is compiled for itself.
+_FEW = 4
 
 
 class Tiling(NamedTuple):
@@ -25,10 +29,10 @@ class Tiling(NamedTuple):
 
     Args:
         planes: Planes that a program holds.
-        places: Places of a tile, a power of two.
+        places: Places of a tile, a power of two; for the weight's gradient, rows and columns of the
+            kernel.
         lanes: Channels of a tile, a power of two.
         warps: Warps of a program.
-        rows: Of the kernel, whose sums a program of the weight's gradient holds: 1 or all.
         slices: Programs that share the sum over all places, for the weight's gradient.
     """
 
@@ -36,7 +40,6 @@ class Tiling(NamedTuple):
     places: int
     lanes: int
     warps: int
-    rows: int = 1
     slices: int = 64
 
 
@@ -50,54 +53,57 @@ def takes(volumes: Tensor, kernel: int, stride: int) -> bool:
     )
 
 
+def laid_out(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the weight `(channels, 1, kernel, kernel, kernel)` as `(kernel³, channels)`."""
+    return weight.flatten(1).t().to(dtype, copy=True, memory_format=torch.contiguous_format)
+
+
 def convolve(
-    volumes: Tensor, weight: Tensor, stride: int, *, tiling: Tiling | None = None
+    volumes: Tensor, numbers: Tensor, kernel: int, stride: int, *, tiling: Tiling | None = None
 ) -> Tensor:
     """Return the convolution, padded by half the kernel's edge.
 
     Args:
         volumes: `(batch, channels, depth, height, width)`.
-        weight: `(channels, 1, kernel, kernel, kernel)`.
+        numbers: The kernel's, `laid_out`.
+        kernel: Edge length of the kernel, 3, 5 or 7.
         stride: Step of the kernel, 1 or 2.
         tiling: Another than the table's.
     """
-    return _convolve(volumes, weight, stride, flipped=False, tiling=tiling)
+    return _convolve(volumes, numbers, kernel, stride, flipped=False, tiling=tiling)
 
 
 def input_gradient(
-    gradient: Tensor, weight: Tensor, stride: int, like: Tensor, *, tiling: Tiling | None = None
-) -> Tensor:
+    gradient: Tensor, numbers: Tensor, kernel: int, stride: int, shape: torch.Size,
+    *, tiling: Tiling | None = None,
+) -> Tensor:  # fmt: skip
     """Return the gradient with respect to the input.
 
     Args:
         gradient: Gradient with respect to the output.
-        weight: `(channels, 1, kernel, kernel, kernel)`.
+        numbers: The kernel's, `laid_out`.
+        kernel: Edge length of the kernel, 3, 5 or 7.
         stride: Step of the kernel, 1 or 2.
-        like: The input, for its shape.
+        shape: The input's.
         tiling: Another than the table's.
     """
     if stride == 1:
-        return _convolve(gradient, weight, 1, flipped=True, tiling=tiling)
-    from medpipe_plugins.blocks3d.depthwise_triton_kernels import spread
-
-    kernel, channels = weight.shape[-1], len(weight)
+        return _convolve(gradient, numbers, kernel, 1, flipped=True, tiling=tiling)
     gradient = _last(gradient)
-    out = torch.empty(
-        like.shape, dtype=gradient.dtype, device=gradient.device,
-        memory_format=torch.channels_last_3d,
-    )  # fmt: skip
+    out = _empty(shape, gradient)
     by = tiling or tiling_of("input", kernel, 2, gradient.dtype)
-    depth, height, width = like.shape[2:]
-    rows, columns = len(like) * _half(height), _half(width)
+    batch, channels, depth, height, width = shape
+    rows, columns = batch * _half(height), _half(width)
     across = min(_ACROSS, by.places)
     patches = ceil_div(rows, by.places // across) * ceil_div(columns, across)
-    laid_out = _laid_out(weight, gradient.dtype)
-    with on_device_of(out):
-        spread[4 * patches, ceil_div(depth, by.planes), ceil_div(channels, by.lanes)](
-            gradient, laid_out, out, *like.shape[2:], *gradient.shape[2:], rows, patches,
-            *factors(channels), kernel, by.planes, by.places, across, by.lanes,
-            num_warps=by.warps, num_stages=1, enable_fp_fusion=True,
-        )  # fmt: skip
+    units, unit = factors(channels)
+    _launchers().spread(
+        (4 * patches, ceil_div(depth, by.planes), ceil_div(channels, by.lanes)),
+        (gradient, numbers, out),
+        (depth, height, width, *gradient.shape[2:], rows, patches, units),
+        (unit, kernel, by.planes, by.places, across, by.lanes),
+        by.warps,
+    )
     return out
 
 
@@ -115,24 +121,23 @@ def weight_gradient(
         stride: Step of the kernel, 1 or 2.
         tiling: Another than the table's.
     """
-    from medpipe_plugins.blocks3d.depthwise_triton_kernels import correlate
-
     volumes, gradient = _last(volumes), _last(gradient)
     batch, channels, depth, height, width = gradient.shape
     by = tiling or tiling_of("weight", kernel, stride, gradient.dtype)
-    across = min(_ACROSS, by.places)
     chunks = ceil_div(depth, by.planes)
-    tiles = ceil_div(batch * height, by.places // across) * ceil_div(width, across) * chunks
+    tiles = batch * height * chunks
     slices = min(by.slices, tiles)
     parts = torch.empty(
         (slices, channels, 1, kernel, kernel, kernel), dtype=torch.float32, device=gradient.device
     )
-    with on_device_of(parts):
-        correlate[slices, kernel // by.rows, ceil_div(channels, by.lanes)](
-            volumes, gradient, parts, *volumes.shape[2:], *gradient.shape[2:], batch * height,
-            chunks, tiles, slices, *factors(channels), kernel, stride, by.rows, by.planes,
-            by.places, across, by.lanes, num_warps=by.warps, num_stages=1, enable_fp_fusion=True,
-        )  # fmt: skip
+    units, unit = factors(channels)
+    _launchers().correlate(
+        (slices, ceil_div(kernel * kernel, by.places), ceil_div(channels, by.lanes)),
+        (volumes, gradient, parts),
+        (*volumes.shape[2:], depth, height, width, chunks, tiles, slices, units),
+        (unit, kernel, stride, by.planes, by.places, by.lanes),
+        by.warps,
+    )
     return parts.sum(0)
 
 
@@ -144,47 +149,56 @@ def tiling_of(part: str, kernel: int, stride: int, dtype: torch.dtype) -> Tiling
 
 
 def _convolve(
-    volumes: Tensor, weight: Tensor, stride: int, *, flipped: bool, tiling: Tiling | None
-) -> Tensor:
-    from medpipe_plugins.blocks3d.depthwise_triton_kernels import convolve
-
+    volumes: Tensor, numbers: Tensor, kernel: int, stride: int, *, flipped: bool,
+    tiling: Tiling | None,
+) -> Tensor:  # fmt: skip
     volumes = _last(volumes)
-    batch, channels, *size = volumes.shape
-    sizes = [(edge - 1) // stride + 1 for edge in size]
-    out = torch.empty(
-        (batch, channels, *sizes), dtype=volumes.dtype, device=volumes.device,
-        memory_format=torch.channels_last_3d,
-    )  # fmt: skip
-    kernel = weight.shape[-1]
-    by = tiling or _fitted(tiling_of("forward", kernel, stride, volumes.dtype), sizes[0])
+    batch, channels, depth, height, width = volumes.shape
+    deep, high, wide = [(edge - 1) // stride + 1 for edge in (depth, height, width)]
+    out = _empty((batch, channels, deep, high, wide), volumes)
+    by = tiling or _fitted(tiling_of("forward", kernel, stride, volumes.dtype), deep)
     across = min(_ACROSS, by.places)
-    patches = ceil_div(batch * sizes[1], by.places // across) * ceil_div(sizes[2], across)
-    laid_out = _laid_out(weight, volumes.dtype)
-    with on_device_of(out):
-        convolve[patches, ceil_div(sizes[0], by.planes), ceil_div(channels, by.lanes)](
-            volumes, laid_out, out, *size, *sizes, batch * sizes[1], *factors(channels), kernel,
-            stride, flipped, by.planes, by.places, across, by.lanes,
-            num_warps=by.warps, num_stages=1, enable_fp_fusion=True,
-        )  # fmt: skip
+    patches = ceil_div(batch * high, by.places // across) * ceil_div(wide, across)
+    units, unit = factors(channels)
+    _launchers().convolve(
+        (patches, ceil_div(deep, by.planes), ceil_div(channels, by.lanes)),
+        (volumes, numbers, out),
+        (depth, height, width, deep, high, wide, batch * high, units),
+        (unit, kernel, stride, flipped, by.planes, by.places, across, by.lanes),
+        by.warps,
+    )
     return out
 
 
+class _Launchers(NamedTuple):
+    convolve: Launcher
+    spread: Launcher
+    correlate: Launcher
+
+
+@functools.cache
+def _launchers() -> _Launchers:
+    from medpipe_plugins.blocks3d import depthwise_triton_kernels as kernels
+
+    return _Launchers(
+        Launcher(kernels.convolve), Launcher(kernels.spread), Launcher(kernels.correlate)
+    )
+
+
 def _fitted(tiling: Tiling, depth: int) -> Tiling:
-    """Return the tiling with fewer planes where many would lie beyond the last one."""
-    each = ceil_div(depth, ceil_div(depth, tiling.planes))
-    planes = next((planes for planes in _PLANES if each <= planes < tiling.planes), tiling.planes)
-    return tiling._replace(planes=planes)
+    """Return the tiling with few planes where many would lie beyond the last one."""
+    return tiling._replace(planes=_FEW) if depth <= _FEW < tiling.planes else tiling
+
+
+def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
+    return torch.empty(
+        shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last_3d
+    )
 
 
 def _last(volumes: Tensor) -> Tensor:
     """Return the values without gaps, channels last by their strides as well."""
-    return volumes.detach().contiguous(memory_format=torch.channels_last_3d)
-
-
-def _laid_out(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the weight as `(kernel³, channels)`."""
-    flat = weight.detach().flatten(1).t()
-    return torch.empty_like(flat, dtype=dtype, memory_format=torch.contiguous_format).copy_(flat)
+    return volumes.contiguous(memory_format=torch.channels_last_3d)
 
 
 def _half(edge: int) -> int:
@@ -200,13 +214,12 @@ def _table() -> dict[tuple[str, int, int, int], Tiling]:
     table: dict[tuple[str, int, int, int], Tiling] = {}
     for bytes_ in (4, 2):
         for kernel in KERNELS:
-            table["forward", kernel, 1, bytes_] = Tiling(14, 16, 32, 4)
+            table["forward", kernel, 1, bytes_] = Tiling(8, 16, 32, 4)
             table["forward", kernel, 2, bytes_] = Tiling(4, 16, 32, 4)
             table["input", kernel, 2, bytes_] = Tiling(4, 32, 32, 4)
             table["weight", kernel, 1, bytes_] = Tiling(7, 8, 32, 4)
             table["weight", kernel, 2, bytes_] = Tiling(4, 8, 32, 4)
-        planes = 4 if bytes_ == 4 else 7
-        table["weight", 3, 1, bytes_] = Tiling(planes, 8, 32, 4, rows=3, slices=128)
+        table["weight", 3, 1, bytes_] = Tiling(7, 4, 32, 2, slices=128)
     return table
 
 

@@ -178,58 +178,53 @@ def spread(
         tl.store(where, sums[into].to(x.dtype.element_ty), mask=within)
 
 
-@triton.jit(do_not_specialize=[*_SIZES, "rows", "chunks", "tiles", "slices", "units"])
+@triton.jit(do_not_specialize=[*_SIZES, "chunks", "tiles", "slices", "units"])
 def correlate(
     x: tl.tensor, y: tl.tensor, parts: tl.tensor, depth: tl.tensor, height: tl.tensor,
     columns: tl.tensor, out_depth: tl.tensor, out_height: tl.tensor, out_columns: tl.tensor,
-    rows: tl.tensor, chunks: tl.tensor, tiles: tl.tensor, slices: tl.tensor, units: tl.tensor,
-    unit: tl.constexpr, kernel: tl.constexpr, stride: tl.constexpr, held: tl.constexpr,
-    planes: tl.constexpr, places: tl.constexpr, across: tl.constexpr, lanes: tl.constexpr,
+    chunks: tl.tensor, tiles: tl.tensor, slices: tl.tensor, units: tl.tensor, unit: tl.constexpr,
+    kernel: tl.constexpr, stride: tl.constexpr, planes: tl.constexpr, taps: tl.constexpr,
+    lanes: tl.constexpr,
 ) -> None:  # fmt: skip
     """Write parts of the gradient with respect to the weight, `(slices, channels, kernel³)`.
 
-    A program takes every `slices`-th of the tiles, `chunks` of planes for each patch, and holds the
-    sums of `held` of the kernel's rows, with all of their columns and planes, until the end.
+    A program takes every `slices`-th of the tiles, a row of `planes` planes, and goes along it. It
+    holds the sums of `taps` rows and columns of the kernel, with all of its planes, until the end:
+    a tile is `(taps, channels)`, so that what neighbours read is in the nearest cache.
     """
     channels = units * unit
     number = tl.program_id(0)
-    begin = tl.program_id(1) * held
+    tap = tl.program_id(1) * taps + tl.arange(0, taps)
     channel = tl.program_id(2) * lanes + tl.arange(0, lanes)
-    real = channel < channels
+    real = (tap < kernel * kernel)[:, None] & (channel < channels)[None, :]
     plane_size, out_plane_size = height * columns * channels, out_height * out_columns * channels
-    sums = _nothing(places, lanes, held * kernel * kernel)
+    down, right = tap // kernel - kernel // 2, tap % kernel - kernel // 2
+    sums = _nothing(taps, lanes, kernel)
     for tile in range(number, tiles, slices):
-        volume, row, column, there = _tile(
-            tile // chunks, rows, out_height, out_columns, places, across
-        )
-        first = (tile % chunks) * planes
-        at = ((volume * out_depth + first) * out_height + row) * out_columns + column
-        at = at[:, None] * channels + channel[None, :]
-        mask = there[:, None] & real[None, :]
-        factors = ()
-        for out in tl.static_range(planes):
-            within = mask & (_alone(first) < out_depth - out)
-            factor = tl.load(y + (at + out * out_plane_size), mask=within, other=0)
-            factors = factors + (factor.to(tl.float32),)  # noqa: RUF005
-        in_depth = first * stride - kernel // 2
-        deepest = _alone(in_depth)
-        in_row, in_column = row * stride - kernel // 2 + begin, column * stride - kernel // 2
-        at = ((volume * depth + in_depth) * height + in_row) * columns + in_column
-        at = at[:, None] * channels + channel[None, :]
-        after = ()
-        for tap in tl.static_range(held * kernel):
-            down, right = in_row + tap // kernel, in_column + tap % kernel
-            inside = (down >= 0) & (down < height) & (right >= 0) & (right < columns)
-            seen = mask & inside[:, None]
-            tap_at = at + (tap // kernel * columns + tap % kernel) * channels
-            line = sums[tap * kernel : (tap + 1) * kernel]
+        line, first = tile // chunks, (tile % chunks) * planes
+        volume, row = line // out_height, line % out_height
+        in_row, in_depth = row * stride + down, first * stride - kernel // 2
+        deepest, shallowest = _alone(in_depth), _alone(first)
+        seen = real & ((in_row >= 0) & (in_row < height))[:, None]
+        start = ((volume * depth + in_depth) * height + in_row) * columns + right
+        at = start[:, None] * channels + channel[None, :]
+        out_at = ((volume * out_depth + first) * out_height + row) * out_columns * channels
+        out_at = out_at + tl.zeros((taps, 1), tl.int32) + channel[None, :]
+        for column in range(out_columns):
+            factors = ()
+            for out in tl.static_range(planes):
+                within = real & (shallowest < out_depth - out)
+                factor = tl.load(y + (out_at + out * out_plane_size), mask=within, other=0)
+                factors = factors + (factor.to(tl.float32),)  # noqa: RUF005
+            in_column = column * stride + right
+            mask = seen & ((in_column >= 0) & (in_column < columns))[:, None]
             for plane in tl.static_range((planes - 1) * stride + kernel):
                 deep = (deepest >= -plane) & (deepest < depth - plane)
-                value = tl.load(x + (tap_at + plane * plane_size), mask=seen & deep, other=0)
+                value = tl.load(x + (at + plane * plane_size), mask=mask & deep, other=0)
                 value = value.to(tl.float32)
                 grown = ()
                 for back in tl.static_range(kernel):
-                    total = line[back]
+                    total = sums[back]
                     # The plane of output whose kernel has its number `back` here, if any.
                     if (
                         plane >= back
@@ -238,11 +233,9 @@ def correlate(
                     ):
                         total = tl.fma(value, factors[(plane - back) // stride], total)
                     grown = grown + (total,)  # noqa: RUF005
-                line = grown
-            after = after + line
-        sums = after
-    to = parts + (number * channels + channel) * (kernel * kernel * kernel)
-    for tap in tl.static_range(held * kernel):
-        for back in tl.static_range(kernel):
-            total = tl.sum(sums[tap * kernel + back], 0)
-            tl.store(to + (back * kernel + begin) * kernel + tap, total, mask=real)
+                sums = grown
+            at += stride * channels
+            out_at += channels
+    to = parts + (number * channels + channel)[None, :] * (kernel * kernel * kernel) + tap[:, None]
+    for back in tl.static_range(kernel):
+        tl.store(to + back * kernel * kernel, sums[back], mask=real)

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+# Values below which torch's operators are given out sooner than the kernels, of which there are
+# three for each pass. Where they are recorded once and given out by the GPU itself that is nothing.
+_WORTH_LAUNCHING = 2**21
+
+
 def takes(norm: nn.BatchNorm3d, volumes: Tensor) -> bool:
     """Say whether the kernels do what this layer does with these volumes."""
     if watched(volumes, norm.weight, norm.bias):
@@ -25,6 +30,7 @@ def takes(norm: nn.BatchNorm3d, volumes: Tensor) -> bool:
         on_gpu(volumes)
         and not any(one is None or one.dtype != torch.float32 for one in tensors)
         and kernels.takes(volumes)
+        and (volumes.numel() >= _WORTH_LAUNCHING or recorded(volumes))
         and volumes.shape[1] == norm.num_features
         and volumes.numel() > norm.num_features  # torch refuses a single value in training
         and (norm.training or not torch.is_grad_enabled())
@@ -60,6 +66,14 @@ def normalise(norm: nn.BatchNorm3d, volumes: Tensor, *, clips: bool) -> Tensor:
 def on_gpu(volumes: Tensor) -> bool:
     """Say whether the volumes are where kernels run."""
     return volumes.device.type == "cuda"
+
+
+def recorded(volumes: Tensor) -> bool:
+    """Say whether work on the GPU is recorded as a CUDA graph, or tried before it is.
+
+    Both are done in a stream of their own, which asking for a recording alone does not tell.
+    """
+    return torch.cuda.current_stream(volumes.device).cuda_stream != 0
 
 
 class _Normalised(torch.autograd.Function):

@@ -6,16 +6,19 @@ order each time, and nothing is fetched from the GPU. Triton is imported with th
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from medpipe_plugins.blocks3d.triton_launch import MOST, TYPES, ceil_div, factors, on_device_of
+from medpipe_plugins.blocks3d.triton_launch import MOST, TYPES, Launcher, ceil_div, factors
 
 # Rows and channels of a tile, and how many programs share a sum at most.
 _ROWS, _LANES, _SLICES = 64, 32, 256
+_LIMITS, _NO_LIMITS = (0.0, 6.0), (-math.inf, math.inf)
 
 
 class Running(NamedTuple):
@@ -43,6 +46,16 @@ class Affine(NamedTuple):
     eps: float
     clips: bool
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What there is for each channel."""
+        return self.weight, self.bias, self.mean, self.variance
+
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        """The stabiliser, and the limits."""
+        return (float(self.eps), *(_LIMITS if self.clips else _NO_LIMITS))
+
 
 class Gradients(NamedTuple):
     """Gradients with respect to the volumes, in their type, and to weight and bias."""
@@ -64,40 +77,35 @@ def takes(volumes: Tensor) -> bool:
 
 def moments(volumes: Tensor, running: Running | None = None) -> tuple[Tensor, Tensor]:
     """Return each channel's mean and (biased) variance, and let the running ones follow."""
-    from medpipe_plugins.blocks3d import normalisation_triton_kernels as kernels
-
     over = _Rows.of(volumes)
     parts, (mean, variance) = over.parts(), over.empty(2)
-    cumulative = running is not None and running.momentum is None
     if running is None:
-        followed, share = (mean, variance, mean), 0.0
+        batches = torch.empty((1,), dtype=torch.int64, device=volumes.device)
+        followed, share, mode = (mean, variance, batches), 0.0, 0
+    elif running.momentum is None:
+        followed, share, mode = running[:3], 0.0, 2
+        running.batches.add_(1)
     else:
-        followed, share = running[:3], running.momentum or 0.0
-    if cumulative:
-        followed[2].add_(1)
-    with on_device_of(volumes):
-        kernels.sum_moments[over.slices, over.blocks](
-            over.values, parts, over.count, over.units, over.slices, over.unit, _ROWS, over.lanes,
-            enable_fp_fusion=True,
-        )  # fmt: skip
-        kernels.finish_moments[(over.blocks,)](
-            over.values, parts, mean, variance, *followed, share, over.count, over.units,
-            over.slices, over.unit, running is not None, cumulative, _ROWS, over.lanes,
-            enable_fp_fusion=True,
-        )  # fmt: skip
+        followed, share, mode = running[:3], float(running.momentum), 1
+    launchers = _launchers()
+    launchers.sum_moments(
+        (over.slices, over.blocks, 1), (volumes, parts), (over.count, over.units, over.slices),
+        over.constants,
+    )  # fmt: skip
+    launchers.finish_moments(
+        (over.blocks, 1, 1), (volumes, parts, mean, variance, *followed),
+        (share, over.count, over.units, over.slices, mode), over.constants,
+    )  # fmt: skip
     return mean, variance
 
 
 def normalise(volumes: Tensor, by: Affine) -> Tensor:
     """Return the function's values, in the volumes' type and channels last."""
-    from medpipe_plugins.blocks3d import normalisation_triton_kernels as kernels
-
     over, out = _Rows.of(volumes), torch.empty_like(volumes)
-    with on_device_of(volumes):
-        kernels.normalise[over.tiles, over.blocks](
-            over.values, out, by.weight, by.bias, by.mean, by.variance, by.eps, over.count,
-            over.units, over.unit, by.clips, _ROWS, over.lanes, enable_fp_fusion=True,
-        )  # fmt: skip
+    _launchers().normalise(
+        (over.tiles, over.blocks, 1), (volumes, out, *by.tensors),
+        (*by.numbers, over.count, over.units), over.constants,
+    )  # fmt: skip
     return out
 
 
@@ -112,26 +120,40 @@ def gradients(volumes: Tensor, gradient: Tensor, by: Affine) -> Gradients:
         gradient: Gradient with respect to the result, in any memory order.
         by: The function.
     """
+    over, out = _Rows.of(volumes), torch.empty_like(volumes)
+    gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
+    parts, (to_weight, to_bias) = over.parts(), over.empty(2)
+    launchers = _launchers()
+    launchers.sum_gradients(
+        (over.slices, over.blocks, 1), (volumes, gradient, parts, *by.tensors),
+        (*by.numbers, over.count, over.units, over.slices), over.constants,
+    )  # fmt: skip
+    launchers.finish_gradients(
+        (over.blocks, 1, 1), (parts, by.variance, to_weight, to_bias),
+        (float(by.eps), over.units, over.slices), over.constants,
+    )  # fmt: skip
+    launchers.spread_gradients(
+        (over.tiles, over.blocks, 1),
+        (volumes, gradient, out, to_weight, to_bias, *by.tensors),
+        (*by.numbers, over.count, over.units), over.constants,
+    )  # fmt: skip
+    return Gradients(out, to_weight, to_bias)
+
+
+class _Launchers(NamedTuple):
+    sum_moments: Launcher
+    finish_moments: Launcher
+    normalise: Launcher
+    sum_gradients: Launcher
+    finish_gradients: Launcher
+    spread_gradients: Launcher
+
+
+@functools.cache
+def _launchers() -> _Launchers:
     from medpipe_plugins.blocks3d import normalisation_triton_kernels as kernels
 
-    over, out = _Rows.of(volumes), torch.empty_like(volumes)
-    gradient = gradient.detach().contiguous(memory_format=torch.channels_last_3d)
-    parts, (to_weight, to_bias) = over.parts(), over.empty(2)
-    function = (by.weight, by.bias, by.mean, by.variance, by.eps)
-    with on_device_of(volumes):
-        kernels.sum_gradients[over.slices, over.blocks](
-            over.values, gradient, parts, *function, over.count, over.units, over.slices,
-            over.unit, by.clips, _ROWS, over.lanes, enable_fp_fusion=True,
-        )  # fmt: skip
-        kernels.finish_gradients[(over.blocks,)](
-            parts, by.variance, to_weight, to_bias, by.eps, over.units, over.slices, over.unit,
-            _ROWS, over.lanes, enable_fp_fusion=True,
-        )  # fmt: skip
-        kernels.spread_gradients[over.tiles, over.blocks](
-            over.values, gradient, out, to_weight, to_bias, *function, over.count, over.units,
-            over.unit, by.clips, _ROWS, over.lanes, enable_fp_fusion=True,
-        )  # fmt: skip
-    return Gradients(out, to_weight, to_bias)
+    return _Launchers(*(Launcher(getattr(kernels, name)) for name in _Launchers._fields))
 
 
 @dataclass(frozen=True)
@@ -141,8 +163,7 @@ class _Rows:
     values: Tensor
     count: int
     units: int
-    unit: int
-    lanes: int
+    constants: tuple[int, int, int]
     tiles: int
     blocks: int
     slices: int
@@ -152,9 +173,9 @@ class _Rows:
         channels = volumes.shape[1]
         count = volumes.numel() // channels
         lanes = min(_LANES, 1 << (channels - 1).bit_length())
-        tiles = ceil_div(count, _ROWS)
+        tiles, (units, unit) = ceil_div(count, _ROWS), factors(channels)
         return cls(
-            volumes.detach(), count, *factors(channels), lanes, tiles, ceil_div(channels, lanes),
+            volumes, count, units, (unit, _ROWS, lanes), tiles, ceil_div(channels, lanes),
             min(tiles, _SLICES),
         )  # fmt: skip
 
@@ -163,5 +184,5 @@ class _Rows:
 
     def empty(self, lines: int) -> Tensor:
         """Return memory for so many numbers of each channel."""
-        shape = (lines, self.units * self.unit)
+        shape = (lines, self.values.shape[1])
         return torch.empty(shape, dtype=torch.float32, device=self.values.device)

@@ -9,7 +9,7 @@ they found up in order. What all kernels take:
     units, unit: channels = units · unit, so that it is known what channels are a multiple of.
     slices: How many programs share a sum over rows.
     rows, lanes: Rows and channels of a tile, powers of two.
-    clips: Whether results are clipped.
+    low, high: What results are clipped to; infinite where they are not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import triton.language as tl
 
 # Compiled once for all sizes.
 _SIZES = ("count", "units", "slices")
+_NUMBERS = ("eps", "low", "high")
 
 
 @triton.jit
@@ -75,17 +76,17 @@ def _total(
     return tl.sum(sums, 0)
 
 
-@triton.jit(do_not_specialize=[*_SIZES, "share"])
+@triton.jit(do_not_specialize=[*_SIZES, "share", "mode"])
 def finish_moments(
     x: tl.tensor, parts: tl.tensor, mean: tl.tensor, variance: tl.tensor, running_mean: tl.tensor,
     running_variance: tl.tensor, batches: tl.tensor, share: tl.tensor, count: tl.tensor,
-    units: tl.tensor, slices: tl.tensor, unit: tl.constexpr, tracks: tl.constexpr,
-    cumulative: tl.constexpr, rows: tl.constexpr, lanes: tl.constexpr,
+    units: tl.tensor, slices: tl.tensor, mode: tl.tensor, unit: tl.constexpr, rows: tl.constexpr,
+    lanes: tl.constexpr,
 ) -> None:  # fmt: skip
-    """Write mean and (biased) variance; let the running ones follow, where it `tracks`.
+    """Write mean and (biased) variance; let the running ones follow, unless the mode is 0.
 
-    They move by `share` of the way; where that is `cumulative`, by one over the number of batches,
-    which has been raised already, else is raised here.
+    In mode 1 they move by `share` of the way, and the number of batches is raised; in mode 2 by one
+    over that number, which has been raised already.
     """
     channels = units * unit
     channel = tl.program_id(0) * lanes + tl.arange(0, lanes)
@@ -97,11 +98,10 @@ def finish_moments(
     first += about
     tl.store(mean + channel, first, mask=real)
     tl.store(variance + channel, found, mask=real)
-    if tracks:
-        if cumulative:
-            share = 1.0 / tl.load(batches).to(tl.float32)
-        elif tl.program_id(0) == 0:
-            tl.store(batches, tl.load(batches) + 1)
+    if mode > 0:
+        number = tl.load(batches)
+        share = tl.where(mode == 2, 1.0 / tl.maximum(number.to(tl.float32), 1.0), share)
+        tl.store(batches, number + 1, mask=(mode == 1) & (tl.program_id(0) == 0))
         unbiased = found * (count / (count - 1.0))
         was = tl.load(running_mean + channel, mask=real, other=0)
         tl.store(running_mean + channel, was + share * (first - was), mask=real)
@@ -109,11 +109,11 @@ def finish_moments(
         tl.store(running_variance + channel, was + share * (unbiased - was), mask=real)
 
 
-@triton.jit(do_not_specialize=["count", "units", "eps"])
+@triton.jit(do_not_specialize=["count", "units", *_NUMBERS])
 def normalise(
     x: tl.tensor, y: tl.tensor, weight: tl.tensor, bias: tl.tensor, mean: tl.tensor,
-    variance: tl.tensor, eps: tl.tensor, count: tl.tensor, units: tl.tensor, unit: tl.constexpr,
-    clips: tl.constexpr, rows: tl.constexpr, lanes: tl.constexpr,
+    variance: tl.tensor, eps: tl.tensor, low: tl.tensor, high: tl.tensor, count: tl.tensor,
+    units: tl.tensor, unit: tl.constexpr, rows: tl.constexpr, lanes: tl.constexpr,
 ) -> None:  # fmt: skip
     """Write the normalised rows."""
     channels = units * unit
@@ -124,25 +124,24 @@ def normalise(
     at = row * channels + channel
     scale, shift = _line(weight, bias, mean, variance, eps, channel, real)
     value = tl.load(x + at, mask=mask, other=0).to(tl.float32) * scale + shift
-    if clips:
-        value = tl.where(value < 0.0, 0.0, value)  # in this form a NaN remains one
-        value = tl.where(value > 6.0, 6.0, value)
+    value = tl.where(value < low, low, value)  # in this form a NaN remains one
+    value = tl.where(value > high, high, value)
     tl.store(y + at, value.to(y.dtype.element_ty), mask=mask)
 
 
 @triton.jit
-def _passed(gradient: tl.tensor, scaled: tl.tensor, clips: tl.constexpr) -> tl.tensor:
+def _passed(
+    gradient: tl.tensor, scaled: tl.tensor, low: tl.tensor, high: tl.tensor
+) -> tl.tensor:  # fmt: skip
     """Return the gradient where clipping lets it through: strictly between the limits."""
-    if clips:
-        gradient = tl.where((scaled > 0.0) & (scaled < 6.0), gradient, 0.0)
-    return gradient
+    return tl.where((scaled > low) & (scaled < high), gradient, 0.0)
 
 
-@triton.jit(do_not_specialize=[*_SIZES, "eps"])
+@triton.jit(do_not_specialize=[*_SIZES, *_NUMBERS])
 def sum_gradients(
     x: tl.tensor, gradient: tl.tensor, parts: tl.tensor, weight: tl.tensor, bias: tl.tensor,
-    mean: tl.tensor, variance: tl.tensor, eps: tl.tensor, count: tl.tensor, units: tl.tensor,
-    slices: tl.tensor, unit: tl.constexpr, clips: tl.constexpr, rows: tl.constexpr,
+    mean: tl.tensor, variance: tl.tensor, eps: tl.tensor, low: tl.tensor, high: tl.tensor,
+    count: tl.tensor, units: tl.tensor, slices: tl.tensor, unit: tl.constexpr, rows: tl.constexpr,
     lanes: tl.constexpr,
 ) -> None:  # fmt: skip
     """Write sums of gradients, and of their products with x - mean, `(slices, 2, channels)`."""
@@ -159,7 +158,7 @@ def sum_gradients(
         at = row * channels + channel
         value = tl.load(x + at, mask=mask, other=0).to(tl.float32)
         come = tl.load(gradient + at, mask=mask, other=0).to(tl.float32)
-        come = _passed(come, value * scale + shift, clips)
+        come = _passed(come, value * scale + shift, low, high)
         ones += come
         products += come * (value - middle)
     channel = tl.program_id(1) * lanes + tl.arange(0, lanes)
@@ -168,7 +167,7 @@ def sum_gradients(
     tl.store(to + channels, tl.sum(products, 0), mask=channel < channels)
 
 
-@triton.jit(do_not_specialize=[*_SIZES, "eps"])
+@triton.jit(do_not_specialize=[*_SIZES, *_NUMBERS])
 def finish_gradients(
     parts: tl.tensor, variance: tl.tensor, to_weight: tl.tensor, to_bias: tl.tensor,
     eps: tl.tensor, units: tl.tensor, slices: tl.tensor, unit: tl.constexpr, rows: tl.constexpr,
@@ -185,11 +184,11 @@ def finish_gradients(
     tl.store(to_weight + channel, products / deviation, mask=real)
 
 
-@triton.jit(do_not_specialize=["count", "units", "eps"])
+@triton.jit(do_not_specialize=["count", "units", *_NUMBERS])
 def spread_gradients(
     x: tl.tensor, gradient: tl.tensor, to_x: tl.tensor, to_weight: tl.tensor, to_bias: tl.tensor,
     weight: tl.tensor, bias: tl.tensor, mean: tl.tensor, variance: tl.tensor, eps: tl.tensor,
-    count: tl.tensor, units: tl.tensor, unit: tl.constexpr, clips: tl.constexpr,
+    low: tl.tensor, high: tl.tensor, count: tl.tensor, units: tl.tensor, unit: tl.constexpr,
     rows: tl.constexpr, lanes: tl.constexpr,
 ) -> None:  # fmt: skip
     """Write the gradient with respect to the rows (Ioffe and Szegedy, 2015, section 3)."""
@@ -202,7 +201,7 @@ def spread_gradients(
     value = tl.load(x + at, mask=mask, other=0).to(tl.float32)
     come = tl.load(gradient + at, mask=mask, other=0).to(tl.float32)
     scale, shift = _line(weight, bias, mean, variance, eps, channel, real)
-    come = _passed(come, value * scale + shift, clips)
+    come = _passed(come, value * scale + shift, low, high)
     deviation = tl.sqrt(tl.load(variance + channel, mask=real, other=1) + eps)
     slope = tl.load(to_weight + channel, mask=real, other=0) / (deviation * count)
     level = tl.load(to_bias + channel, mask=real, other=0) / count

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
 
     from torch import Tensor
 
@@ -18,18 +17,80 @@ TYPES = (torch.float32, torch.bfloat16, torch.float16)
 MOST = 2**31 - 2**24
 """Values of a tensor whose places are counted in 32 bits, with room for padding."""
 
+# Triton looks at addresses, and compiles for those that are a multiple of so many bytes.
+_ALIGNED = 16
 
-def on_device_of(values: Tensor) -> AbstractContextManager[None]:
-    """Make the tensor's GPU the one on which kernels are launched."""
-    if not values.is_cuda or values.device.index == torch.cuda.current_device():
-        return nullcontext()
-    device: AbstractContextManager[None] = torch.cuda.device_of(values)  # type: ignore[no-untyped-call]
-    return device
+
+class Launcher:
+    """Launches a kernel with little Python in between.
+
+    A kernel's own `kernel[grid](...)` finds out at each call, from all arguments and from the
+    environment, what has been compiled for such. Here that is looked up by what can differ: device,
+    types and alignment of the tensors, the constants, and how many warps there are. The kernel must
+    take tensors first, then numbers, none of which it may be specialised for
+    (`do_not_specialize`), then `tl.constexpr` constants.
+
+    Args:
+        kernel: What `triton.jit` made.
+    """
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+        # As many as there are variants, which are few by design: each takes a second to compile.
+        self._compiled: dict[tuple[Any, ...], Any] = {}
+
+    def __call__(
+        self,
+        grid: tuple[int, int, int],
+        tensors: Sequence[Tensor],
+        numbers: Sequence[float],
+        constants: tuple[int, ...],
+        warps: int = 4,
+    ) -> None:
+        """Launch it on the tensors' device, in its current stream.
+
+        Args:
+            grid: Programs along three axes.
+            tensors: All on one device.
+            numbers: Each always of the same type, and below 2³¹.
+            constants: What it is compiled for.
+            warps: Of a program.
+        """
+        device = tensors[0].get_device()
+        key = (
+            device, warps, constants,
+            *[one.dtype for one in tensors], *[one.data_ptr() % _ALIGNED == 0 for one in tensors],
+        )  # fmt: skip
+        compiled = self._compiled.get(key)
+        if device >= 0 and device != torch.cuda.current_device():
+            with torch.cuda.device(device):
+                self._launch(compiled, key, grid, (*tensors, *numbers, *constants), warps)
+        elif compiled is not None:
+            compiled[grid](*tensors, *numbers, *constants)
+        else:
+            self._launch(compiled, key, grid, (*tensors, *numbers, *constants), warps)
+
+    def _launch(
+        self, compiled: Any, key: tuple[Any, ...], grid: tuple[int, int, int],
+        arguments: tuple[Any, ...], warps: int,
+    ) -> None:  # fmt: skip
+        """Launch it; remember what Triton compiled for it, if anything."""
+        if compiled is not None:
+            compiled[grid](*arguments)
+            return
+        found = self._kernel[grid](
+            *arguments, num_warps=warps, num_stages=1, enable_fp_fusion=True
+        )  # fmt: skip
+        if type(found).__name__ == "CompiledKernel":  # the interpreter compiles nothing
+            self._compiled[key] = found
 
 
 def factors(channels: int) -> tuple[int, int]:
-    """Return two factors of the channels, the second the largest power of two up to 16."""
-    unit = math.gcd(channels, 16)
+    """Return two factors of the channels, the second the largest power of two up to 8.
+
+    So many values of two bytes are read at once.
+    """
+    unit = math.gcd(channels, 8)
     return channels // unit, unit
 
 

@@ -6,7 +6,7 @@ Then batch normalisation with ReLU6, the point-wise product and a whole MBConv3D
 plain modules. Each candidate is compiled in a process of its own (they share Triton's folder of
 what is compiled), compared with float64 on a few channels, and timed with CUDA events beside
 torch's operator with channels last (tl) and channels first (tf). One line for each case:
-milliseconds, the best first; a tiling reads planes/places/lanes/warps[/rows/slices], `*` marks the
+milliseconds, the best first; a tiling reads planes/places/lanes/warps[/slices], `*` marks the
 table's. A candidate that fails is told and left out; what does not fit the time is left out too,
 the last cases first.
 """
@@ -31,7 +31,7 @@ from torch.nn.grad import conv3d_input, conv3d_weight
 
 from medpipe_plugins.blocks3d import BatchNormReLU6, DepthwiseConv3d, MBConv3D
 from medpipe_plugins.blocks3d import depthwise_triton as kernels
-from medpipe_plugins.blocks3d.depthwise_triton import Tiling
+from medpipe_plugins.blocks3d.depthwise_triton import Tiling, laid_out
 from medpipe_plugins.blocks3d.pointwise import PointwiseConv3d
 
 SHAPES = ((8, 96, 28), (8, 192, 14))
@@ -45,20 +45,19 @@ FORWARD = (
 STRIDED = ((4, 32, 32, 4), (2, 32, 32, 4), (4, 16, 32, 4))
 WEIGHT = {
     3: (
-        (4, 16, 32, 4, 1, 64), (7, 16, 32, 4, 1, 128), (7, 16, 32, 4, 1, 64), (4, 32, 32, 4, 1, 64),
-        (4, 8, 32, 4, 3, 128), (7, 8, 32, 4, 3, 128), (7, 16, 16, 4, 3, 128),
-        (7, 16, 32, 8, 3, 128),
+        (7, 4, 32, 1, 128), (7, 4, 32, 2, 256), (14, 4, 32, 2, 128), (7, 16, 32, 4, 128),
+        (7, 16, 32, 4, 256), (7, 4, 32, 2, 64), (4, 16, 32, 4, 256),
     ),
     5: (
-        (7, 8, 32, 4, 1, 64), (4, 8, 32, 4, 1, 64), (7, 16, 32, 4, 1, 64), (7, 16, 32, 8, 1, 64),
-        (7, 8, 16, 2, 1, 64), (7, 8, 32, 4, 1, 128), (7, 4, 32, 4, 1, 64),
+        (7, 8, 32, 2, 64), (7, 8, 32, 4, 128), (14, 8, 32, 4, 64), (7, 16, 32, 4, 64),
+        (7, 16, 32, 4, 128), (4, 8, 32, 4, 64),
     ),
     7: (
-        (4, 8, 32, 4, 1, 64), (7, 8, 32, 4, 1, 64), (7, 4, 32, 4, 1, 64), (4, 4, 32, 4, 1, 64),
-        (4, 8, 16, 4, 1, 64), (4, 8, 32, 4, 1, 32), (4, 16, 32, 8, 1, 32),
+        (7, 8, 32, 2, 64), (7, 8, 32, 4, 128), (14, 8, 32, 4, 64), (7, 16, 32, 4, 64),
+        (7, 8, 32, 2, 128), (4, 8, 32, 4, 64),
     ),
 }  # fmt: skip
-WEIGHT_STRIDED = ((4, 8, 32, 4, 1, 64), (2, 8, 32, 4, 1, 64))
+WEIGHT_STRIDED = ((4, 8, 32, 2, 64), (4, 16, 32, 4, 64))
 
 
 def candidates(part: str, kernel: int, stride: int, dtype: torch.dtype) -> list[Tiling]:
@@ -96,9 +95,10 @@ def tensors(shape: tuple[int, int, int], kernel: int, stride: int, name: str) ->
 
 def ours(part: str, kernel: int, stride: int, tiling: Tiling, x, weight, gradient):
     if part == "forward":
-        return kernels.convolve(x, weight, stride, tiling=tiling)
+        return kernels.convolve(x, laid_out(weight, x.dtype), kernel, stride, tiling=tiling)
     if part == "input":
-        return kernels.input_gradient(gradient, weight, stride, x, tiling=tiling)
+        numbers = laid_out(weight, x.dtype)
+        return kernels.input_gradient(gradient, numbers, kernel, stride, x.shape, tiling=tiling)
     return kernels.weight_gradient(x, gradient, kernel, stride, tiling=tiling)
 
 

@@ -28,7 +28,8 @@ NUMBERS = ("mean", "variance", "running_mean", "running_variance", "weight", "bi
 
 def compiled(function, read, **sizes):
     sizes = {name: size for name, size in sizes.items() if name in function.arg_names}
-    kinds = {"batches": "*i64", "share": "fp32", "eps": "fp32"}
+    kinds = {"batches": "*i64"}
+    kinds |= dict.fromkeys(("share", "eps", "low", "high"), "fp32")
     kinds |= dict.fromkeys(READ, "*" + read) | dict.fromkeys(NUMBERS, "*fp32")
     kinds |= dict.fromkeys(sizes, "constexpr")
     kinds = {name: kinds.get(name, "i32") for name in function.arg_names}
@@ -41,13 +42,12 @@ for read in ("fp32", "bf16", "fp16"):
     for stride in (1, 2):
         sizes = dict(unit=4, kernel=3, stride=stride, planes=2, places=16, across=4, lanes=32)
         compiled(depthwise.convolve, read, **sizes, flipped=stride == 1)
-        compiled(depthwise.correlate, read, **sizes, held=3 if stride == 1 else 1)
+        compiled(depthwise.correlate, read, **sizes, taps=8)
         compiled(depthwise.spread, read, **sizes)
-    for clips in (True, False):
-        sizes = dict(unit=4, rows=64, lanes=32, clips=clips, tracks=True, cumulative=clips)
-        for name in ("sum_moments", "finish_moments", "normalise", "sum_gradients",
-                     "finish_gradients", "spread_gradients"):
-            compiled(getattr(normalisation, name), read, **sizes)
+    sizes = dict(unit=4, rows=64, lanes=32)
+    for name in ("sum_moments", "finish_moments", "normalise", "sum_gradients",
+                 "finish_gradients", "spread_gradients"):
+        compiled(getattr(normalisation, name), read, **sizes)
 print("compiled")
 """
 

@@ -15,6 +15,7 @@ from medpipe_plugins.blocks3d import (
     BatchNormReLU6,
     MBConv3D,
     depthwise,
+    depthwise_gpu,
     depthwise_triton,
     normalisation_gpu,
     pointwise,
@@ -34,6 +35,7 @@ ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 2**-7, torch.float16: 2**-10}
 def on_a_gpu(monkeypatch):
     for module in (normalisation_gpu, pointwise):
         monkeypatch.setattr(module, "on_gpu", lambda volumes: True)
+    monkeypatch.setattr(normalisation_gpu, "_WORTH_LAUNCHING", 0)
     # Few rows and programs, so that tiny volumes have several.
     monkeypatch.setattr(kernels, "_ROWS", 16)
     monkeypatch.setattr(kernels, "_SLICES", 2)
@@ -181,6 +183,15 @@ def test_channels_first_and_a_single_value_are_left_to_torch():
     assert not normalisation_gpu.takes(nn.BatchNorm3d(3, affine=False), volumes_of(2, 3, 2, 2, 2))
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_few_values_are_left_to_torch_unless_they_are_recorded(recorded, monkeypatch):
+    monkeypatch.setattr(normalisation_gpu, "_WORTH_LAUNCHING", 2 * 3 * 8 + 1)
+    monkeypatch.setattr(normalisation_gpu, "recorded", lambda volumes: recorded)
+    norm = layer_of(3)[0]
+    assert normalisation_gpu.takes(norm, volumes_of(2, 3, 2, 2, 2)) == recorded
+    assert normalisation_gpu.takes(norm, volumes_of(2, 3, 2, 2, 3))
+
+
 def test_a_hooked_layer_is_called():
     norm, seen = nn.BatchNorm3d(3).to(DEVICE), []
     norm.register_forward_hook(lambda *_: seen.append(1))
@@ -211,6 +222,7 @@ def test_on_a_cpu_the_product_is_the_convolution_bit_for_bit(monkeypatch):
 
 def test_volumes_stay_channels_last_through_a_whole_block_without_a_copy(monkeypatch):
     monkeypatch.setattr(depthwise, "_on_gpu", lambda volumes: True)
+    monkeypatch.setattr(depthwise_gpu, "_WORTH_LAUNCHING", 0)
     small = depthwise_triton.Tiling(2, 16, 4, 1)
     monkeypatch.setattr(depthwise_triton, "tiling_of", lambda *of: small)
     copies, contiguous = [], torch.Tensor.contiguous
