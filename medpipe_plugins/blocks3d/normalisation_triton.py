@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -78,7 +77,7 @@ def takes(volumes: Tensor) -> bool:
 def moments(volumes: Tensor, running: Running | None = None) -> tuple[Tensor, Tensor]:
     """Return each channel's mean and (biased) variance, and let the running ones follow."""
     over = _Rows.of(volumes)
-    parts, (mean, variance) = over.parts(), over.empty(2)
+    parts, (mean, variance) = over.parts(), over.empty(2).unbind()
     if running is None:
         batches = torch.empty((1,), dtype=torch.int64, device=volumes.device)
         followed, share, mode = (mean, variance, batches), 0.0, 0
@@ -89,12 +88,12 @@ def moments(volumes: Tensor, running: Running | None = None) -> tuple[Tensor, Te
         followed, share, mode = running[:3], float(running.momentum), 1
     launchers = _launchers()
     launchers.sum_moments(
-        (over.slices, over.blocks, 1), (volumes, parts), (over.count, over.units, over.slices),
+        (over.slices, over.blocks, 1), (volumes, parts), (over.rows, over.units, over.slices),
         over.constants,
     )  # fmt: skip
     launchers.finish_moments(
         (over.blocks, 1, 1), (volumes, parts, mean, variance, *followed),
-        (share, over.count, over.units, over.slices, mode), over.constants,
+        (share, over.rows, over.units, over.slices, mode), over.constants,
     )  # fmt: skip
     return mean, variance
 
@@ -104,7 +103,7 @@ def normalise(volumes: Tensor, by: Affine) -> Tensor:
     over, out = _Rows.of(volumes), torch.empty_like(volumes)
     _launchers().normalise(
         (over.tiles, over.blocks, 1), (volumes, out, *by.tensors),
-        (*by.numbers, over.count, over.units), over.constants,
+        (*by.numbers, over.rows, over.units), over.constants,
     )  # fmt: skip
     return out
 
@@ -122,11 +121,11 @@ def gradients(volumes: Tensor, gradient: Tensor, by: Affine) -> Gradients:
     """
     over, out = _Rows.of(volumes), torch.empty_like(volumes)
     gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
-    parts, (to_weight, to_bias) = over.parts(), over.empty(2)
+    parts, (to_weight, to_bias) = over.parts(), over.empty(2).unbind()
     launchers = _launchers()
     launchers.sum_gradients(
         (over.slices, over.blocks, 1), (volumes, gradient, parts, *by.tensors),
-        (*by.numbers, over.count, over.units, over.slices), over.constants,
+        (*by.numbers, over.rows, over.units, over.slices), over.constants,
     )  # fmt: skip
     launchers.finish_gradients(
         (over.blocks, 1, 1), (parts, by.variance, to_weight, to_bias),
@@ -135,7 +134,7 @@ def gradients(volumes: Tensor, gradient: Tensor, by: Affine) -> Gradients:
     launchers.spread_gradients(
         (over.tiles, over.blocks, 1),
         (volumes, gradient, out, to_weight, to_bias, *by.tensors),
-        (*by.numbers, over.count, over.units), over.constants,
+        (*by.numbers, over.rows, over.units), over.constants,
     )  # fmt: skip
     return Gradients(out, to_weight, to_bias)
 
@@ -156,12 +155,11 @@ def _launchers() -> _Launchers:
     return _Launchers(*(Launcher(getattr(kernels, name)) for name in _Launchers._fields))
 
 
-@dataclass(frozen=True)
-class _Rows:
+class _Rows(NamedTuple):
     """Volumes as rows of channels, and how programs share them."""
 
     values: Tensor
-    count: int
+    rows: int
     units: int
     constants: tuple[int, int, int]
     tiles: int

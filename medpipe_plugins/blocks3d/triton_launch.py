@@ -57,32 +57,33 @@ class Launcher:
             warps: Of a program.
         """
         device = tensors[0].get_device()
+        if device >= 0 and device != torch.cuda.current_device():
+            with torch.cuda.device(device):
+                return self(grid, tensors, numbers, constants, warps)
         key = (
             device, warps, constants,
             *[one.dtype for one in tensors], *[one.data_ptr() % _ALIGNED == 0 for one in tensors],
         )  # fmt: skip
         compiled = self._compiled.get(key)
-        if device >= 0 and device != torch.cuda.current_device():
-            with torch.cuda.device(device):
-                self._launch(compiled, key, grid, (*tensors, *numbers, *constants), warps)
-        elif compiled is not None:
-            compiled[grid](*tensors, *numbers, *constants)
-        else:
-            self._launch(compiled, key, grid, (*tensors, *numbers, *constants), warps)
-
-    def _launch(
-        self, compiled: Any, key: tuple[Any, ...], grid: tuple[int, int, int],
-        arguments: tuple[Any, ...], warps: int,
-    ) -> None:  # fmt: skip
-        """Launch it; remember what Triton compiled for it, if anything."""
         if compiled is not None:
-            compiled[grid](*arguments)
-            return
+            compiled[grid](*tensors, *numbers, *constants)
+            return None
         found = self._kernel[grid](
-            *arguments, num_warps=warps, num_stages=1, enable_fp_fusion=True
-        )  # fmt: skip
-        if type(found).__name__ == "CompiledKernel":  # the interpreter compiles nothing
+            *tensors, *numbers, *constants, num_warps=warps, num_stages=1, enable_fp_fusion=True
+        )
+        if _is_known(found):
             self._compiled[key] = found
+        return None
+
+
+def _is_known(found: Any) -> bool:
+    """Say whether it is clear what a kernel was compiled for.
+
+    For AMD's GPUs Triton looks at how long a tensor is as well; its interpreter compiles nothing.
+    """
+    from triton.compiler import CompiledKernel
+
+    return torch.version.hip is None and isinstance(found, CompiledKernel)
 
 
 def factors(channels: int) -> tuple[int, int]:
