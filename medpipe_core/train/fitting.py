@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.events import Emit, silent
+from medpipe_core.train.averaging import Averaging
 from medpipe_core.train.blame import layer_not_finite, not_finite_from
 from medpipe_core.train.late_number import LateNumber
 from medpipe_core.train.prediction import predict
@@ -143,6 +144,10 @@ class _Training:
         self._augment = augment
         self._name = name
         self._recorded: RecordedSteps | None = None
+        # Found once: a walk over the modules at each step would take as long as a small step.
+        self._averaging: Averaging | None = None
+        if state.averaged is not None:
+            self._averaging = Averaging(state.averaged, state.network, settings.average)
 
     def on_gpu(self, warn: Callable[[str], None]) -> None:
         """Wait for no loss before the next step is under way, and record steps where that can be.
@@ -175,8 +180,8 @@ class _Training:
         else:
             self._look_and_step(batch, volumes, drawn)
             state.step += 1
-        if state.averaged is not None:
-            _average(state.averaged, state.network, self._settings.average, state.step)
+        if self._averaging is not None:
+            self._averaging.follow(state.step)
 
     def hear(self, most: int) -> None:
         """Hear the losses of all steps but the last few, which a GPU may still be busy with.
@@ -285,25 +290,6 @@ def _anneal(state: FitState, settings: FitSettings, total: int) -> float:
         else:
             group["lr"] = rate
     return rate
-
-
-@torch.no_grad()
-def _average(averaged: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    # A young average forgets faster, or it would remember the first weights for long.
-    decay = min(decay, (1 + step) / (10 + step))
-    pairs = [
-        *zip(averaged.parameters(), network.parameters(), strict=True),
-        *zip(averaged.buffers(), network.buffers(), strict=True),
-    ]
-    means = [(kept, given) for kept, given in pairs if kept.is_floating_point()]
-    counts = [(kept, given) for kept, given in pairs if not kept.is_floating_point()]
-    # All at once: on a GPU one call for each would take longer than the step.
-    if means:
-        kept, given = zip(*means, strict=True)
-        torch._foreach_lerp_(kept, given, 1 - decay)
-    if counts:
-        kept, given = zip(*counts, strict=True)
-        torch._foreach_copy_(kept, given)
 
 
 def _is_on_gpu(state: FitState) -> bool:

@@ -23,14 +23,15 @@ _WORTH_LAUNCHING = 2**21
 
 def takes(norm: nn.BatchNorm3d, volumes: Tensor) -> bool:
     """Say whether the kernels do what this layer does with these volumes."""
+    # First what costs least: this is asked of each layer of each step.
+    if not on_gpu(volumes) or (volumes.numel() < _WORTH_LAUNCHING and not recorded(volumes)):
+        return False
     if watched(volumes, norm.weight, norm.bias):
         return False
     tensors = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
     return (
-        on_gpu(volumes)
-        and not any(one is None or one.dtype != torch.float32 for one in tensors)
+        not any(one is None or one.dtype != torch.float32 for one in tensors)
         and kernels.takes(volumes)
-        and (volumes.numel() >= _WORTH_LAUNCHING or recorded(volumes))
         and volumes.shape[1] == norm.num_features
         and volumes.numel() > norm.num_features  # torch refuses a single value in training
         and (norm.training or not torch.is_grad_enabled())
