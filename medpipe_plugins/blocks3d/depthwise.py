@@ -26,7 +26,7 @@ class DepthwiseConv3d(nn.Conv3d):
     input is a convolution with the flipped kernel, which torch's own backward pass is several times
     slower at. On a GPU, in float32, bfloat16 and float16 and under autocast, the passes are kernels
     written in Triton, channels last as well, whose sums are float32; without Triton they are
-    torch's, channels first.
+    torch's, channels first, as they are for few values, which take no time but to be handed over.
 
     It is the plain operator on other devices, in other types, under autocast on a CPU, for kernels
     other than 3, 5 and 7, where somebody has given it a bias or the like, and where the computation
@@ -69,6 +69,7 @@ class DepthwiseConv3d(nn.Conv3d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         if (
             watched(volumes, self.weight)
+            or (_on_gpu(volumes) and not gpu.is_worth_it(volumes, kernel))
             or not self._is_as_made(kernel, stride)
             or volumes.ndim != 5
             or volumes.shape[1] != self.in_channels

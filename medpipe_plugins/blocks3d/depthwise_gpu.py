@@ -17,9 +17,14 @@ from medpipe_plugins.blocks3d.triton_launch import TYPES
 from medpipe_plugins.triton_extra import has_triton
 from medpipe_plugins.watching import watched
 
-# Values that come in, times the kernel's numbers, below which torch's operators are given out
-# sooner than the kernels, and nothing is compiled for a tiny network.
+# Values that come in, times the kernel's numbers, below which the plain operator is given out
+# sooner than ours, whose backward pass is in Python; so nothing is compiled for a tiny network.
 _WORTH_LAUNCHING = 2**25
+
+
+def is_worth_it(volumes: Tensor, kernel: int) -> bool:
+    """Say whether a convolution takes long enough for more than the plain operator."""
+    return volumes.numel() * kernel**3 >= _WORTH_LAUNCHING
 
 
 def type_of(volumes: Tensor, weight: Tensor) -> torch.dtype | None:
@@ -45,13 +50,9 @@ def laid_out(volumes: Tensor, weight: Tensor, stride: int) -> Tensor | None:
         stride: Step of the kernel.
     """
     kernel = weight.shape[-1]
-    if (
-        volumes.numel() * kernel**3 < _WORTH_LAUNCHING
-        or not kernels.takes(volumes, kernel, stride)
-        or not has_triton()
-    ):
-        return None
-    return kernels.laid_out(weight, volumes.dtype)
+    if kernels.takes(volumes, kernel, stride) and has_triton():
+        return kernels.laid_out(weight, volumes.dtype)
+    return None
 
 
 def convolve(volumes: Tensor, weight: Tensor, stride: int, numbers: Tensor | None) -> Tensor:
