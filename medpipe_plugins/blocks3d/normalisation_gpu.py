@@ -24,7 +24,9 @@ _WORTH_LAUNCHING = 2**21
 def takes(norm: nn.BatchNorm3d, volumes: Tensor) -> bool:
     """Say whether the kernels do what this layer does with these volumes."""
     # First what costs least: this is asked of each layer of each step.
-    if not on_gpu(volumes) or (volumes.numel() < _WORTH_LAUNCHING and not recorded(volumes)):
+    if type(volumes) is not Tensor or not on_gpu(volumes):
+        return False  # what stands in for a tensor while a network is traced decides nothing
+    if volumes.numel() < _WORTH_LAUNCHING and not recorded(volumes):
         return False
     if watched(volumes, norm.weight, norm.bias):
         return False
