@@ -22,8 +22,9 @@ def watched(*values: Any) -> bool:
     Args:
         values: What is computed on; something else than a plain tensor stands in for one.
     """
-    if any(type(value) not in (Tensor, nn.Parameter) for value in values):
-        return True
+    for value in values:
+        if type(value) not in (Tensor, nn.Parameter):
+            return True
     return _transformed(*values) or torch._C._len_torch_dispatch_stack() > 0
 
 

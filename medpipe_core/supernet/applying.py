@@ -10,13 +10,27 @@ from torch import Tensor
 
 from medpipe_core.computing import without_autocast
 from medpipe_core.errors import MedpipeError, counted
-from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
+from medpipe_core.supernet.augmentation import (
+    Augmentation,
+    AugmentationError,
+    Fusion,
+    as_tensor,
+    joins_arrays,
+)
+from medpipe_core.supernet.drawing import Drawing
 from medpipe_core.supernet.failing import in_words, is_the_operations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from medpipe_core.supernet.drawing import Touched
+
+    Numbers = NDArray[np.float32]
 
 _CPU = torch.device("cpu")
+_DRAW = "draw(self, count, generator"
 _HELD = "hold it to medpipe_core.testing.AugmentationContract"
 
 
@@ -45,33 +59,17 @@ def augment_batch(
     """
     if p <= 0:
         return volumes
-    (rows,) = draw_touched((p,), len(volumes), generator)
-    if len(rows) == 0:
+    (touched,) = Drawing([(operation, p)])(len(volumes), generator)
+    if touched.rows.size == 0:
         return volumes
     with without_autocast(volumes.device):
-        return apply_to_rows(operation, volumes, rows, generator, magnitudes, kept=volumes)
-
-
-def draw_touched(
-    probabilities: Sequence[float], count: int, generator: torch.Generator
-) -> list[Tensor]:
-    """Draw, in one go, which of `count` volumes each of some operations touches.
-
-    Returns:
-        For each probability the touched rows, int64, rising, on the CPU.
-    """
-    shape = (len(probabilities), count)
-    single = torch.float32  # a draw does not depend on torch's default type
-    drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=single)
-    touched = drawn.cpu().numpy() < np.array(probabilities, np.float32)[:, None]
-    rows = torch.from_numpy(touched.nonzero()[1])
-    return list(torch.split(rows, touched.sum(1).tolist()))
+        return apply_to_rows(operation, volumes, touched, generator, magnitudes, kept=volumes)
 
 
 def apply_to_rows(
     operation: Augmentation,
     volumes: Tensor,
-    rows: Tensor,
+    touched: Touched,
     generator: torch.Generator,
     magnitudes: Mapping[str, Any],
     *,
@@ -82,8 +80,8 @@ def apply_to_rows(
     Args:
         operation: The operation.
         volumes: `(batch, channel, *space)`.
-        rows: Which of them it touches, int64, rising, on the CPU.
-        generator: Where all randomness comes from.
+        touched: Which of them it touches, and what is drawn for them already.
+        generator: Where other randomness comes from.
         magnitudes: Values of the operation's magnitudes.
         kept: What must not be written into. Where `volumes` lie in other memory, they are written
             into: a copy of the whole batch for each layer costs more than most layers.
@@ -91,10 +89,13 @@ def apply_to_rows(
     Raises:
         AugmentationError: The operation changed shape, dtype or device.
     """
-    if len(rows) == len(volumes):
-        return _applied(operation, volumes, generator, magnitudes)
+    numbers = touched.numbers
+    if touched.rows.size == len(volumes):
+        return _applied(operation, volumes, numbers, generator, magnitudes)
+    rows = torch.from_numpy(touched.rows)
     rows = rows.to(volumes.device, non_blocking=True)  # from ordinary memory: waits for nothing
-    changed = _applied(operation, volumes.index_select(0, rows), generator, magnitudes)
+    part = volumes.index_select(0, rows)
+    changed = _applied(operation, part, numbers, generator, magnitudes)
     if _is_ours(volumes, kept) and not changed.requires_grad:
         return volumes.index_copy_(0, rows, changed)
     return volumes.index_copy(0, rows, changed)
@@ -103,17 +104,22 @@ def apply_to_rows(
 def join_with_rows(
     operation: Augmentation,
     fusion: Fusion,
-    rows: Tensor,
+    touched: Touched,
     generator: torch.Generator,
     magnitudes: Mapping[str, Any],
 ) -> None:
     """Draw for some volumes, one at least, and let the operation join a fusion with that."""
-    volumes = fusion.volumes
-    count = rows.size(0)
-    alike = volumes if count == volumes.size(0) else volumes[:count]
-    alike = alike.detach() if alike.requires_grad else alike
-    device = _CPU if fusion.on_cpu else volumes.device
-    draw = _drawn(operation, alike, generator, magnitudes, device)
+    volumes, count = fusion.volumes, touched.rows.size
+    rows: Any
+    draw: tuple[Any, ...]
+    if touched.numbers is not None and joins_arrays(operation, fusion):
+        rows, draw = touched.rows, _made(operation, volumes, touched.numbers, magnitudes)
+    else:
+        rows = torch.from_numpy(touched.rows)
+        alike = volumes if count == volumes.size(0) else volumes[:count]
+        alike = alike.detach() if alike.requires_grad else alike
+        device = _CPU if fusion.on_cpu else volumes.device
+        draw = _drawn(operation, alike, touched.numbers, generator, magnitudes, device)
     try:
         operation.join(fusion, rows, *draw)
     except (Exception, SystemExit) as error:
@@ -128,6 +134,8 @@ def check_kept(what: str, before: Tensor, after: Tensor) -> None:
     Raises:
         AugmentationError: It says what changed.
     """
+    if (before.shape, before.dtype, before.device) == (after.shape, after.dtype, after.device):
+        return
     for kept in ("shape", "dtype", "device"):
         had, has = getattr(before, kept), getattr(after, kept)
         if had != has:
@@ -140,10 +148,11 @@ def check_kept(what: str, before: Tensor, after: Tensor) -> None:
 def _applied(
     operation: Augmentation,
     volumes: Tensor,
+    numbers: Numbers | None,
     generator: torch.Generator,
     magnitudes: Mapping[str, Any],
 ) -> Tensor:
-    draw = _drawn(operation, volumes, generator, magnitudes, volumes.device)
+    draw = _drawn(operation, volumes, numbers, generator, magnitudes, volumes.device)
     try:
         changed: object = operation.apply(volumes, *draw)
     except (Exception, SystemExit) as error:
@@ -162,11 +171,15 @@ def _applied(
 def _drawn(
     operation: Augmentation,
     volumes: Tensor,
+    numbers: Numbers | None,
     generator: torch.Generator,
     magnitudes: Mapping[str, Any],
     device: torch.device,
 ) -> tuple[Tensor, ...]:
-    """Draw for these volumes, and return it on a device."""
+    """Draw for these volumes, or make the draw of numbers, and return it on a device."""
+    if numbers is not None:
+        arrays = _made(operation, volumes, numbers, magnitudes)
+        return tuple(_on(as_tensor(array), device) for array in arrays)
     try:
         draw: object = operation.draw_for(volumes, generator, **magnitudes)
     except (Exception, SystemExit) as error:
@@ -180,10 +193,32 @@ def _drawn(
                 f"{_name(operation)}.draw returned {_shown(draw)}, not a tensor or a tuple of "
                 f"tensors with a row for each volume; () if it draws nothing; {_HELD}"
             )
-    return tuple(
-        row if row.device == device else row.to(device, non_blocking=device.type != "cpu")
-        for row in rows
-    )
+    return tuple(_on(row, device) for row in rows)
+
+
+def _made(
+    operation: Augmentation, volumes: Tensor, numbers: Numbers, magnitudes: Mapping[str, Any]
+) -> tuple[NDArray[Any], ...]:
+    """Make the draw for some of these volumes of uniform numbers."""
+    try:
+        operation.check(volumes)
+        draw: object = operation.from_uniforms(numbers, **magnitudes)
+    except (Exception, SystemExit) as error:
+        if not _is_its_own(error):
+            raise
+        raise _told(error, operation, "from_uniforms", len(numbers), magnitudes) from error
+    rows = draw if isinstance(draw, tuple | list) else (draw,)
+    for row in rows:
+        if not isinstance(row, np.ndarray):
+            raise AugmentationError(
+                f"{_name(operation)}.from_uniforms returned {_shown(draw)}, not an array or a "
+                f"tuple of arrays with a row for each volume; () if it draws nothing; {_HELD}"
+            )
+    return tuple(rows)
+
+
+def _on(row: Tensor, device: torch.device) -> Tensor:
+    return row if row.device == device else row.to(device, non_blocking=device.type != "cpu")
 
 
 def _is_its_own(error: BaseException) -> bool:
@@ -200,10 +235,11 @@ def _told(
 ) -> AugmentationError:
     """Tell what the author's code raised with its name."""
     named = "".join(f", {name}" for name in magnitudes)
+    drawing = "from_uniforms(self, numbers" if doing == "from_uniforms" else _DRAW
     return AugmentationError(
         f"{_name(operation)}.{doing} failed for {counted(count, 'volume')} and "
         f"{dict(magnitudes)}: {in_words(error, type(operation).__module__)}. Write "
-        f"draw(self, count, generator{', *' if named else ''}{named}) and "
+        f"{drawing}{', *' if named else ''}{named}) and "
         f"apply(self, volumes, *draw), and {_HELD}"
     )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from medpipe_core.errors import OperationError
@@ -13,11 +15,13 @@ from medpipe_core.space import declared_choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from medpipe_core.space import ValueChoice
     from medpipe_core.supernet.symmetry import Symmetry
 
 Draw = Tensor | tuple[Tensor, ...]
+Arrays = NDArray[Any] | tuple[NDArray[Any], ...]
 
 
 class AugmentationError(OperationError):
@@ -82,16 +86,26 @@ class Augmentation:
         changes: What it changes of what a task may be about, words of `space.MEANINGS` or others,
             so that users can forbid it by meaning: `frozenset({"side"})` of a flip. None says
             nothing, and is refused wherever something is forbidden.
+        uniforms: How many uniform numbers its draw for one volume is made of, for one that writes
+            `from_uniforms` instead of `draw`.
     """
 
     voxel_spacing: tuple[float, ...] | None = None
     fusion: ClassVar[type[Fusion] | None] = None
     changes: ClassVar[frozenset[str] | None] = None
+    uniforms: ClassVar[int | None] = None
+    _by_uniforms: ClassVar[bool] = False
+    _joins_arrays: ClassVar[bool] = False
+    # What hands the draw on in a fusion: one that is written over that of the class that draws
+    # arrays may count on tensors.
+    _joining: ClassVar[frozenset[str]] = frozenset({"join"})
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "apply" in vars(cls) and not {"join", "fusion"} & vars(cls).keys():
             cls.fusion = None  # what is inherited would do something else than this `apply`
+        cls._by_uniforms = _overrides(cls, "from_uniforms", {"draw", "draw_for"})
+        cls._joins_arrays = _overrides(cls, "from_uniforms", cls._joining)
 
     @classmethod
     def magnitudes(cls) -> dict[str, ValueChoice]:
@@ -112,14 +126,48 @@ class Augmentation:
     def draw(self, count: int, generator: torch.Generator, *_: Any, **magnitudes: Any) -> Draw:
         """Draw the parameters of `count` volumes, on the generator's device or the CPU.
 
+        An operation that has `from_uniforms` need not write it.
+
         Returns:
             A tensor or a tuple of tensors, each with first dimension `count`; the empty tuple for
             an operation without randomness.
         """
+        if self.uniforms is None:
+            raise AugmentationError(
+                f"{type(self).__name__} defines neither draw nor draw_for; write draw(self, count, "
+                "generator, *, <its magnitudes>) and return one row per volume"
+            )
+        numbers = uniform_table(self.uniforms, count, generator).T
+        drawn = self.from_uniforms(numbers, **magnitudes)
+        if isinstance(drawn, np.ndarray):
+            return as_tensor(drawn)
+        return tuple(as_tensor(part) for part in drawn)
+
+    def from_uniforms(self, numbers: NDArray[np.float32], *_: Any, **magnitudes: Any) -> Arrays:
+        """Turn uniform numbers into what is drawn for as many volumes.
+
+        A policy draws the numbers of all its operations in one go and hands each its own, which
+        takes a fraction of the time of as many calls of `draw`. So nothing but the numbers and
+        the magnitudes may decide what comes out, row by row.
+
+        Args:
+            numbers: In [0, 1), float32, `(count, uniforms)`, on the CPU; not to be written into.
+            magnitudes: Its magnitudes.
+
+        Returns:
+            What `draw` returns, as arrays.
+        """
         raise AugmentationError(
-            f"{type(self).__name__} defines neither draw nor draw_for; write draw(self, count, "
-            "generator, *, <its magnitudes>) and return one row per volume"
+            f"{type(self).__name__} names uniforms, but does not define from_uniforms(self, "
+            "numbers, *, <its magnitudes>)"
         )
+
+    def check(self, volumes: Tensor) -> None:
+        """Refuse volumes that it has no meaning for; by default it takes all.
+
+        It is called before something is drawn by `from_uniforms`; other operations call it in their
+        `draw_for`.
+        """
 
     def draw_for(
         self, volumes: Tensor, generator: torch.Generator, *_: Any, **magnitudes: Any
@@ -149,9 +197,43 @@ class Augmentation:
             fusion: An object of the class `fusion`.
             rows: Which volumes, int64, rising, `(count,)`, on the CPU.
             draw: What `draw` returned for so many, on the volumes' device, or on the CPU where
-                the fusion says `on_cpu`.
+                the fusion says `on_cpu`. There an operation that is drawn by `from_uniforms` gets
+                what that returned, and the rows, as arrays, unless a subclass writes `join` anew.
         """
         raise AugmentationError(
             f"{type(self).__name__} names a fusion, but does not define join(self, fusion, rows, "
             "*draw)"
         )
+
+
+def uniforms_of(operation: Augmentation) -> int | None:
+    """Return how many uniform numbers make its draw for a volume; None if `draw` makes it."""
+    return operation.uniforms if operation._by_uniforms else None
+
+
+def joins_arrays(operation: Augmentation, fusion: Fusion) -> bool:
+    """Say whether its `join` takes what `from_uniforms` returned as it is."""
+    return fusion.on_cpu and operation._by_uniforms and operation._joins_arrays
+
+
+def uniform_table(rows: int, count: int, generator: torch.Generator) -> NDArray[np.float32]:
+    """Draw rows of numbers in [0, 1) for so many volumes, `(rows, count)`, onto the CPU."""
+    single = torch.float32  # a draw does not depend on torch's default type
+    drawn = torch.rand((rows, count), generator=generator, device=generator.device, dtype=single)
+    table: NDArray[np.float32] = drawn.cpu().numpy()
+    return table
+
+
+def as_tensor(array: NDArray[Any]) -> Tensor:
+    """Return a tensor on the CPU, on the same memory where torch can use it."""
+    return torch.from_numpy(array if array.flags.carray else array.copy())
+
+
+def _overrides(kind: type, name: str, others: AbstractSet[str]) -> bool:
+    """Say whether a class or a base of it has a method that no subclass of that writes around."""
+    for base in kind.__mro__:
+        if name in vars(base):
+            return base is not Augmentation
+        if others & vars(base).keys():
+            return False
+    return False

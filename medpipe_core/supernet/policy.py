@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from medpipe_core.computing import without_autocast
-from medpipe_core.errors import MedpipeError
-from medpipe_core.supernet.applying import (
-    apply_to_rows,
-    check_kept,
-    draw_touched,
-    join_with_rows,
-)
-from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
 from medpipe_core.supernet.building import (
     AUGMENTATION,
     BindingError,
@@ -26,102 +15,17 @@ from medpipe_core.supernet.building import (
     catalogue_of,
     check_plugins,
 )
-from medpipe_core.supernet.failing import in_words, is_the_operations
+from medpipe_core.supernet.drawing import Drawing
 from medpipe_core.supernet.gate import gated
+from medpipe_core.supernet.stages import PolicyLayer, Stage, stages_of
 from medpipe_core.supernet.symmetry import generated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from medpipe_core.space import Catalogue, Genotype, SearchSpace, Step
     from medpipe_core.supernet.decision import Decision
     from medpipe_core.supernet.symmetry import Symmetry
-
-
-@dataclass(frozen=True)
-class PolicyLayer:
-    """One augmentation with its chosen values.
-
-    Attributes:
-        path: Where the operation stands in the space.
-        operation: What is applied.
-        p: Probability in [0, 1] that a volume is touched.
-        magnitudes: Chosen values of the operation's magnitudes.
-        choices: The paths of the choices that govern it.
-        origin: Who made the operation, to be named where it fails.
-    """
-
-    path: str
-    operation: Augmentation
-    p: float
-    magnitudes: Mapping[str, Any]
-    choices: tuple[str, ...]
-    origin: str = ""
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """Neighbouring layers that are one pass over the batch."""
-
-    layers: tuple[PolicyLayer, ...]
-    fusion: type[Fusion] | None = None
-
-    def run(
-        self, volumes: Tensor, touched: Sequence[Tensor], source: torch.Generator, *, kept: Tensor
-    ) -> Tensor:
-        """Augment the volumes that each layer touches; `kept` is not written into."""
-        with without_autocast(volumes.device):
-            return self._run(volumes, touched, source, kept)
-
-    def _run(
-        self, volumes: Tensor, touched: Sequence[Tensor], source: torch.Generator, kept: Tensor
-    ) -> Tensor:
-        acting = [pair for pair in zip(self.layers, touched, strict=True) if pair[1].size(0)]
-        if not acting:
-            return volumes
-        everyone = tuple(layer for layer, _ in acting)
-        at, author = everyone, ""
-        try:
-            if self.fusion is None:
-                for layer, rows in acting:
-                    at = (layer,)
-                    volumes = apply_to_rows(
-                        layer.operation, volumes, rows, source, layer.magnitudes, kept=kept
-                    )
-                return volumes
-            author = self.fusion.__module__
-            fusion = self.fusion(volumes)
-            for layer, rows in acting:
-                at, author = (layer,), ""
-                join_with_rows(layer.operation, fusion, rows, source, layer.magnitudes)
-            at, author = everyone, self.fusion.__module__
-            fused = fusion.result()
-            check_kept(f"{self.fusion.__name__}.result", volumes, fused)
-        except (Exception, SystemExit) as error:
-            if not (isinstance(error, AugmentationError) or is_the_operations(error)):
-                raise
-            raise _named(error, at, author) from error
-        return fused
-
-    def parts(self, decision: Decision | None) -> Iterable[_Stage]:
-        """Return this stage, or its layers apart where gates are to be multiplied between them."""
-        if self.fusion is None or self.fusion.linear or decision is None:
-            return (self,)
-        if decision.gate(self.choices) is None:
-            return (self,)
-        return [_Stage((layer,), self.fusion) for layer in self.layers]
-
-    @cached_property
-    def choices(self) -> tuple[str, ...]:
-        """The choices that govern its layers; one that governs two is there twice."""
-        return tuple(path for layer in self.layers for path in layer.choices)
-
-
-def _named(error: BaseException, layers: Sequence[PolicyLayer], author: str) -> AugmentationError:
-    """Tell which layers failed, and where they come from."""
-    who = ", ".join(f"{one.path}: {one.origin}" if one.origin else one.path for one in layers)
-    said = str(error) if isinstance(error, MedpipeError) else in_words(error, author)
-    return AugmentationError(f"{who}: {said}")
 
 
 class Policy(nn.Module):
@@ -136,8 +40,8 @@ class Policy(nn.Module):
     def __init__(self, layers: Iterable[PolicyLayer] = ()) -> None:
         super().__init__()
         self.layers = tuple(layers)
-        self._stages = _stages(self.layers)
-        self._active = [layer.p for layer in self.layers if layer.p > 0]
+        self._stages = stages_of(self.layers)
+        self._drawing = Drawing((layer.operation, layer.p) for layer in self.layers)
 
     def forward(
         self, volumes: Tensor, generator: torch.Generator, decision: Decision | None = None
@@ -156,7 +60,7 @@ class Policy(nn.Module):
         self, volumes: Tensor, generator: torch.Generator, decision: Decision | None = None
     ) -> Tensor:
         """Augment a batch with the same draws, but apply each layer by itself: for comparison."""
-        return self._run([_Stage((layer,)) for layer in self.layers], volumes, generator, decision)
+        return self._run([Stage((layer,)) for layer in self.layers], volumes, generator, decision)
 
     def outputs(
         self, volumes: Tensor, generator: torch.Generator
@@ -166,9 +70,9 @@ class Policy(nn.Module):
         A batch may be written into as soon as the next one is asked for.
         """
         given = volumes
-        touched = self._draw_touched(len(volumes), generator)
+        touched = self._drawing(len(volumes), generator)
         for layer, rows in zip(self.layers, touched, strict=True):
-            volumes = _Stage((layer,)).run(volumes, [rows], generator, kept=given)
+            volumes = Stage((layer,)).run(volumes, [rows], generator, kept=given)
             yield layer, volumes
 
     def symmetries(self, size: Sequence[int]) -> tuple[Symmetry, ...]:
@@ -205,12 +109,12 @@ class Policy(nn.Module):
 
     def _run(
         self,
-        stages: Iterable[_Stage],
+        stages: Iterable[Stage],
         volumes: Tensor,
         generator: torch.Generator,
         decision: Decision | None,
     ) -> Tensor:
-        touched = iter(self._draw_touched(volumes.shape[0], generator))
+        touched = iter(self._drawing(volumes.shape[0], generator))
         given = volumes
         for stage in chain.from_iterable(stage.parts(decision) for stage in stages):
             rows = list(islice(touched, len(stage.layers)))
@@ -218,15 +122,6 @@ class Policy(nn.Module):
             if decision is not None:
                 volumes = gated(volumes, decision.gate(stage.choices))
         return volumes
-
-    def _draw_touched(self, count: int, generator: torch.Generator) -> list[Tensor]:
-        """Draw which volumes each layer touches; for one that touches none nothing is drawn."""
-        drawn = draw_touched(self._active, count, generator)
-        if len(drawn) == len(self.layers):
-            return drawn
-        touched = iter(drawn)
-        nothing = torch.empty(0, dtype=torch.int64)
-        return [next(touched) if layer.p > 0 else nothing for layer in self.layers]
 
     def extra_repr(self) -> str:
         """Show one layer a line."""
@@ -265,19 +160,6 @@ def policy_from_steps(
 ) -> Policy:
     """Build the policy of resolved steps, in their order; steps of other kinds are passed over."""
     return Policy(_layer(step, catalogue, spacing) for step in steps if step.kind == AUGMENTATION)
-
-
-def _stages(layers: Iterable[PolicyLayer]) -> tuple[_Stage, ...]:
-    """Part layers into passes; one that touches nothing goes with the pass before it."""
-    stages: list[_Stage] = []
-    for layer in layers:
-        fusion = layer.operation.fusion
-        last = stages[-1] if stages else _Stage(())
-        if stages and (layer.p <= 0 or (fusion is not None and fusion is last.fusion)):
-            stages[-1] = replace(last, layers=(*last.layers, layer))
-        else:
-            stages.append(_Stage((layer,), fusion))
-    return tuple(stages)
 
 
 def _layer(step: Step, catalogue: Catalogue, spacing: tuple[float, ...] | None) -> PolicyLayer:

@@ -73,7 +73,7 @@ class DrawContract:
                 continue
             ends = {"first": choice.values[0], "last": choice.values[-1]}
             differs = any(
-                not _same_draws(
+                not same_draws(
                     self.draw(operation, batch, {**others, name: ends["first"]}),
                     self.draw(operation, batch, {**others, name: ends["last"]}),
                 )
@@ -120,12 +120,12 @@ class DrawContract:
         for magnitudes in self.combinations():
             first = self.draw(self.make(), batch, magnitudes, seed=0)
             require(
-                _same_draws(first, self.draw(self.make(), batch, magnitudes, seed=0)),
+                same_draws(first, self.draw(self.make(), batch, magnitudes, seed=0)),
                 f"{self.name}.draw gives something else each time, from the same generator. "
                 f"{_NO_GLOBAL}",
             )
             other = self.draw(self.make(), batch, magnitudes, seed=1)
-            differs = differs or not _same_draws(first, other)
+            differs = differs or not same_draws(first, other)
         require(
             differs or not self.random,
             f"{self.name}.draw gives the same whatever the seed of the generator. {_NO_GLOBAL}. If "
@@ -282,19 +282,19 @@ class DrawContract:
         return self.apply(operation, batch, self.draw(operation, batch, magnitudes, seed=seed))
 
 
-def _same_draws(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> bool:
+def same_draws(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> bool:
+    """Say whether two draws are the same, bit by bit."""
     return len(one) == len(other) and all(map(same, one, other))
 
 
 def _taken(operation: Augmentation) -> tuple[set[str], bool]:
     """Return the names that an operation's own draw takes, and whether it takes any name."""
-    own = [
-        getattr(operation, name)
-        for name in ("draw", "draw_for")
+    # Behind uniform numbers, or behind volumes or their count, and the generator.
+    parameters = [
+        list(inspect.signature(getattr(operation, name)).parameters.values())[behind:]
+        for name, behind in (("from_uniforms", 1), ("draw", 2), ("draw_for", 2))
         if getattr(type(operation), name) is not getattr(Augmentation, name)
     ]
-    # Behind volumes or their count, and the generator.
-    parameters = [list(inspect.signature(method).parameters.values())[2:] for method in own]
     by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     taken = {p.name for each in parameters for p in each if p.kind in by_name}
     # A draw_for with ** may only hand on what draw takes.

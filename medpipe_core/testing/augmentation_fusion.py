@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from medpipe_core.testing.augmentation_draws import DrawContract
-from medpipe_core.testing.checking import close, in_words, require, same
+from medpipe_core.supernet.augmentation import joins_arrays, uniform_table, uniforms_of
+from medpipe_core.testing.augmentation_uniforms import UniformsContract
+from medpipe_core.testing.checking import close, generator, in_words, require, same
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from medpipe_core.supernet import Augmentation
 
-    Layer = tuple[Augmentation, Tensor, tuple[Tensor, ...]]
+    Layer = tuple[Augmentation, Any, tuple[Any, ...]]
     """An operation, the volumes that it touches, and its draw for them."""
 
 _ROWS = ((0, 1, 2, 3, 6, 7), (2, 3, 4, 5, 6, 7), (1, 3, 5, 7))
@@ -32,7 +33,7 @@ _MOST_TURNS = 8
 _OF_LAYERS, _OF_ORDER = 1.0, 3.0
 
 
-class FusionContract(DrawContract):
+class FusionContract(UniformsContract):
     """The part of `AugmentationContract` that is about operations with a `fusion`."""
 
     neighbours: Sequence[Any] = ()
@@ -52,6 +53,23 @@ class FusionContract(DrawContract):
             require(
                 same(after[[1, 3]], batch[[1, 3]]),
                 f"{self.name} in its fusion changes volumes that it is not handed the rows of",
+            )
+
+    def test_joining_with_arrays_does_what_joining_with_tensors_does(self) -> None:
+        """In a policy rows and draw are arrays where `from_uniforms` makes them."""
+        rows = torch.tensor([0, 2])
+        for magnitudes in self._fused_magnitudes():
+            operation, batch = self.make(), self.batch(count=4, dtype=torch.float64)
+            if not joins_arrays(operation, operation.fusion(batch)):  # type: ignore[misc]
+                pytest.skip("it joins with tensors")
+            numbers = uniform_table(uniforms_of(operation) or 0, 2, generator(0)).T
+            arrays = self.from_uniforms(operation, numbers, magnitudes)
+            drawn = self.draw(operation, batch[rows], magnitudes)
+            by_arrays = self.joined(batch, [(operation, rows.numpy(), arrays)])
+            require(
+                close(by_arrays, self.joined(batch, [(operation, rows, drawn)])),
+                f"{self.name}.join does something else with what from_uniforms returned, arrays, "
+                f"than with tensors of the same numbers, with {magnitudes}",
             )
 
     def test_layers_that_join_a_fusion_add_up(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    import numpy as np
     from numpy.typing import NDArray
 
     Draw = Tensor | tuple[Tensor, ...]
@@ -70,24 +70,38 @@ def uniform(count: int, low: float, high: float, generator: torch.Generator) -> 
     return low + (high - low) * unit(count, generator=generator)
 
 
+def between(numbers: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """Stretch uniform numbers to two bounds, whichever is the smaller."""
+    low, high = min(low, high), max(low, high)
+    return low + (high - low) * numbers
+
+
 def unit(*shape: int, generator: torch.Generator) -> Tensor:
     """Draw numbers uniformly in [0, 1), the same whatever torch's default type is."""
     return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32)
 
 
-def numbers(
-    *shape: int, low: float = 0.0, high: float = 1.0, generator: torch.Generator
-) -> NDArray[np.float32]:
-    """Draw as `uniform` does, the same numbers, into an array on the CPU.
+def numbers(*shape: int, generator: torch.Generator) -> NDArray[np.float32]:
+    """Draw as `unit` does, the same numbers, into an array on the CPU.
 
     A draw is a few numbers, for which numpy takes a fraction of the time of torch's operators. With
     a generator on a GPU it waits for them.
     """
-    low, high = min(low, high), max(low, high)
     drawn: NDArray[np.float32] = unit(*shape, generator=generator).cpu().numpy()
-    drawn *= high - low
-    drawn += low
     return drawn
+
+
+def as_array(numbers: Any) -> NDArray[Any]:
+    """Return numbers of a draw as an array on the CPU, if they are not one already."""
+    if isinstance(numbers, Tensor):
+        array: NDArray[Any] = numbers.detach().cpu().numpy()
+        return array
+    return np.asarray(numbers)
+
+
+def as_tensor(numbers: Any) -> Tensor:
+    """Return numbers of a draw as a tensor, if they are not one already."""
+    return numbers if isinstance(numbers, Tensor) else torch.tensor(numbers)
 
 
 def exact(dtype: torch.dtype) -> torch.dtype:

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from medpipe_plugins.augment3d.base import per_volume
+from medpipe_plugins.augment3d.base import as_tensor, per_volume
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Into = NDArray[np.float32]
+    Numbers = Tensor | NDArray[Any] | float
 
 
 @dataclass(frozen=True)
 class Change(ABC):
     """One elementary change of some volumes, each by numbers of its own.
 
-    The numbers may lie on the CPU, whatever device the volumes are on.
+    The numbers are tensors, which may lie on the CPU whatever device the volumes are on, or arrays.
     """
 
     kind: ClassVar[str]
@@ -44,7 +45,11 @@ class Change(ABC):
     @property
     def learned(self) -> bool:
         """Whether one of its numbers needs a gradient."""
-        return any(isinstance(one, Tensor) and one.requires_grad for one in vars(self).values())
+        # A plain loop: it is asked for every step of every batch.
+        for one in vars(self).values():
+            if isinstance(one, Tensor) and one.requires_grad:
+                return True
+        return False
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ class Linear(Change):
         offset: Likewise.
     """
 
-    factor: Tensor | float
-    offset: Tensor | float
+    factor: Numbers
+    offset: Numbers
     kind = "linear"
 
     def __call__(self, volumes: Tensor) -> Tensor:
@@ -83,12 +88,12 @@ class Add(Change):
         values: `(count, channel, depth, height, width)`.
     """
 
-    values: Tensor
+    values: Tensor | NDArray[Any]
     kind = "add"
 
     def __call__(self, volumes: Tensor) -> Tensor:
         """Do it."""
-        return volumes + self.values.to(volumes.device, non_blocking=True)
+        return volumes + as_tensor(self.values).to(volumes.device, non_blocking=True)
 
     def size(self, voxels: int) -> int:
         """Return the number of voxels."""
@@ -96,7 +101,7 @@ class Add(Change):
 
     def write(self, into: Into) -> None:
         """Write the values of each volume."""
-        into[:] = _told(self.values.flatten(1))
+        into[:] = _told(self.values.reshape(into.shape))
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,8 @@ class Gaussian(Change):
         seeds: One for each volume, int64 in [0, 2⁶²), `(count,)`; read on the CPU.
     """
 
-    std: Tensor | float
-    seeds: Tensor
+    std: Numbers
+    seeds: Tensor | NDArray[np.int64]
     kind = "noise"
 
     def __call__(self, volumes: Tensor) -> Tensor:
@@ -132,8 +137,8 @@ class Gaussian(Change):
     def _draw(self, noise: Tensor) -> None:
         source = torch.Generator(noise.device)
         seeds = self.seeds.tolist()
-        std = self.std.tolist() if isinstance(self.std, Tensor) else [self.std] * len(seeds)
-        for row, deviation, seed in zip(noise, std, seeds, strict=True):
+        std = [self.std] * len(seeds) if isinstance(self.std, float | int) else self.std.tolist()
+        for row, deviation, seed in zip(noise.unbind(), std, seeds, strict=True):
             row.normal_(0.0, deviation, generator=source.manual_seed(seed))
 
 
@@ -145,7 +150,7 @@ class Contrast(Change):
         factor: One number for each volume, `(count,)`.
     """
 
-    factor: Tensor
+    factor: Numbers
     kind = "contrast"
 
     def __call__(self, volumes: Tensor) -> Tensor:
@@ -194,14 +199,14 @@ class Smooth(Change):
             `kernel // 2` voxels back.
     """
 
-    weights: Tensor
+    weights: Tensor | NDArray[Any]
     kind = "smooth"
 
     def __call__(self, volumes: Tensor) -> Tensor:
         """Do it, as a sum of shifted volumes."""
         kernel = self.weights.shape[1]
         before, after = kernel // 2, (kernel - 1) // 2
-        weights = self.weights.to(volumes.device, volumes.dtype, non_blocking=True)
+        weights = as_tensor(self.weights).to(volumes.device, volumes.dtype, non_blocking=True)
         factors = [per_volume(factor) for factor in weights.unbind(1)]
         rows = F.pad(volumes, (before, after) * 3, mode="replicate")
         for axis in (2, 3, 4):
@@ -221,14 +226,14 @@ class Smooth(Change):
         into[:] = _told(self.weights)
 
 
-def _beside(volumes: Tensor, number: Tensor | float) -> Tensor:
+def _beside(volumes: Tensor, number: Numbers) -> Tensor:
     """Return numbers of the volumes' type on their device, so that they broadcast over these."""
-    if not isinstance(number, Tensor):
+    if isinstance(number, float | int):
         return volumes.new_full((1, 1, 1, 1, 1), number)
-    return per_volume(number.to(volumes.device, volumes.dtype, non_blocking=True))
+    return per_volume(as_tensor(number).to(volumes.device, volumes.dtype, non_blocking=True))
 
 
-def _told(number: Tensor | float) -> NDArray[np.float32] | float:
+def _told(number: Numbers) -> NDArray[Any] | float:
     if not isinstance(number, Tensor):
         return number
     told: NDArray[np.float32] = number.detach().to("cpu", torch.float32).numpy()

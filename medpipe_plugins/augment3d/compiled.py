@@ -105,27 +105,32 @@ def filter_compiled(
     """
     volumes = volumes.detach().contiguous()
     out = torch.empty_like(volumes)
-    begin = np.full((len(steps), len(volumes)), -1)
+    count = len(volumes)
+    begin = np.empty((len(steps), count), np.int64)
+    begin.fill(-1)
     table = np.empty(sum(len(rows) * numbers for _, rows, numbers, _ in steps), np.float32)
     end = 0
-    for n, (_, rows, numbers, write) in enumerate(steps):
+    for at, (_, rows, numbers, write) in zip(begin, steps, strict=True):
         first, end = end, end + len(rows) * numbers
+        at[slice(None) if len(rows) == count else rows] = (
+            np.arange(first, end, numbers) if numbers else 0
+        )
         if numbers:
-            begin[n, rows] = np.arange(first, end, numbers)
             write(table[first:end].reshape(-1, numbers))
-        else:
-            begin[n, rows] = 0
     kinds = np.array([KINDS.index(kind) for kind, *_ in steps])
     counts = np.array([numbers for _, _, numbers, _ in steps])
     arrays = (_array(volumes), _array(out), kinds, begin, counts, table)
-    _in_threads(functools.partial(filter_volumes(), *arrays), len(volumes), volumes.numel())
+    _in_threads(functools.partial(filter_volumes(), *arrays), count, volumes.numel())
     return out
 
 
 def _in_threads(loop: Callable[[int, int], None], parts: int, voxels: int) -> None:
     """Run a loop over parts that write to different places, a share of them in each thread."""
-    threads = max(min(torch.get_num_threads(), voxels // _WORTH_A_THREAD), 1)
-    in_threads(loop, shares(parts, threads))
+    threads = min(torch.get_num_threads(), voxels // _WORTH_A_THREAD)
+    if threads < 2:
+        loop(0, parts)
+    else:
+        in_threads(loop, shares(parts, threads))
 
 
 def _array(volumes: Tensor) -> NDArray[np.float32]:

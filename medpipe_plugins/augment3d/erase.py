@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import numbers, require, sizes, unit
+from medpipe_plugins.augment3d.base import as_array, as_tensor, between, require, sizes
 from medpipe_plugins.augment3d.warp import Composable3D
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import NDArray
 
     from medpipe_plugins.augment3d.warp import Warp
 
@@ -35,22 +35,22 @@ class Erase(Composable3D):
     """
 
     changes = frozenset({"content"})
+    uniforms = 5
 
     scale_left = magnitudes.ERASE_SCALE_LEFT
     scale_right = magnitudes.ERASE_SCALE_RIGHT
     ratio_left = magnitudes.ERASE_RATIO_LEFT
     ratio_right = magnitudes.ERASE_RATIO_RIGHT
 
-    def draw(
+    def from_uniforms(
         self,
-        count: int,
-        generator: torch.Generator,
+        numbers: NDArray[np.float32],
         *,
         scale_left: float,
         scale_right: float,
         ratio_left: float,
         ratio_right: float,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Draw each box: its edges and its place, as shares of the axes, both `(count, 3)`.
 
         Raises:
@@ -59,27 +59,30 @@ class Erase(Composable3D):
         scales, ratios = (scale_left, scale_right), (ratio_left, ratio_right)
         require(min(scales) > 0, self, "shares of the volume above 0", scale=scales)
         require(min(ratios) > 0, self, "ratios above 0", ratio=ratios)
-        share = numbers(count, low=scale_left, high=scale_right, generator=generator)
-        edge = torch.from_numpy(np.minimum(share, 1)).pow_(1 / 3).numpy()
-        ratio = numbers(count, low=ratio_left, high=ratio_right, generator=generator)
-        stretch = np.minimum(np.maximum(np.sqrt(ratio), edge), 1 / edge)
-        edges = np.empty((count, 3), np.float32)
+        edge = np.cbrt(np.minimum(between(numbers[:, 0], *scales), 1))
+        stretch = np.sqrt(between(numbers[:, 1], *ratios))
+        stretch = np.minimum(np.maximum(stretch, edge), 1 / edge)
+        edges = np.empty((len(numbers), 3), np.float32)
         edges[:, 0], edges[:, 1], edges[:, 2] = edge, edge * stretch, edge / stretch
-        return torch.from_numpy(edges), unit(count, 3, generator=generator)
+        return edges, numbers[:, 2:]
 
-    def join(self, fusion: Warp, rows: Tensor, edges: Tensor, place: Tensor) -> None:
+    def join(self, fusion: Warp, rows: Any, edges: Any, place: Any) -> None:
         """Set the boxes to 0."""
         size = sizes(fusion.volumes)
         if fusion.seen:
-            fusion.erase(rows, *_box(edges.new_tensor(size), edges, place, torch))
+            edges = as_tensor(edges)
+            fusion.erase(rows, *_box(edges.new_tensor(size), edges, as_tensor(place), torch))
         else:
-            edge, at = edges.cpu().numpy(), place.cpu().numpy()
-            fusion.erase(rows, *_box(np.array(size, np.float32), edge, at, np))
+            whole = np.array(size, np.float32)
+            fusion.erase(rows, *_box(whole, as_array(edges), as_array(place), np))
 
 
 def _box(size: Any, edges: Any, place: Any, with_: Any) -> tuple[Any, Any]:
     """Return each box's first voxel and the one after its last, (x, y, z), by numpy or by torch."""
-    length = with_.minimum(with_.round(edges * size).clip(1), size)
-    start = with_.minimum(with_.floor((size - length + 1) * place), size - length)
-    backwards = [2, 1, 0]
-    return start[:, backwards], (start + length)[:, backwards]
+    length = with_.minimum(with_.maximum(with_.round(edges * size), size**0), size)
+    room = size - length
+    start = with_.minimum(with_.floor((room + 1) * place), room)
+    stop = start + length
+    if with_ is np:
+        return start[:, ::-1], stop[:, ::-1]
+    return start.flip(1), stop.flip(1)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from medpipe_core import Fusion
-from medpipe_plugins.augment3d.base import Augmentation3D, exact, uncast
+from medpipe_plugins.augment3d.base import Augmentation3D, as_array, as_tensor, exact, uncast
 from medpipe_plugins.augment3d.changes import Add, Gaussian
 from medpipe_plugins.augment3d.compiled import filter_compiled
 from medpipe_plugins.augment3d.routes import route
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from medpipe_plugins.augment3d.changes import Change
 
@@ -35,16 +38,16 @@ class Filter(Fusion):
 
     def __init__(self, volumes: Tensor) -> None:
         super().__init__(volumes)
-        self._parts: list[tuple[Tensor, Sequence[Change]]] = []
+        self._parts: list[tuple[NDArray[np.int64], Sequence[Change]]] = []
 
-    def then(self, rows: Tensor, steps: Sequence[Change]) -> None:
+    def then(self, rows: Tensor | NDArray[np.int64], steps: Sequence[Change]) -> None:
         """Change some volumes next.
 
         Args:
             rows: Which volumes, `(count,)`, rising, on the CPU.
             steps: What is done to them, in order.
         """
-        self._parts.append((rows, steps))
+        self._parts.append((as_array(rows), steps))
 
     def result(self) -> Tensor:
         """Apply it all."""
@@ -58,18 +61,17 @@ class Filter(Fusion):
             return self._by_kernels(steps)
         return self._by_torch()
 
-    def _by_loops(self, steps: Sequence[tuple[Tensor, Change]]) -> Tensor:
+    def _by_loops(self, steps: Sequence[tuple[NDArray[np.int64], Change]]) -> Tensor:
         voxels = self.volumes[0].numel()
         return filter_compiled(
             self.volumes,
             [
-                ("add" if step.kind == "noise" else step.kind, rows.numpy(),
-                 step.size(voxels), step.write)
+                ("add" if step.kind == "noise" else step.kind, rows, step.size(voxels), step.write)
                 for rows, step in steps
             ],
-        )  # fmt: skip
+        )
 
-    def _by_kernels(self, steps: Sequence[tuple[Tensor, Change]]) -> Tensor:
+    def _by_kernels(self, steps: Sequence[tuple[NDArray[np.int64], Change]]) -> Tensor:
         from medpipe_plugins.augment3d.on_gpu import filter_on_gpu
 
         volumes = self.volumes.contiguous()
@@ -83,7 +85,7 @@ class Filter(Fusion):
             if len(rows) == len(result):
                 result = _all(steps, result)
                 continue
-            where = rows.to(result.device, non_blocking=True)
+            where = torch.from_numpy(rows).to(result.device, non_blocking=True)
             changed = _all(steps, result.index_select(0, where))
             if result is self.volumes or changed.requires_grad or result.requires_grad:
                 result = result.index_copy(0, where, changed)
@@ -96,16 +98,18 @@ class Filter3D(Augmentation3D):
     """An operation that changes intensities in elementary steps."""
 
     fusion: ClassVar[type[Fusion] | None] = Filter
+    _joining = frozenset({"join", "steps"})
 
     def steps(self, *draw: Any) -> Sequence[Change]:
         """Return what is done to so many volumes, in order.
 
         Args:
-            draw: What `draw` returned.
+            draw: What `draw` returned; in a policy, what `from_uniforms` returned, arrays, for an
+                operation that has it.
         """
         raise NotImplementedError
 
-    def join(self, fusion: Filter, rows: Tensor, *draw: Any) -> None:
+    def join(self, fusion: Filter, rows: Any, *draw: Any) -> None:
         """Add the steps."""
         fusion.then(rows, self.steps(*draw))
 
@@ -126,10 +130,9 @@ def _all(steps: Sequence[Change], volumes: Tensor) -> Tensor:
 def _numbers(step: Change, volumes: Tensor, count: int) -> Any:
     """Return what the kernels for GPUs are told of one step on so many of the volumes."""
     if isinstance(step, Gaussian):
-        std = step.std.cpu().numpy() if isinstance(step.std, Tensor) else step.std
-        return std, step.seeds.cpu().numpy()
+        return as_array(step.std), as_array(step.seeds)
     if isinstance(step, Add):
-        return step.values.to(volumes.device, non_blocking=True)
+        return as_tensor(step.values).to(volumes.device, non_blocking=True)
     numbers = np.empty((count, step.size(volumes[0].numel())), np.float32)
     step.write(numbers)
     return numbers

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from medpipe_core import Symmetry
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import exact, numbers, require, sizes
+from medpipe_plugins.augment3d.base import as_array, between, exact, require, sizes
 from medpipe_plugins.augment3d.warp import Warp3D
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ class Flip3D(Warp3D):
 
     changes = frozenset({"side"})
 
+    uniforms = 0
     axis: ClassVar[int]
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def from_uniforms(self, numbers: NDArray[np.float32]) -> tuple[NDArray[Any], ...]:
         """Draw nothing: p alone decides."""
         return ()
 
@@ -47,7 +48,7 @@ class Flip3D(Warp3D):
         """Return the mirror."""
         return (Symmetry.mirror(self.axis, axes),)
 
-    def join(self, fusion: Warp, rows: Tensor) -> None:
+    def join(self, fusion: Warp, rows: Any) -> None:
         """Mirror the volumes."""
         fusion.mirror(rows, self.axis)
 
@@ -101,17 +102,17 @@ class Formula3D(Warp3D):
         flat = [found.get((row, column), nothing) for row in range(3) for column in range(4)]
         return torch.stack(flat, 1).view(-1, 3, 4)
 
-    def move(self, fusion: Warp, rows: Tensor, *draw: NDArray[np.float64]) -> None:
+    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.float64]) -> None:
         """Do in a warp what the matrix says, in closed form."""
         raise NotImplementedError
 
-    def join(self, fusion: Warp, rows: Tensor, *draw: Any) -> None:
+    def join(self, fusion: Warp, rows: Any, *draw: Any) -> None:
         """Move the volumes; by the matrix where torch has to see it, or a subclass has its own."""
         own = type(self).matrix is not Formula3D.matrix
-        if own or fusion.seen or any(row.requires_grad for row in draw):
+        if own or fusion.seen or any(isinstance(r, Tensor) and r.requires_grad for r in draw):
             super().join(fusion, rows, *draw)
         else:
-            self.move(fusion, rows, *(row.cpu().numpy().astype(np.float64) for row in draw))
+            self.move(fusion, rows, *(as_array(row).astype(np.float64) for row in draw))
 
 
 class Rotation3D(Formula3D):
@@ -128,14 +129,17 @@ class Rotation3D(Formula3D):
     """
 
     changes = frozenset({"orientation"})
+    uniforms = 1
 
     left = magnitudes.ROTATION_LEFT
     right = magnitudes.ROTATION_RIGHT
     axis: ClassVar[int]
 
-    def draw(self, count: int, generator: torch.Generator, *, left: float, right: float) -> Tensor:
+    def from_uniforms(
+        self, numbers: NDArray[np.float32], *, left: float, right: float
+    ) -> NDArray[np.float32]:
         """Draw one angle for each volume, in degrees."""
-        return torch.from_numpy(numbers(count, low=left, high=right, generator=generator))
+        return between(numbers[:, 0], left, right)
 
     def symmetries(self, axes: int, *, left: float, right: float) -> tuple[Symmetry, ...]:
         """Return the turns by 90°, 180° and 270° that are among its angles.
@@ -172,7 +176,7 @@ class Rotation3D(Formula3D):
             (other, 3): (1 - cos) * centre[other] - down * centre[one],
         }
 
-    def move(self, fusion: Warp, rows: Tensor, *draw: NDArray[np.float64]) -> None:
+    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.float64]) -> None:
         """Turn."""
         one, other = (self.axis + 1) % 3, (self.axis + 2) % 3
         (degrees,) = draw
@@ -215,18 +219,21 @@ class Affine(Formula3D):
     """
 
     changes = frozenset({"size"})
+    uniforms = 1
 
     left = magnitudes.AFFINE_LEFT
     right = magnitudes.AFFINE_RIGHT
 
-    def draw(self, count: int, generator: torch.Generator, *, left: float, right: float) -> Tensor:
+    def from_uniforms(
+        self, numbers: NDArray[np.float32], *, left: float, right: float
+    ) -> NDArray[np.float32]:
         """Draw one factor for each volume.
 
         Raises:
             MagnitudeError: A bound is not above 0.
         """
         require(min(left, right) > 0, self, "factors above 0", left=left, right=right)
-        return torch.from_numpy(numbers(count, low=left, high=right, generator=generator))
+        return between(numbers[:, 0], left, right)
 
     def entries(self, size: Sequence[int], amount: Any) -> Entries:
         """Return the entries of the scaling, `(count,)` each."""
@@ -234,7 +241,7 @@ class Affine(Formula3D):
         moves = {(axis, 3): (1 - amount) * centre for axis, centre in enumerate(_centre(size))}
         return scales | moves
 
-    def move(self, fusion: Warp, rows: Tensor, *draw: NDArray[np.float64]) -> None:
+    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.float64]) -> None:
         """Scale."""
         fusion.scale(rows, *draw)
 
@@ -249,23 +256,24 @@ class Shift(Formula3D):
     """
 
     changes = frozenset({"position"})
+    uniforms = 3
 
     share = magnitudes.SHIFT_SHARE
 
-    def draw(self, count: int, generator: torch.Generator, *, share: float) -> Tensor:
+    def from_uniforms(self, numbers: NDArray[np.float32], *, share: float) -> NDArray[np.float32]:
         """Draw a shift along (width, height, depth), as shares of the axes, `(count, 3)`.
 
         Raises:
             MagnitudeError: The share is not in [0, 1].
         """
         require(0 <= share <= 1, self, "a share in [0, 1]", share=share)
-        return torch.from_numpy(numbers(count, 3, low=-share, high=share, generator=generator))
+        return between(numbers, -share, share)
 
     def entries(self, size: Sequence[int], amount: Any) -> Entries:
         """Return the entries of the shift, `(count,)` each."""
         return {(axis, 3): amount[:, axis] * size[2 - axis] for axis in range(3)}
 
-    def move(self, fusion: Warp, rows: Tensor, *draw: NDArray[np.float64]) -> None:
+    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.float64]) -> None:
         """Shift."""
         (amount,) = draw
         fusion.shift(rows, amount * sizes(fusion.volumes)[::-1])

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medpipe_plugins.augment3d.base import as_array
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -73,7 +75,7 @@ class Stage:
         return table
 
 
-def planned(steps: Sequence[tuple[str, Tensor, Any]]) -> list[Stage]:
+def planned(steps: Sequence[tuple[str, Any, Any]]) -> list[Stage]:
     """Return the stages that take volumes through some steps.
 
     Args:
@@ -81,7 +83,7 @@ def planned(steps: Sequence[tuple[str, Tensor, Any]]) -> list[Stage]:
     """
     stages: list[Stage] = []
     for kind, where, numbers in steps:
-        rows = where.numpy()
+        rows = as_array(where)
         if kind == "smooth":
             stages += _smoothing(rows, _floats(numbers))
             continue

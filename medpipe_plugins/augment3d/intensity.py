@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import numbers, require
+from medpipe_plugins.augment3d.base import between, require
 from medpipe_plugins.augment3d.changes import Clamp, Contrast, Gaussian, Linear, Smooth
 from medpipe_plugins.augment3d.filtering import Filter3D
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import NDArray
 
     from medpipe_plugins.augment3d.changes import Change
+
+
+_DIGIT = 2**24  # of a seed: as many numbers are told apart by one that is uniform in float32
 
 
 class Noise(Filter3D):
@@ -29,25 +31,31 @@ class Noise(Filter3D):
     """
 
     changes = frozenset({"texture"})
+    uniforms = 2
 
     def __init__(self, *, std: float = 0.05) -> None:
         require(std >= 0, self, "a standard deviation of at least 0", std=std)
         self.std = std
 
-    def draw_for(self, volumes: Tensor, generator: torch.Generator, **_: Any) -> Tensor:
+    def from_uniforms(self, numbers: NDArray[np.float32]) -> NDArray[np.int64]:
         """Draw a seed of each volume's noise, int64, `(count,)`; the noise is made of it later.
 
         So all that is drawn before and after it is the same wherever the volumes are, and nothing
         of a volume's size is sent to a GPU. The noise itself differs between kinds of device, as
         each makes random numbers in its own way.
         """
-        self.check(volumes)
-        count, device = len(volumes), generator.device
-        return torch.randint(2**62, (count,), generator=generator, device=device, dtype=torch.int64)
+        return seeds_of(numbers)
 
-    def steps(self, seeds: Tensor) -> tuple[Change, ...]:
+    def steps(self, seeds: Any) -> tuple[Change, ...]:
         """Add."""
         return (Gaussian(self.std, seeds),)
+
+
+def seeds_of(numbers: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Make a seed in [0, 2⁴⁸) of every two uniform numbers, `(count, 2)`."""
+    digits = (numbers * _DIGIT).astype(np.int64)
+    seeds: NDArray[np.int64] = digits[:, 0] * _DIGIT + digits[:, 1]
+    return seeds
 
 
 class Blur(Filter3D):
@@ -69,6 +77,7 @@ class Blur(Filter3D):
     """
 
     changes = frozenset({"texture"})
+    uniforms = 1
 
     kernel = magnitudes.BLUR_KERNEL
 
@@ -76,21 +85,27 @@ class Blur(Filter3D):
         require(min(sigma) > 0, self, "standard deviations above 0", sigma=sigma)
         self.sigma = sigma
 
-    def draw(self, count: int, generator: torch.Generator, *, kernel: int) -> Tensor:
+    def from_uniforms(self, numbers: NDArray[np.float32], *, kernel: int) -> NDArray[np.float32]:
         """Draw the weights of each volume's kernel along one axis, `(count, kernel)`.
 
         Raises:
             MagnitudeError: `kernel` is not a whole number of at least 1.
         """
         require(kernel >= 1 and kernel % 1 == 0, self, "a whole kernel edge", kernel=kernel)
-        low, high = self.sigma
-        sigma = numbers(count, low=low, high=high, generator=generator)
-        offsets = np.arange(kernel, dtype=np.float32) - (kernel - 1) / 2
-        return torch.softmax(torch.from_numpy(-0.5 * (offsets / sigma[:, None]) ** 2), 1)
+        return gaussian_weights(between(numbers[:, 0], *self.sigma), kernel)
 
-    def steps(self, weights: Tensor) -> tuple[Change, ...]:
+    def steps(self, weights: Any) -> tuple[Change, ...]:
         """Smooth along depth, height and width in turn."""
         return (Smooth(weights),)
+
+
+def gaussian_weights(sigma: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
+    """Return the weights of so many neighbours for each deviation, in voxels, `(count, kernel)`."""
+    squares = (np.arange(kernel, dtype=np.float32) - (kernel - 1) / 2) ** 2
+    # From the nearest neighbour's square: else all weights of a narrow even kernel would be 0.
+    weights: NDArray[np.float32] = np.exp((squares.min() - squares) * (0.5 / sigma**2)[:, None])
+    weights /= weights.sum(1, keepdims=True)
+    return weights
 
 
 class Invert(Filter3D):
@@ -104,14 +119,17 @@ class Invert(Filter3D):
     """
 
     changes = frozenset({"intensity"})
+    uniforms = 0
 
     max_value = magnitudes.INVERT_MAX_VALUE
 
-    def draw(self, count: int, generator: torch.Generator, *, max_value: float) -> Tensor:
+    def from_uniforms(
+        self, numbers: NDArray[np.float32], *, max_value: float
+    ) -> NDArray[np.float32]:
         """Draw nothing: return `max_value` for each volume."""
-        return torch.full((count,), float(max_value), dtype=torch.float32)
+        return np.full(len(numbers), max_value, np.float32)
 
-    def steps(self, max_value: Tensor) -> tuple[Change, ...]:
+    def steps(self, max_value: Any) -> tuple[Change, ...]:
         """Subtract from the largest value."""
         return (Linear(-1.0, max_value),)
 
@@ -129,23 +147,20 @@ class ColorJitter(Filter3D):
     """
 
     changes = frozenset({"intensity"})
+    uniforms = 2
 
     brightness = magnitudes.JITTER_BRIGHTNESS
     contrast = magnitudes.JITTER_CONTRAST
 
-    def draw(
-        self, count: int, generator: torch.Generator, *, brightness: float, contrast: float
-    ) -> tuple[Tensor, Tensor]:
+    def from_uniforms(
+        self, numbers: NDArray[np.float32], *, brightness: float, contrast: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Draw one factor of brightness and one of contrast for each volume."""
-        brighter, steeper = (
-            torch.from_numpy(
-                numbers(count, low=max(0.0, 1 - most), high=1 + most, generator=generator)
-            )
-            for most in (brightness, contrast)
-        )
+        brighter = between(numbers[:, 0], max(0.0, 1 - brightness), 1 + brightness)
+        steeper = between(numbers[:, 1], max(0.0, 1 - contrast), 1 + contrast)
         return brighter, steeper
 
-    def steps(self, brightness: Tensor, contrast: Tensor) -> tuple[Change, ...]:
+    def steps(self, brightness: Any, contrast: Any) -> tuple[Change, ...]:
         """Scale brightness, then contrast about each volume's mean."""
         clamp = Clamp(len(brightness))
         return (Linear(brightness, 0.0), clamp, Contrast(contrast), clamp)

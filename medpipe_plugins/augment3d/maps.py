@@ -47,7 +47,7 @@ def mirror(back: Any, rows: Any, axis: int) -> None:
     """Mirror some volumes about the origin; axis 0 is x, 1 is y, 2 is z. Writes into `back`."""
     part = back[:, rows]
     part[..., axis] *= -1
-    back[:, rows] = part
+    _put(back, rows, part)
 
 
 def turn(back: Any, rows: Any, axes: tuple[int, int], cos: Any, down: Any, up: Any) -> None:
@@ -67,21 +67,21 @@ def turn(back: Any, rows: Any, axes: tuple[int, int], cos: Any, down: Any, up: A
     turned = first * cos - second * down
     part[..., other] = second * cos - first * up
     part[..., one] = turned
-    back[:, rows] = part
+    _put(back, rows, part)
 
 
 def scale(back: Any, rows: Any, factor: Any) -> None:
     """Scale some volumes about the origin by factors, `(count, 1, 1)`. Writes into `back`."""
     part = back[:, rows]
     part[..., :3] /= factor
-    back[:, rows] = part
+    _put(back, rows, part)
 
 
 def shift(back: Any, rows: Any, by: Any) -> None:
     """Shift some volumes by so many voxels, `(count, 3)`. Writes into `back`."""
     part = back[:, rows]
     part[..., 3] -= (part[..., :3] @ by[..., None])[..., 0]
-    back[:, rows] = part
+    _put(back, rows, part)
 
 
 def moved_origin(maps: Any, origin: Any) -> Any:
@@ -105,3 +105,9 @@ def inverse(maps: Any) -> Any:
     back[..., :3] = np.linalg.inv(maps[..., :3])
     back[..., 3:] = -back[..., :3] @ maps[..., 3:]
     return back
+
+
+def _put(back: Any, rows: Any, part: Any) -> None:
+    """Write back what was a copy; a slice is none."""
+    if not isinstance(rows, slice):
+        back[:, rows] = part

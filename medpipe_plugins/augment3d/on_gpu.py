@@ -124,7 +124,7 @@ def _launched(
     return out
 
 
-def filter_on_gpu(volumes: Tensor, steps: Sequence[tuple[str, Tensor, Any]]) -> Tensor:
+def filter_on_gpu(volumes: Tensor, steps: Sequence[tuple[str, Any, Any]]) -> Tensor:
     """Return the volumes after some steps, each of them on some volumes.
 
     Sums are in float32; the result is rounded once. Where the volumes require a gradient, torch's
@@ -132,7 +132,7 @@ def filter_on_gpu(volumes: Tensor, steps: Sequence[tuple[str, Tensor, Any]]) -> 
 
     Args:
         volumes: `(batch, channel, depth, height, width)`, as `can_launch` takes them.
-        steps: Of each step its kind; which volumes, `(count,)`, int64, rising, on the CPU; and its
+        steps: Of each step its kind; which volumes, `(count,)`, int64, rising; and its
             numbers for each of these, `(count, numbers)`, on the CPU: of "linear" a factor and an
             offset; of "clamp" none; of "contrast" a factor; of "smooth" the weights of neighbours
             along one axis. Of "noise" it is a standard deviation, one or `(count,)`, and seeds,
@@ -201,12 +201,12 @@ def _buffers(volumes: Tensor, stages: Sequence[Stage]) -> list[Tensor]:
     return [volumes, *buffers]
 
 
-def _by_torch(volumes: Tensor, steps: Sequence[tuple[str, Tensor, Any]]) -> Tensor:
+def _by_torch(volumes: Tensor, steps: Sequence[tuple[str, Any, Any]]) -> Tensor:
     """Take the steps by torch's own operators, which have a gradient."""
     result = volumes.float()
     with uncast(volumes):
         for kind, rows, numbers in steps:
-            where = rows.to(volumes.device, non_blocking=True)
+            where = torch.as_tensor(rows).to(volumes.device, non_blocking=True)
             part = result.index_select(0, where)
             result = result.index_copy(0, where, _change(kind, part, numbers)(part))
     return result.to(volumes.dtype)
@@ -219,7 +219,7 @@ def _change(kind: str, volumes: Tensor, numbers: Any) -> Change:
         return Clamp(len(volumes))
     if kind == "noise":
         none = torch.zeros_like(volumes, requires_grad=False)
-        return Add(filter_on_gpu(none, [(kind, torch.arange(len(none)), numbers)]))
+        return Add(filter_on_gpu(none, [(kind, np.arange(len(none)), numbers)]))
     told = torch.as_tensor(numbers, dtype=torch.float32).to(volumes.device, non_blocking=True)
     if kind == "smooth":
         return Smooth(told)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 
 from medpipe_core import Fusion
-from medpipe_plugins.augment3d.base import Augmentation3D, numbers
+from medpipe_plugins.augment3d.base import Augmentation3D, as_array
 from medpipe_plugins.augment3d.changes import Gaussian
 from medpipe_plugins.augment3d.erase import Erase
 from medpipe_plugins.augment3d.filtering import Filter
@@ -20,15 +19,25 @@ from medpipe_plugins.augment3d.geometric import (
     Shift,
     VRotation,
 )
-from medpipe_plugins.augment3d.intensity import Blur, ColorJitter, Invert, Noise
+from medpipe_plugins.augment3d.intensity import (
+    Blur,
+    ColorJitter,
+    Invert,
+    Noise,
+    gaussian_weights,
+    seeds_of,
+)
 from medpipe_plugins.augment3d.warp import Warp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from medpipe_plugins.augment3d.changes import Change
+
+    Numbers = NDArray[np.float32]
 
 DEGREES, FACTOR, SHARE, BOX, DEVIATION, SIGMA, CHANGE = 30.0, 1.4, 0.15, 0.3, 0.1, 2.0, 0.5
 """Strengths at the upper end: rotation in degrees, scale, shift and box as shares, deviation of the
@@ -80,35 +89,32 @@ class TrivialAugment(Augmentation3D):
 
     changes = frozenset().union(*_CHANGES.values())
     leaves_out = True
+    uniforms = 8
     fusion: ClassVar[type[Fusion] | None] = OneByOne
 
     def __init__(self, *, forbid: tuple[str, ...] = ()) -> None:
         left = [i for i, name in enumerate(OPERATIONS) if not _CHANGES[name] & set(forbid)]
-        self._left = torch.tensor(left)
+        self._left = np.array(left)
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def from_uniforms(self, numbers: Numbers) -> tuple[NDArray[Any], ...]:
         """Draw operation, strength in [0, 1], sign, place in [0, 1]³ and a seed of the noise."""
-        device = generator.device
-        which = torch.randint(len(self._left), (count,), generator=generator, device=device).cpu()
-        strength = torch.from_numpy(numbers(count, generator=generator))
-        sign = torch.randint(2, (count,), generator=generator, device=device).cpu() * 2.0 - 1
-        place = torch.from_numpy(numbers(count, 3, generator=generator))
-        seed = torch.randint(2**62, (count,), generator=generator, device=device).cpu()
-        return self._left[which], strength, sign.to(torch.float32), place, seed
+        which = (numbers[:, 0] * len(self._left)).astype(np.int64)
+        sign = np.where(numbers[:, 2] < 0.5, np.float32(-1), np.float32(1))
+        return self._left[which], numbers[:, 1], sign, numbers[:, 3:6], seeds_of(numbers[:, 6:])
 
-    def join(self, fusion: OneByOne, rows: Tensor, *draw: Tensor) -> None:
+    def join(self, fusion: OneByOne, rows: Any, *draw: Any) -> None:
         """Do it to some volumes."""
-        fusion.done = self._done(fusion.done, rows, *draw)
+        fusion.done = self._done(fusion.done, as_array(rows), *map(as_array, draw))
 
-    def apply(self, volumes: Tensor, *draw: Tensor) -> Tensor:
+    def apply(self, volumes: Tensor, *draw: Any) -> Tensor:
         """Do it: what moves voxels in one pass, then what changes intensities."""
-        return self._done(volumes, torch.arange(len(volumes)), *(part.cpu() for part in draw))
+        return self._done(volumes, np.arange(len(volumes)), *map(as_array, draw))
 
-    def _done(self, volumes: Tensor, rows: Tensor, *draw: Tensor) -> Tensor:
+    def _done(self, volumes: Tensor, rows: NDArray[np.int64], *draw: NDArray[Any]) -> Tensor:
         operation, strength, sign, place, seed = draw
-        warp, chosen = Warp(volumes), operation.numpy()
-        of = {name: torch.from_numpy(np.flatnonzero(chosen == n))
-              for n, name in enumerate(OPERATIONS) if (chosen == n).any()}  # fmt: skip
+        warp = Warp(volumes)
+        of = {name: np.flatnonzero(operation == n)
+              for n, name in enumerate(OPERATIONS) if (operation == n).any()}  # fmt: skip
         signed = sign * strength
         for name, axis in _AXES.items():
             if name in of:
@@ -123,8 +129,8 @@ class TrivialAugment(Augmentation3D):
         if (at := of.get("shift")) is not None:
             Shift().join(warp, rows[at], SHARE * strength[at, None] * (2 * place[at] - 1))
         if (at := of.get("erase")) is not None:
-            edge = (BOX * strength[at]) ** (1 / 3)
-            Erase().join(warp, rows[at], edge[:, None].expand(-1, 3), place[at])
+            edge = np.cbrt(BOX * strength[at])
+            Erase().join(warp, rows[at], np.repeat(edge[:, None], 3, 1), place[at])
         chain = Filter(warp.result())
         for name, steps_of in _STEPS.items():
             if (at := of.get(name)) is not None:
@@ -132,29 +138,27 @@ class TrivialAugment(Augmentation3D):
         return chain.result()
 
 
-def _noise(strength: Tensor, _: Tensor, seed: Tensor) -> Sequence[Change]:
+def _noise(strength: Numbers, _: Numbers, seed: NDArray[np.int64]) -> Sequence[Change]:
     return (Gaussian(DEVIATION * strength, seed),)
 
 
-def _blur(strength: Tensor, *_: Tensor) -> Sequence[Change]:
-    offsets = torch.arange(_KERNEL, dtype=strength.dtype) - (_KERNEL - 1) / 2
-    sigma = (SIGMA * strength).clamp_min(1e-3)
-    return Blur().steps(torch.softmax(-0.5 * (offsets / sigma[:, None]) ** 2, 1))
+def _blur(strength: Numbers, *_: NDArray[Any]) -> Sequence[Change]:
+    return Blur().steps(gaussian_weights(np.maximum(SIGMA * strength, np.float32(1e-3)), _KERNEL))
 
 
-def _invert(strength: Tensor, *_: Tensor) -> Sequence[Change]:
-    return Invert().steps(torch.ones_like(strength))
+def _invert(strength: Numbers, *_: NDArray[Any]) -> Sequence[Change]:
+    return Invert().steps(np.ones_like(strength))
 
 
-def _brightness(strength: Tensor, signed: Tensor, _: Tensor) -> Sequence[Change]:
-    return ColorJitter().steps(1 + CHANGE * signed, torch.ones_like(strength))
+def _brightness(strength: Numbers, signed: Numbers, _: NDArray[Any]) -> Sequence[Change]:
+    return ColorJitter().steps(1 + CHANGE * signed, np.ones_like(strength))
 
 
-def _contrast(strength: Tensor, signed: Tensor, _: Tensor) -> Sequence[Change]:
-    return ColorJitter().steps(torch.ones_like(strength), 1 + CHANGE * signed)
+def _contrast(strength: Numbers, signed: Numbers, _: NDArray[Any]) -> Sequence[Change]:
+    return ColorJitter().steps(np.ones_like(strength), 1 + CHANGE * signed)
 
 
-_STEPS: dict[str, Callable[[Tensor, Tensor, Tensor], Sequence[Change]]] = {
+_STEPS: dict[str, Callable[[Numbers, Numbers, NDArray[Any]], Sequence[Change]]] = {
     "noise": _noise, "blur": _blur, "invert": _invert,
     "brightness": _brightness, "contrast": _contrast,
 }  # fmt: skip

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from medpipe_core import Fusion
 from medpipe_plugins.augment3d import maps
-from medpipe_plugins.augment3d.base import Augmentation3D, exact, sizes, uncast
+from medpipe_plugins.augment3d.base import (
+    Augmentation3D,
+    as_array,
+    as_tensor,
+    exact,
+    sizes,
+    uncast,
+)
 from medpipe_plugins.augment3d.routes import route
 from medpipe_plugins.augment3d.warping import Box, Composed, by_kernel, by_loops, by_torch
 from medpipe_plugins.watching import watched
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    Rows = Tensor | NDArray[np.int64]
 
 
 class Warp(Fusion):
@@ -53,7 +62,8 @@ class Warp(Fusion):
         self._boxes: list[tuple[Any, ...]] = []  # rows, start, stop
         self._moved = np.zeros(count, np.bool_)
         self._mirrored = np.zeros((count, 3), np.bool_)
-        if watched(volumes):
+        self._way = route(volumes)
+        if self._way == "torch" and watched(volumes):
             self._let_torch_see()
 
     @property
@@ -61,7 +71,7 @@ class Warp(Fusion):
         """Whether torch composes the maps, because one is learned or somebody watches."""
         return isinstance(self._back, Tensor)
 
-    def move(self, rows: Tensor, matrix: Tensor) -> None:
+    def move(self, rows: Rows, matrix: Tensor) -> None:
         """Move the content of some volumes.
 
         Args:
@@ -70,13 +80,13 @@ class Warp(Fusion):
         """
         if matrix.requires_grad and not self.seen:
             self._let_torch_see()
-        told: Any = matrix.to(self._back) if self.seen else _array(matrix)
+        told: Any = matrix.to(self._back) if self.seen else as_array(matrix).astype(np.float64)
         with uncast(self.volumes):
             undo = maps.moved_origin(maps.inverse(told), self._centre())
             self._back = maps.after(self._back, self._moving(rows), undo)
 
     def turn(
-        self, rows: Tensor, axes: tuple[int, int], degrees: NDArray[np.float64], longer: float = 1.0
+        self, rows: Rows, axes: tuple[int, int], degrees: NDArray[np.float64], longer: float = 1.0
     ) -> None:
         """Turn the content of some volumes about their centre.
 
@@ -90,15 +100,15 @@ class Warp(Fusion):
         cos, sin = np.cos(angle), np.sin(angle)
         maps.turn(self._back, self._moving(rows), axes, cos, sin * longer, sin * (-1 / longer))
 
-    def scale(self, rows: Tensor, factor: NDArray[np.float64]) -> None:
+    def scale(self, rows: Rows, factor: NDArray[np.float64]) -> None:
         """Scale the content of some volumes about their centre by factors, `(count,)`."""
         maps.scale(self._back, self._moving(rows), factor[:, None, None])
 
-    def shift(self, rows: Tensor, voxels: NDArray[np.float64]) -> None:
+    def shift(self, rows: Rows, voxels: NDArray[np.float64]) -> None:
         """Shift the content of some volumes along (width, height, depth), `(count, 3)`."""
         maps.shift(self._back, self._moving(rows), voxels)
 
-    def mirror(self, rows: Tensor, axis: int) -> None:
+    def mirror(self, rows: Rows, axis: int) -> None:
         """Mirror some volumes.
 
         Args:
@@ -109,7 +119,7 @@ class Warp(Fusion):
         self._mirrored[where, axis] ^= True
         maps.mirror(self._back, where, -1 - axis)  # axis −1 is x, −2 is y, −3 is z
 
-    def erase(self, rows: Tensor, start: Any, stop: Any) -> None:
+    def erase(self, rows: Rows, start: Any, stop: Any) -> None:
         """Set a box to 0 in some volumes.
 
         Args:
@@ -122,15 +132,15 @@ class Warp(Fusion):
             start, stop = (torch.as_tensor(edge).to(self._back) for edge in (start, stop))
             self._back = torch.cat((self._back, torch.from_numpy(unit).to(self._back)))
         else:
-            start, stop = (_array(e) if isinstance(e, Tensor) else e for e in (start, stop))
+            start, stop = as_array(start), as_array(stop)
             self._back = np.concatenate((self._back, unit))
-        self._boxes.append((rows.numpy(), start, stop))
+        self._boxes.append((as_array(rows), start, stop))
 
     def result(self) -> Tensor:
         """Apply it all."""
         with uncast(self.volumes):
             composed = self._composed()
-            way = "torch" if self.seen else route(self.volumes)
+            way = "torch" if self.seen else self._way
             if way == "compiled" and not self.volumes.requires_grad:
                 return by_loops(self.volumes, composed)
             if way == "launched":
@@ -179,15 +189,15 @@ class Warp(Fusion):
             for rows, *edges in self._boxes
         ]
 
-    def _moving(self, rows: Tensor) -> Any:
+    def _moving(self, rows: Rows) -> Any:
         """Note that some volumes are no longer where they were, and return an index of them."""
         where = self._where(rows)
         self._moved[where] = True
         return where
 
-    def _where(self, rows: Tensor) -> Any:
+    def _where(self, rows: Rows) -> Any:
         """Return an index of some volumes: a slice for all of them, which copies nothing."""
-        return slice(None) if rows.size(0) == self._count else rows.numpy()
+        return slice(None) if len(rows) == self._count else as_array(rows)
 
 
 class Composable3D(Augmentation3D):
@@ -195,7 +205,7 @@ class Composable3D(Augmentation3D):
 
     fusion: ClassVar[type[Fusion] | None] = Warp
 
-    def join(self, fusion: Warp, rows: Tensor, *draw: Any) -> None:
+    def join(self, fusion: Warp, rows: Rows, *draw: Any) -> None:
         """Tell the warp what is done to some volumes."""
         raise NotImplementedError
 
@@ -219,14 +229,10 @@ class Warp3D(Composable3D):
         """
         raise NotImplementedError
 
-    def join(self, fusion: Warp, rows: Tensor, *draw: Any) -> None:
+    def join(self, fusion: Warp, rows: Rows, *draw: Any) -> None:
         """Move the volumes by the matrix."""
-        wide = [row.to(fusion.dtype) if row.is_floating_point() else row for row in draw]
+        rows_of = [as_tensor(row) for row in draw]
+        wide = [row.to(fusion.dtype) if row.is_floating_point() else row for row in rows_of]
         with uncast(fusion.volumes):
             matrix = self.matrix(fusion.alike(len(rows), wide), *wide)
         fusion.move(rows, matrix)
-
-
-def _array(numbers: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = numbers.detach().to("cpu", torch.float64).numpy()
-    return array

@@ -79,13 +79,17 @@ def by_loops(volumes: Tensor, composed: Composed) -> Tensor:
         return by_torch(volumes, composed)
     given = volumes.detach().contiguous()
     rows = composed.moved_rows
-    out = torch.empty_like(given) if len(rows) == len(given) else given.clone()
-    if len(rows):
-        resample_compiled(given, rows, composed.back[rows], out)
-    frm, to = given.numpy(), out.numpy()
-    for alike, axes in composed.only_mirrored():
-        for row in alike:
-            to[row] = np.flip(frm[row], axes)
+    if len(rows) == len(given):
+        out = torch.empty_like(given)
+        resample_compiled(given, rows, composed.back, out)
+    else:
+        out = given.clone()
+        if len(rows):
+            resample_compiled(given, rows, composed.back[rows], out)
+        frm, to = given.numpy(), out.numpy()
+        for alike, axes in composed.only_mirrored():
+            for row in alike:
+                to[row] = np.flip(frm[row], axes)
     for box in composed.boxes:
         erase_compiled(out, box.rows, box.back, box.start, box.stop)
     return out

@@ -16,7 +16,7 @@ ROOT = HERE.parents[2]
 GOOD = (
     "Gamma", "Mirror", "Scale", "Shift", "Conv", "Residual", "Noisy", "Network", "GoodSpace",
     "Candidates", "Climber", "Blobs", "Larger", "FrozenOnPurpose", "Light", "Settled", "Six",
-    "Halve", "TellingMirror",
+    "Halve", "TellingMirror", "GammaOfUniforms", "ScaleOfUniforms",
 )  # fmt: skip
 
 # Class with the bug, what is wrong with it, the test that must fail, words of its message.
@@ -108,6 +108,20 @@ AUGMENTATION = [
      "moves a bright spot"),
     ("AnotherMirror", "names a symmetry that it does not do", "its_symmetries_are_exact",
      "none of its symmetries"),
+    ("DrawsMore", "draws while it makes a draw of numbers",
+     "uniform_numbers_alone_decide_the_draw", "moves the global random state of numpy"),
+    ("Adapts", "makes another draw at each call", "uniform_numbers_alone_decide_the_draw",
+     "keep nothing in self"),
+    ("Centres", "uses the mean of all numbers", "each_volume_is_drawn_by_its_own_numbers",
+     "from row i of the numbers"),
+    ("OneRow", "makes one row of many numbers", "uniform_numbers_alone_decide_the_draw",
+     "(1,) for 5 volumes"),
+    ("WritesNumbers", "writes into the numbers", "uniform_numbers_alone_decide_the_draw",
+     "must not write into the numbers"),
+    ("DrawsTwice", "has a draw of its own beside the numbers",
+     "draw_is_made_of_uniform_numbers", "Leave draw and draw_for out"),
+    ("ForgetsArrays", "joins with tensors alone",
+     "joining_with_arrays_does_what_joining_with_tensors_does", "arrays"),
 ]  # fmt: skip
 BLOCK = [
     ("LyingChannels", "`out_channels` lies", "it_says_how_many_channels_it_gives", "3 channels"),
