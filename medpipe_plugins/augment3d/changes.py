@@ -45,11 +45,7 @@ class Change(ABC):
     @property
     def learned(self) -> bool:
         """Whether one of its numbers needs a gradient."""
-        # A plain loop: it is asked for every step of every batch.
-        for one in vars(self).values():
-            if isinstance(one, Tensor) and one.requires_grad:
-                return True
-        return False
+        return any(isinstance(one, Tensor) and one.requires_grad for one in vars(self).values())
 
 
 @dataclass(frozen=True)
