@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from medpipe_core.computing import without_autocast
 from medpipe_core.supernet.building import (
     AUGMENTATION,
     BindingError,
@@ -72,7 +73,8 @@ class Policy(nn.Module):
         given = volumes
         touched = self._drawing(len(volumes), generator)
         for layer, rows in zip(self.layers, touched, strict=True):
-            volumes = Stage((layer,)).run(volumes, [rows], generator, kept=given)
+            with without_autocast(volumes.device):
+                volumes = Stage((layer,)).run(volumes, [rows], generator, kept=given)
             yield layer, volumes
 
     def symmetries(self, size: Sequence[int]) -> tuple[Symmetry, ...]:
@@ -116,11 +118,12 @@ class Policy(nn.Module):
     ) -> Tensor:
         touched = iter(self._drawing(volumes.shape[0], generator))
         given = volumes
-        for stage in chain.from_iterable(stage.parts(decision) for stage in stages):
-            rows = list(islice(touched, len(stage.layers)))
-            volumes = stage.run(volumes, rows, generator, kept=given)
-            if decision is not None:
-                volumes = gated(volumes, decision.gate(stage.choices))
+        with without_autocast(volumes.device):
+            for stage in chain.from_iterable(stage.parts(decision) for stage in stages):
+                rows = list(islice(touched, len(stage.layers)))
+                volumes = stage.run(volumes, rows, generator, kept=given)
+                if decision is not None:
+                    volumes = gated(volumes, decision.gate(stage.choices))
         return volumes
 
     def extra_repr(self) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.computing import without_autocast
 from medpipe_core.errors import MedpipeError
 from medpipe_core.supernet.applying import apply_to_rows, check_kept, join_with_rows
 from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
@@ -53,22 +52,23 @@ class Stage:
     def run(
         self, volumes: Tensor, touched: Sequence[Touched], source: torch.Generator, *, kept: Tensor
     ) -> Tensor:
-        """Augment the volumes that each layer touches; `kept` is not written into."""
-        with without_autocast(volumes.device):
-            return self._run(volumes, touched, source, kept)
+        """Augment the volumes that each layer touches, where autocast is off.
 
-    def _run(
-        self, volumes: Tensor, touched: Sequence[Touched], source: torch.Generator, kept: Tensor
-    ) -> Tensor:
+        Args:
+            volumes: `(batch, channel, *space)`.
+            touched: What is drawn for each layer.
+            source: Where other randomness comes from.
+            kept: What is not written into.
+        """
         acting = [pair for pair in zip(self.layers, touched, strict=True) if pair[1].rows.size]
         if not acting:
             return volumes
-        everyone = tuple(layer for layer, _ in acting)
+        everyone = [layer for layer, _ in acting]
         at, author = everyone, ""
         try:
             if self.fusion is None:
                 for layer, rows in acting:
-                    at = (layer,)
+                    at = [layer]
                     volumes = apply_to_rows(
                         layer.operation, volumes, rows, source, layer.magnitudes, kept=kept
                     )
@@ -76,7 +76,7 @@ class Stage:
             author = self.fusion.__module__
             fusion = self.fusion(volumes)
             for layer, rows in acting:
-                at, author = (layer,), ""
+                at, author = [layer], ""
                 join_with_rows(layer.operation, fusion, rows, source, layer.magnitudes)
             at, author = everyone, self.fusion.__module__
             fused = fusion.result()

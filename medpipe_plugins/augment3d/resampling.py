@@ -25,7 +25,8 @@ def resample(volumes: Tensor, matrix: Tensor) -> Tensor:
     """Move each volume's content as its matrix says, in one trilinear interpolation.
 
     The matrices of several operations, multiplied, cost no more than one of them. Differentiable
-    in both arguments. With the extra `fast`, float32 volumes on a CPU take a tenth of the time.
+    in both arguments. With the extra `fast`, float32 volumes on a CPU take a tenth of the time; on
+    a GPU with Triton a kernel does it where the matrix needs no gradient.
 
     Args:
         volumes: `(batch, channel, depth, height, width)`. Axes of length 1 are one voxel thick.
@@ -61,16 +62,31 @@ def resample_back(volumes: Tensor, back: Any, rows: Any) -> Tensor:
         rows: Which volumes, `(count,)`, rising, on the CPU: likewise.
     """
     learned = isinstance(back, Tensor) and back.requires_grad
-    if route(volumes) == "compiled" and not learned:
+    way = route(volumes)
+    if way == "compiled" and not learned:
         back, rows = (np.asarray(found) for found in (back, rows))
         if np.isfinite(back).all():
             resampled: Tensor = _Compiled.apply(volumes, back, rows)  # type: ignore[no-untyped-call]
             return resampled
+    if way == "launched" and not learned:
+        return _by_kernel(volumes, torch.as_tensor(back), torch.as_tensor(rows))
     there = torch.as_tensor(back).to(volumes.device, exact(volumes.dtype), non_blocking=True)
     if len(rows) == len(volumes):
         return _by_torch(volumes, there)
     where = torch.as_tensor(rows).to(volumes.device, non_blocking=True)
     return volumes.index_copy(0, where, _by_torch(volumes.index_select(0, where), there))
+
+
+def _by_kernel(volumes: Tensor, back: Tensor, rows: Tensor) -> Tensor:
+    from medpipe_plugins.augment3d.on_gpu import warp_on_gpu
+
+    moves = back.to(volumes.device, torch.float32, non_blocking=True).reshape(-1, 12)
+    table = torch.cat((torch.ones_like(moves[:, :1]), moves), 1)
+    if len(rows) < len(volumes):
+        where = rows.to(volumes.device, non_blocking=True)
+        table = table.new_zeros(len(volumes), 13).index_copy(0, where, table)
+    resampled: Tensor = warp_on_gpu(volumes.contiguous(), table, 0)
+    return resampled
 
 
 def _by_torch(volumes: Tensor, back: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medpipe_plugins.augment3d import resample, resampling
 from medpipe_plugins.augment3d.on_gpu import can_launch, warp_on_gpu
 from medpipe_plugins.triton_extra import has_triton
 
@@ -222,3 +223,49 @@ def test_many_tiles_fit_together(shape):
     table = table_of(*((turned(n, shape, 0.1), [box, NO_BOX]) for n in range(shape[0])))
     got = warp_on_gpu(batch, table, 2).double().cpu()
     torch.testing.assert_close(got, by_scipy(batch, table, 2), rtol=0, atol=2e-5)
+
+
+@pytest.fixture
+def ways(monkeypatch):
+    """Let `resample` go one way or the other."""
+    return lambda way: monkeypatch.setattr(resampling, "route", lambda _: way)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+def test_resample_takes_the_kernel_and_gives_what_torch_gives(ways, dtype):
+    shape = (2, 2, 3, 4, 5)
+    batch = volumes(shape, dtype)
+    matrix = torch.tensor(np.stack([turned(seed, shape) for seed in (1, 2)]), device=DEVICE)
+    ways("launched")
+    found = resample(batch, matrix)
+    ways("torch")
+    assert found.dtype == dtype
+    torch.testing.assert_close(found, resample(batch, matrix), rtol=0, atol=2 * TOLERANCES[dtype])
+
+
+def test_resample_by_the_kernel_has_the_gradient_by_the_volumes(ways):
+    shape = (2, 1, 3, 4, 5)
+    matrix = torch.tensor(np.stack([turned(seed, shape) for seed in (1, 2)]), device=DEVICE)
+    weights, found = volumes(shape), []
+    for way in ("launched", "torch"):
+        ways(way)
+        batch = volumes(shape).requires_grad_()
+        found += torch.autograd.grad((resample(batch, matrix) * weights).sum(), batch)
+    torch.testing.assert_close(*found, rtol=0, atol=1e-5)
+
+
+def test_a_matrix_that_needs_a_gradient_is_left_to_torch(ways):
+    ways("launched")
+    shape = (1, 1, 3, 4, 5)
+    matrix = torch.tensor(turned(1, shape)[None], device=DEVICE, requires_grad=True)
+    resample(volumes(shape), matrix).sum().backward()
+    assert matrix.grad.abs().sum() > 0
+
+
+def test_some_rows_are_resampled_by_the_kernel_and_the_others_kept(ways):
+    ways("launched")
+    shape = (3, 1, 3, 4, 5)
+    batch, matrix = volumes(shape), torch.tensor(turned(1, shape)[None], device=DEVICE)
+    after = resampling.resample_rows(batch, matrix, torch.tensor([1]))
+    assert torch.equal(after[[0, 2]], batch[[0, 2]])
+    torch.testing.assert_close(after[1:2], resample(batch[1:2], matrix))
