@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,11 +102,21 @@ class Blur(Filter3D):
 
 def gaussian_weights(sigma: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
     """Return the weights of so many neighbours for each deviation, in voxels, `(count, kernel)`."""
-    squares = (np.arange(kernel, dtype=np.float32) - (kernel - 1) / 2) ** 2
-    # From the nearest neighbour's square: else all weights of a narrow even kernel would be 0.
-    weights: NDArray[np.float32] = np.exp((squares.min() - squares) * (0.5 / sigma**2)[:, None])
+    weights: NDArray[np.float32] = np.exp(_farther(kernel) * (0.5 / sigma**2)[:, None])
     weights /= weights.sum(1, keepdims=True)
     return weights
+
+
+@functools.cache
+def _farther(kernel: int) -> NDArray[np.float32]:
+    """Return by how much the square of each neighbour's distance is above the least, negated.
+
+    Above the least: else all weights of a narrow even kernel would be 0.
+    """
+    squares = (np.arange(kernel, dtype=np.float32) - (kernel - 1) / 2) ** 2
+    farther: NDArray[np.float32] = squares.min() - squares
+    farther.flags.writeable = False  # it is handed out again
+    return farther
 
 
 class Invert(Filter3D):
