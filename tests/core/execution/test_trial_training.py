@@ -21,15 +21,15 @@ def runner(context, development):
 
 def diverging(monkeypatch, *steps):
     """Let the loss be not finite at these steps of the process, counted from 0."""
-    real, taken = fitting._one_step, []
+    real, taken = fitting._Training.take_step, []
 
-    def step(state, batch, settings, task, augment, name):
-        taken.append(settings.lr)
+    def step(training, batch):
+        taken.append(training._settings.lr)
         if len(taken) - 1 in steps:
             raise TrainingDivergedError("the loss became nan")
-        real(state, batch, settings, task, augment, name)
+        real(training, batch)
 
-    monkeypatch.setattr(fitting, "_one_step", step)
+    monkeypatch.setattr(fitting._Training, "take_step", step)
     return taken
 
 
