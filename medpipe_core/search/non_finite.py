@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from medpipe_core.space import Genotype
     from medpipe_core.supernet import Supernet
 
 
-@torch.no_grad()
 def not_finite_from(supernet: Supernet, genotype: Genotype, volumes: Tensor, drawn: Tensor) -> str:
     """Say where the first value that is not finite came from, or nothing if it was the network.
 
@@ -24,10 +22,4 @@ def not_finite_from(supernet: Supernet, genotype: Genotype, volumes: Tensor, dra
     """
     if not volumes.isfinite().all():
         return "the batch itself has values that are not finite"
-    generator = torch.Generator()
-    generator.set_state(drawn)
-    policy = supernet.policy(genotype)
-    for layer, augmented in policy.outputs(volumes, generator):
-        if not augmented.isfinite().all():
-            return f"{layer.origin} ({layer.path}) made values that are not finite"
-    return ""
+    return supernet.policy(genotype).not_finite_from(volumes, drawn)

@@ -82,7 +82,6 @@ class Probe:
         self.decision = decision
         self.weights: Sequence[nn.Parameter] = training.weights
         self.finite = True
-        self._train_loss: float | None = None
         # What the weights' step depends on, and what of it has not been told as numbers yet.
         self._before: list[Tensor] = [training.loss, training.norm]
         self._untold: list[Tensor] = list(self._before)
@@ -92,15 +91,15 @@ class Probe:
         self._training = training
         self._scale = state.scaler.get_scale()  # of now: the weights' step may change it
         self._stepped = False
-        self._first: tuple[float, ...] = ()
+        self._first: Sequence[float] = ()  # the training batch's loss and norm, once they are told
         self._batch: Any = None
 
     @property
     def outcome(self) -> Outcome:
         """What is known of the step by itself: genotype, number, training loss."""
-        if self._train_loss is None:
+        if not self._first:
             self.numbers()
-        return Outcome(self.decision.genotype, self._state.step, train_loss=self._train_loss)
+        return Outcome(self.decision.genotype, self._state.step, train_loss=self._first[0])
 
     @property
     def validation(self) -> Any:
@@ -137,7 +136,7 @@ class Probe:
     @property
     def problem(self) -> str:
         """Why the step failed, where `finite` is false."""
-        if self._train_loss is None or all(map(math.isfinite, self._first)):
+        if all(map(math.isfinite, self._first)):
             return NOT_FINITE
         return self._training.problem(self._state, self.decision.genotype)
 
@@ -245,9 +244,7 @@ class Probe:
         """Return scalars as numbers, in one transfer; a device is waited for here alone."""
         untold, self._untold = self._untold, []
         told: list[float] = torch.stack([v.detach() for v in (*untold, *values)]).tolist()
-        if self._train_loss is None:
-            self._first = tuple(told[:2])
-            self._train_loss = told[0]
+        self._first = self._first or told[:2]
         self.finite = self.finite and all(map(math.isfinite, told))
         return told[len(untold) :]
 

@@ -121,7 +121,6 @@ class RecordedSteps:
 
     def _give_up(self, error: Exception) -> None:
         self._recorder = self._inputs = None
-        # What began to be recorded has no values.
         # Ending a recording fails again, of what has failed in it.
         first = error.__context__ if isinstance(error.__context__, Exception) else error
         reason = str(first).splitlines()[0] if str(first) else type(first).__name__
