@@ -16,6 +16,7 @@ from medpipe_core.config.plain_values import LARGEST, PathText
 from medpipe_core.search.settings import SearchSettings
 from medpipe_core.train.settings import FitSettings
 
+MOST_MEMBERS = 100
 Seed = Annotated[int, Ge(0), Le(LARGEST)]
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
@@ -103,6 +104,12 @@ class RetrainKeys(FitSettings):
     """Keys `retrain.*`."""
 
     inherit: bool = Field(False, description="start from the weights of the search")
+    members: int = Field(
+        1,
+        ge=1,
+        le=MOST_MEMBERS,
+        description="networks trained alike, whose predictions are averaged",
+    )
 
 
 class TestKeys(Section):

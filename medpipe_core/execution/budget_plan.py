@@ -177,10 +177,11 @@ def _later(keys: Keys, count: int, pace: Pace) -> tuple[float, float]:
     )
     trials = sum(rung.count for rung in rungs)
     looks = sum(rung.count * _looks(rung.epochs, evaluate.validate_every) for rung in rungs)
-    again = _looks(keys.retrain.epochs, keys.retrain.validate_every)
+    members = keys.retrain.members
+    again = members * _looks(keys.retrain.epochs, keys.retrain.validate_every)
     return (
         stages["evaluate"].work * pace.step + looks * pace.look + trials * pace.start,
-        stages["retrain"].work * pace.step + again * pace.look + pace.start,
+        stages["retrain"].work * pace.step + again * pace.look + members * pace.start,
     )
 
 

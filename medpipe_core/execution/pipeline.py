@@ -295,6 +295,7 @@ class Pipeline:
                 "dataset": configuration.dataset,
                 "preset": configuration.preset,
                 "seed": configuration.keys.seed,
+                "members": configuration.keys.retrain.members,
                 "parameters": chosen.parameters,
                 "multiply_adds": chosen.multiply_adds,
                 **self._regret(chosen.genotype),

@@ -31,11 +31,12 @@ def plan(keys: Keys, count: int, *, trains_weights: bool) -> dict[str, Planned]:
         evaluate.top_k, evaluate.epochs, rungs=evaluate.rungs, reduction=evaluate.reduction
     )
     trials = sum(rung.count * rung.epochs for rung in rungs)
-    training = keys.retrain.epochs * batch_count(count, keys.retrain.batch_size)
+    epochs = keys.retrain.epochs * keys.retrain.members
+    training = epochs * batch_count(count, keys.retrain.batch_size)
     return {
         "search": _search(keys, count // 2, trial_epoch, trains_weights=trains_weights),
         "evaluate": Planned("evaluate-epoch", trials, trials * trial_epoch),
-        "retrain": Planned("retrain-epoch", keys.retrain.epochs, training),
+        "retrain": Planned("retrain-epoch", epochs, training),
     }
 
 

@@ -38,7 +38,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Trained:
-    """The network that a run ends with.
+    """The network that a run ends with, or several that answer as one.
 
     Attributes:
         network: It, in evaluation mode.

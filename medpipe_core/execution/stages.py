@@ -10,8 +10,9 @@ from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.plan import plan
 from medpipe_core.execution.race import race, rungs_of
 from medpipe_core.execution.results import Trained
+from medpipe_core.execution.retraining import Retraining
 from medpipe_core.execution.search_stage import SearchStage
-from medpipe_core.execution.trial import Fidelity, Trial, TrialFailedError
+from medpipe_core.execution.trial import Fidelity, Trial
 from medpipe_core.supernet import build_policy
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class RunStages:
         self._context = context
         self._executor = executor
         self._search = SearchStage(context, executor)
+        self._retraining = Retraining(context, executor)
         self._supernet: Supernet | None = None
 
     @property
@@ -125,29 +127,19 @@ class RunStages:
         return [self._evaluated(candidates[row.number], row) for row in rows]
 
     def retrain(self, development: Development, chosen: Candidate, emit: Emit) -> Trained:
-        """Train the chosen network on the whole training set.
+        """Train the chosen network on the whole training set, as often as `retrain.members` says.
 
         Raises:
-            TrialFailedError: Its loss or weights did not stay finite, or memory ran out.
+            TrialFailedError: A loss or weights did not stay finite, or memory ran out.
         """
-        keys, genotype = self._context.keys, chosen.genotype
-        initial = self._initial(genotype) if keys.retrain.inherit else None
-        fidelity = Fidelity(keys.retrain.epochs)
-        trial = Trial(genotype, fidelity, keys.seed, "retrain", initial, keep_weights=True)
-        record = self._executor.run_one(trial, development, emit)
-        if record.failed or record.weights is None:
-            raise TrialFailedError(f"the retraining failed: {record.failed}")
-        network = self._context.network(genotype, seed=0)
-        network.load_state_dict(record.weights)
-        return Trained(network.eval(), record.figures, record.notes, self._symmetries(genotype))
+        genotype = chosen.genotype
+        initial = self._initial(genotype) if self._context.keys.retrain.inherit else None
+        network, figures, notes = self._retraining.run(development, genotype, emit, initial)
+        return Trained(network, figures, notes, self._symmetries(genotype))
 
     def weights_so_far(self) -> Mapping[str, Tensor] | None:
         """Return the weights of a retraining that is under way in this process."""
-        fits = self._executor.memory.states("trial/retrain/")
-        for fit in (state["fit"] for state in fits if state):
-            weights: Mapping[str, Tensor] = fit["averaged"] or fit["network"]
-            return weights
-        return None
+        return self._retraining.weights_so_far()
 
     def _symmetries(self, genotype: Genotype) -> tuple[Symmetry, ...]:
         context = self._context

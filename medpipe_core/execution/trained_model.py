@@ -10,6 +10,7 @@ import torch
 
 from medpipe_core.config.configuration import resolve
 from medpipe_core.config.errors import ConfigurationError, RunFolderError
+from medpipe_core.config.settings import MOST_MEMBERS
 from medpipe_core.data import LabelledVolumes, ReadsScans, check_chain, unlike
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.checked_dataset import made_dataset
@@ -18,7 +19,7 @@ from medpipe_core.execution.new_inputs import ScansOfRun, asked
 from medpipe_core.execution.registry import registry_for
 from medpipe_core.record.run_folder import open_folder
 from medpipe_core.space import Genotype
-from medpipe_core.supernet import Averaged, Symmetry, build_network
+from medpipe_core.supernet import Averaged, Ensemble, Symmetry, build_network
 from medpipe_core.train import ClassificationTask, DecisionRule, predict
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class TrainedModel:
 
     Attributes:
         network: The network, in evaluation mode: volumes `(batch, channel, *space)` in [0, 1] to
-            logits, averaged over symmetries where the run's test was.
+            logits, averaged over the members of an ensemble and over symmetries where the run's
+            test was.
         classes: Names of the classes.
         rule: How answers follow from probabilities.
         shape: `(channel, *space)` of a volume.
@@ -178,17 +180,22 @@ def load_model(
         decision = result.get("decision") or DecisionRule().to_dict()
         rule = DecisionRule.from_dict(decision)
         symmetries = tuple(map(Symmetry.from_plain, decision.get("symmetries", ())))
+        members = _members(result.get("members", 1))
     except (KeyError, IndexError, TypeError, ValueError, MedpipeError) as error:
         raise RunFolderError(
             f"{run.path / run.RESULT} is not the result of a run: {type(error).__name__}: {error}"
         ) from error
     try:
         space.validate(genotype)
-        network = build_network(space, genotype, in_channels=shape[0], num_classes=len(classes))
+        networks = [
+            build_network(space, genotype, in_channels=shape[0], num_classes=len(classes))
+            for _ in range(members)
+        ]
     except MedpipeError as error:
         raise RunFolderError(
             f"{run.path}: space {space.name!r} is not what it was when the run was made: {error}"
         ) from error
+    network = networks[0] if members == 1 else Ensemble(networks)
     _load_weights(run, network)
     answering = Averaged(network, symmetries) if symmetries else network
     return TrainedModel(
@@ -200,6 +207,17 @@ def load_model(
         symmetries,
         _scans_of(run, configuration, registry),
     )
+
+
+def _members(told: object) -> int:
+    """Return how many networks answer as one, as a result tells it.
+
+    Raises:
+        ValueError: It tells of none, or of more than a run can have.
+    """
+    if type(told) is not int or not 1 <= told <= MOST_MEMBERS:
+        raise ValueError(f"members={told!r} is no number of networks from 1 to {MOST_MEMBERS}")
+    return told
 
 
 def _scans_of(

@@ -209,7 +209,15 @@ def _numbers(event: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
     figures = event.get("figures")
     inner = figures if isinstance(figures, dict) else {}
     for name, value in {**event, **inner}.items():
-        if name not in ("epoch", "step", "steps", "seconds", "lr") and _is_number(value):
+        if name not in (
+            "epoch",
+            "step",
+            "steps",
+            "seconds",
+            "lr",
+            "member",
+            "members",
+        ) and _is_number(value):
             yield str(name), float(value)
 
 

@@ -186,7 +186,8 @@ def line_of(event: str, fields: Mapping[str, Any]) -> str:
                 figures = ", no better than chance"
             else:
                 figures = _figures(fields)
-            return f"{title}: epoch {fields['epoch']:g}{figures}"
+            of = f" {fields['member']} of {fields['members']}" if "member" in fields else ""
+            return f"{title}{of}: epoch {fields['epoch']:g}{figures}"
         case "budget":
             return _budget(fields)
         case "search-ended":

@@ -37,6 +37,7 @@ def summary_text(result: RunResult, space: SearchSpace) -> str:
     size = (
         f"The network has {count(content['parameters'])} parameters and takes "
         f"{count(content['multiply_adds'])} multiply-adds for one volume."
+        f"{_of_members(content)}"
     )
     figures = as_text(figures_table(content))
     notes = "\n".join(f"Note: {note}" for note in notes_on(content))
@@ -45,6 +46,13 @@ def summary_text(result: RunResult, space: SearchSpace) -> str:
     said = [front, verdict(content), known_answer(content)]
     parts = [found, size, figures, *said, notes, where, CAUTION]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _of_members(content: Mapping[str, Any]) -> str:
+    members = content.get("members", 1)
+    if members == 1:
+        return ""
+    return f" {members} such networks were trained; their probabilities are averaged."
 
 
 def figures_table(content: Mapping[str, Any]) -> Table:

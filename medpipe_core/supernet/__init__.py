@@ -4,6 +4,7 @@ from medpipe_core.supernet.applying import augment_batch
 from medpipe_core.supernet.augmentation import Augmentation, AugmentationError, Fusion
 from medpipe_core.supernet.building import BindingError
 from medpipe_core.supernet.decision import Decision
+from medpipe_core.supernet.ensemble import Ensemble
 from medpipe_core.supernet.failing import blocks_named
 from medpipe_core.supernet.gate import gated
 from medpipe_core.supernet.head import PooledLinear
@@ -19,6 +20,7 @@ __all__ = [
     "Averaged",
     "BindingError",
     "Decision",
+    "Ensemble",
     "Fusion",
     "Policy",
     "PolicyLayer",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
+
+from medpipe_core.supernet.ensemble import mean_probability
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -113,5 +113,4 @@ class Averaged(nn.Module):
     def forward(self, volumes: Tensor) -> Tensor:
         """Return the logits, `(batch, classes)`."""
         views = (volumes, *(symmetry(volumes) for symmetry in self._symmetries))
-        told = torch.stack([self.network(view).log_softmax(1) for view in views])
-        return told.logsumexp(0) - math.log(len(views))
+        return mean_probability([self.network(view) for view in views])

@@ -40,6 +40,7 @@ SEARCHES = {
         "searcher": "population", "search.candidates": 3, "search.trial_epochs": 2,
         "search.epochs": 2,
     },
+    "members": {"searcher": "random", "search.epochs": 1, "retrain.members": 3},
 }  # fmt: skip
 TIMES = {"time", "seconds", "run.root"}
 
@@ -125,6 +126,9 @@ PLACES = [
     ("race", "search-epoch", 7),
     ("population", "search-trial", 8),
     ("population", "search-epoch", 4),
+    ("members", "retrain-epoch", 3),
+    ("members", "retrain-epoch", 4),
+    ("members", "retrain-epoch", 8),
 ]
 
 
