@@ -201,9 +201,9 @@ def _ranges(rows: Sequence[Sequence[float]]) -> list[Range]:
 
 def _percentiles(channel: NDArray[np.float32]) -> list[float]:
     """Return three percentiles of the finite voxels, of some of them where there are many."""
-    flat = channel.reshape(-1)
-    # An odd step, so that it does not keep to the same columns of every row.
-    some = flat[:: max(flat.size // _LOOKED_AT, 1) | 1]
+    # An odd step, so that it does not keep to the same columns of every row. `flat` goes by index,
+    # whatever the order in memory, and copies no more than these.
+    some = np.asarray(channel.flat[:: max(channel.size // _LOOKED_AT, 1) | 1])
     finite = some[np.isfinite(some)]
     if not finite.size:
         return []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from medpipe_plugins.scans.dicom_header import Frame
+    from medpipe_plugins.scans.dicom_frame import Frame
     from medpipe_plugins.scans.dicom_stack import Stack
     from medpipe_plugins.scans.geometry import Placement
 

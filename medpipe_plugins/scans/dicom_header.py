@@ -7,7 +7,6 @@ functional groups of C.7.6.16 (enhanced multi-frame).
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from medpipe_core.data import DataError
+from medpipe_plugins.scans.dicom_frame import FileHeader, Frame, StoredPixels
+from medpipe_plugins.scans.dicom_plain import PlainHeader, Wanted, plain_header
 from medpipe_plugins.scans.dicom_values import (
     finite,
     number,
@@ -48,60 +49,7 @@ _TAGS = [
     *("ModalityLUTSequence", "LossyImageCompression", "TemporalPositionIdentifier", *_ORDER),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", *PIXELS),
 ]
-
-
-@dataclass(frozen=True)
-class FileHeader:
-    """What holds for all frames of a file."""
-
-    path: Path
-    rows: int
-    columns: int
-    frames: int
-    dtype: str
-    modality: str
-    scanner: str
-    patient: str
-    series: str
-    number: int | None
-    description: str
-    frame_of_reference: str
-    image_type: tuple[str, ...]
-    photometric: str
-    samples: int
-    notes: tuple[str, ...]
-
-    @property
-    def localizer(self) -> bool:
-        """Whether it is a scout, made for planning."""
-        return bool({"LOCALIZER", "SCOUT"} & {word.upper() for word in self.image_type})
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One slice.
-
-    Attributes:
-        file: The file that it is in.
-        index: Which frame of it.
-        uid: Identifies its pixels.
-        position: Of the centre of its first voxel, in millimetres, LPS; None where not stated.
-        orientation: Directions of its rows and columns, six cosines, LPS; None where not stated.
-        spacing: Between rows, and between columns, in millimetres; None where not stated.
-        thickness: In millimetres, or None.
-        rescale: Slope and intercept.
-        order: What tells apart slices at one position: time, echo, acquisition, instance.
-    """
-
-    file: FileHeader
-    index: int
-    uid: str
-    position: tuple[float, ...] | None
-    orientation: tuple[float, ...] | None
-    spacing: tuple[float, ...] | None
-    thickness: float | None
-    rescale: tuple[float, float]
-    order: tuple[Any, ...]
+_WANTED = Wanted(_TAGS)
 
 
 def read_frames(path: Path) -> list[Frame] | str:
@@ -110,26 +58,35 @@ def read_frames(path: Path) -> list[Frame] | str:
     Raises:
         DataError: It cannot be read, or its header says something impossible.
     """
-    ds = dataset(path, pixels=False)
-    if "SOPClassUID" not in ds and not has_dicom_preamble(path):
+    found = plain_header(path, _WANTED)
+    if found is not None:
+        try:
+            return _frames(path, found, marked=True)
+        except (DataError, TypeError, ValueError, OverflowError):
+            pass  # values of pydicom's are told as they stand in the file
+    return _frames(path, dataset(path, pixels=False), marked=has_dicom_preamble(path))
+
+
+def _frames(path: Path, ds: Dataset | PlainHeader, *, marked: bool) -> list[Frame] | str:
+    if "SOPClassUID" not in ds and not marked:
         raise DataError(f"{path}: not recognisable as DICOM: it has no preamble and no SOP class")
     modality = text(ds, "Modality")
     if not any(name in ds for name in PIXELS) or "Rows" not in ds:
         return _no_image(path, ds, modality)
     if modality in _NO_SCANS:
         return f"{modality}, {_NO_SCANS[modality]}, is no scan"
-    file = _file_header(path, ds)
+    file = _file_header(path, ds, marked)
     _check_bytes(file, ds)
     return [_frame(ds, file, index) for index in range(file.frames)]
 
 
-def _no_image(path: Path, ds: Dataset, modality: str) -> str:
+def _no_image(path: Path, ds: Dataset | PlainHeader, modality: str) -> str:
     """Say what a file is that has no pixels.
 
     Raises:
         DataError: It should have some.
     """
-    meta = ds.file_meta if hasattr(ds, "file_meta") else Dataset()
+    meta = getattr(ds, "file_meta", Dataset())
     kind = UID(text(ds, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID"))
     if not kind or "Image Storage" in kind.name:
         raise DataError(f"{path}: truncated: it is an image ({kind.name or '?'}) without pixels")
@@ -175,7 +132,7 @@ def _check_inflated(path: Path) -> None:
         raise DataError(f"{path}: inflates to more than {_MOST_INFLATED >> 20} MiB")
 
 
-def _file_header(path: Path, ds: Dataset) -> FileHeader:
+def _file_header(path: Path, ds: Dataset | PlainHeader, marked: bool) -> FileHeader:
     rows, columns = whole(path, ds, "Rows"), whole(path, ds, "Columns")
     frames = whole(path, ds, "NumberOfFrames", 1)
     if frames > MOST_FRAMES or rows * columns * frames > MOST_VOXELS:
@@ -200,30 +157,54 @@ def _file_header(path: Path, ds: Dataset) -> FileHeader:
         texts(ds.get("ImageType")),
         text(ds, "PhotometricInterpretation"),
         whole(path, ds, "SamplesPerPixel", 1),
-        tuple(_notes(path, ds)),
+        tuple(_notes(ds, marked)),
+        _stored_pixels(ds),
     )
 
 
-def _check_bytes(file: FileHeader, ds: Dataset) -> None:
+def _stored_pixels(ds: Dataset | PlainHeader) -> StoredPixels | None:
+    """Say how the pixels of a plain file lie in it; None where pydicom is to find them."""
+    allocated = ds.get("BitsAllocated")
+    if not isinstance(ds, PlainHeader) or allocated not in (8, 16, 32):
+        return None
+    bits = ds.get("BitsStored") or allocated
+    high, sign = ds.get("HighBit", bits - 1), ds.get("PixelRepresentation")
+    if (
+        ds.get("SamplesPerPixel") != 1
+        or sign not in (0, 1)
+        or not 0 < bits <= high + 1 <= allocated
+    ):
+        return None
+    return StoredPixels(ds.start, ds.end, ds.syntax, allocated, bits, high, sign == 1)
+
+
+def _check_bytes(file: FileHeader, ds: Dataset | PlainHeader) -> None:
     """Refuse uncompressed pixels that are fewer than the header says, before they are read."""
-    pixels = next(name for name in PIXELS if name in ds)
-    element: Any = ds.get_item(pixels, keep_deferred=True)
-    length = getattr(element, "length", None)
-    if length in (None, 0xFFFFFFFF):  # compressed: the length is not stated
+    there = ds.length if isinstance(ds, PlainHeader) else _bytes_of_pixels(file.path, ds)
+    if there is None:
         return
     bits = file.rows * file.columns * file.frames * file.samples * np.dtype(file.dtype).itemsize * 8
-    there = length
-    if element.value is None:  # not read yet: it lies in the file, if all of it does
-        there = min(there, file.path.stat().st_size - element.value_tell)
     if bits > there * 8:
         raise DataError(
             f"{file.path}: truncated: its pixels take {bits // 8} bytes, and {there} are there"
         )
 
 
-def _notes(path: Path, ds: Dataset) -> list[str]:
+def _bytes_of_pixels(path: Path, ds: Dataset) -> int | None:
+    """Return how many bytes of pixels are there; None where they are compressed."""
+    pixels = next(name for name in PIXELS if name in ds)
+    element: Any = ds.get_item(pixels, keep_deferred=True)
+    length: int | None = getattr(element, "length", None)
+    if length is None or length == 0xFFFFFFFF:  # compressed: the length is not stated
+        return None
+    if element.value is None:  # not read yet: it lies in the file, if all of it does
+        return min(length, path.stat().st_size - int(element.value_tell))
+    return length
+
+
+def _notes(ds: Dataset | PlainHeader, marked: bool) -> list[str]:
     notes = []
-    if not has_dicom_preamble(path):
+    if not marked:
         notes.append("without DICOM's preamble")
     if text(ds, "PhotometricInterpretation") == "MONOCHROME1":
         notes.append("MONOCHROME1: low values are white; values were not inverted")
@@ -236,7 +217,7 @@ def _notes(path: Path, ds: Dataset) -> list[str]:
     return notes
 
 
-def _stored_type(ds: Dataset) -> str:
+def _stored_type(ds: Dataset | PlainHeader) -> str:
     if "PixelData" not in ds:
         return "float32" if "FloatPixelData" in ds else "float64"
     bits = int(ds.get("BitsAllocated") or 0)
@@ -244,7 +225,7 @@ def _stored_type(ds: Dataset) -> str:
     return f"{'' if signed else 'u'}int{bits}"
 
 
-def _frame(ds: Dataset, file: FileHeader, index: int) -> Frame:
+def _frame(ds: Dataset | PlainHeader, file: FileHeader, index: int) -> Frame:
     """Return one frame; what per-frame groups do not say, shared ones and the data set may."""
     path, find = file.path, _finder(ds, index)
     pair = find("PixelValueTransformationSequence", "RescaleSlope", "RescaleIntercept")
@@ -275,7 +256,7 @@ def _frame(ds: Dataset, file: FileHeader, index: int) -> Frame:
     )
 
 
-def _finder(ds: Dataset, index: int) -> Callable[..., list[Any]]:
+def _finder(ds: Dataset | PlainHeader, index: int) -> Callable[..., list[Any]]:
     """Return a function that finds attributes of a functional group for a frame."""
     groups = [ds]
     shared = ds.get("SharedFunctionalGroupsSequence")

@@ -13,6 +13,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from medpipe_core.data import DataError
 from medpipe_plugins.scans.codecs import decode_jpeg, is_jpeg
 from medpipe_plugins.scans.dicom_header import PIXELS, dataset
+from medpipe_plugins.scans.dicom_plain import NATIVE
+from medpipe_plugins.scans.door import read_exactly
+from medpipe_plugins.scans.rescaling import rescaled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
-    from medpipe_plugins.scans.dicom_header import Frame
+    from medpipe_plugins.scans.dicom_frame import Frame, StoredPixels
 
 
 def frames_of(path: Path, wanted: Mapping[int, Frame]) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -30,18 +33,69 @@ def frames_of(path: Path, wanted: Mapping[int, Frame]) -> Iterator[tuple[int, ND
     Yields:
         The number of the frame in the file, and its values, `(row, column)`, rescaled.
     """
+    stored = next(iter(wanted.values())).file.pixels
+    if stored is not None and (stored.syntax in NATIVE or is_jpeg(stored.syntax)):
+        take = _in_place if stored.syntax in NATIVE else _decoded
+        for index, array in take(path, stored, wanted):
+            yield index, _values(array, wanted[index])
+        return
     ds = dataset(path, pixels=True)
-    syntax = _syntax(ds)
     lut = ds.get("ModalityLUTSequence")
-    for index, stored in _stored(path, ds, syntax, wanted):
-        frame = wanted[index]
+    for index, array in _stored(path, ds, _syntax(ds), wanted):
         if lut:
-            values = apply_modality_lut(stored, ds)
-        elif frame.rescale == (1.0, 0.0):
-            values = stored
+            yield index, apply_modality_lut(array, ds).astype(np.float32)
         else:
-            values = stored * np.float64(frame.rescale[0]) + np.float64(frame.rescale[1])
-        yield index, values.astype(np.float32)
+            yield index, _values(array, wanted[index])
+
+
+def _decoded(
+    path: Path, stored: StoredPixels, wanted: Mapping[int, Frame]
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Decode frames whose code lies in a known part of a file."""
+    file = next(iter(wanted.values())).file
+    with path.open("rb") as stream:
+        stream.seek(stored.start)
+        code = bytes(read_exactly(stream, stored.end - stored.start, path))
+    frames = generate_frames(code, number_of_frames=file.frames)
+    size = file.rows, file.columns
+    yield from _of_jpeg(path, frames, size, wanted, stored.signed, stored.bits)
+
+
+def _of_jpeg(
+    path: Path,
+    frames: Iterator[bytes],
+    size: tuple[int, int],
+    wanted: Mapping[int, Frame],
+    signed: bool,
+    bits: int | None,
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    done = 0
+    for index, code in enumerate(frames):
+        if index in wanted:
+            done += 1
+            yield index, _signed(decode_jpeg(path, code, size), signed, bits)
+    if done < len(wanted):
+        raise DataError(f"{path}: truncated: {done} of {len(wanted)} frames are there")
+
+
+def _values(array: NDArray[Any], frame: Frame) -> NDArray[np.float32]:
+    plain = frame.rescale == (1.0, 0.0)
+    return array.astype(np.float32) if plain else rescaled(array, *frame.rescale)
+
+
+def _in_place(
+    path: Path, stored: StoredPixels, wanted: Mapping[int, Frame]
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Take frames that are not compressed from where they lie in a file."""
+    file = next(iter(wanted.values())).file
+    dtype = np.dtype(f"<{'i' if stored.signed else 'u'}{stored.allocated // 8}")
+    size = file.rows * file.columns * dtype.itemsize
+    with path.open("rb", buffering=0) as stream:
+        for index in sorted(wanted):
+            stream.seek(stored.start + index * size)
+            array = np.frombuffer(read_exactly(stream, size, path), dtype)
+            array = array.reshape(file.rows, file.columns)
+            yield index, _counted(array, stored.bits, stored.high)
 
 
 def _syntax(ds: Dataset) -> UID:
@@ -58,19 +112,13 @@ def _stored(
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     rows, columns = int(ds.Rows), int(ds.Columns)
     if syntax.is_compressed and is_jpeg(syntax):
-        count = int(ds.get("NumberOfFrames") or 1)
-        done = 0
         offsets = None
         if "ExtendedOffsetTable" in ds and "ExtendedOffsetTableLengths" in ds:
             offsets = ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths
+        count = int(ds.get("NumberOfFrames") or 1)
         frames = generate_frames(ds.PixelData, number_of_frames=count, extended_offsets=offsets)
-        for index, code in enumerate(frames):
-            if index in wanted:
-                array = decode_jpeg(path, code, (rows, columns))
-                done += 1
-                yield index, _signed(array, ds)
-        if done < len(wanted):
-            raise DataError(f"{path}: truncated: {done} of {len(wanted)} frames are there")
+        signed, bits = ds.get("PixelRepresentation") == 1, ds.get("BitsStored")
+        yield from _of_jpeg(path, frames, (rows, columns), wanted, signed, bits)
         return
     if "file_meta" not in ds.__dict__:
         ds.ensure_file_meta()
@@ -93,6 +141,12 @@ def _masked(array: NDArray[Any], ds: Dataset) -> NDArray[Any]:
     high = int(ds.get("HighBit", bits - 1))
     if not 0 < bits <= high + 1 <= allocated:
         raise ValueError(f"BitsStored is {bits}, HighBit {high}, of {allocated} bits")
+    return _counted(array, bits, high)
+
+
+def _counted(array: NDArray[Any], bits: int, high: int) -> NDArray[Any]:
+    """Take the bits that count, the highest of which is `high`."""
+    allocated = array.dtype.itemsize * 8
     if bits == allocated:
         return array
     # The type's own shift to the right spreads the sign where there is one.
@@ -100,13 +154,12 @@ def _masked(array: NDArray[Any], ds: Dataset) -> NDArray[Any]:
     return cast("NDArray[Any]", np.right_shift(lifted, allocated - bits))
 
 
-def _signed(array: NDArray[Any], ds: Dataset) -> NDArray[Any]:
+def _signed(array: NDArray[Any], signed: bool, stored: int | None) -> NDArray[Any]:
     """Read decoded bits as signed or not, as the data set says; codecs may not know."""
-    signed = ds.get("PixelRepresentation") == 1
     size = array.dtype.itemsize * 8
     if array.dtype.kind not in "iu" or signed == (array.dtype.kind == "i"):
         return array
-    bits = min(int(ds.get("BitsStored") or size), size)
+    bits = min(int(stored or size), size)
     kind = array.dtype.str.replace("u", "i") if signed else array.dtype.str.replace("i", "u")
     lifted = np.left_shift(array.view(kind), size - bits)
     return cast("NDArray[Any]", np.right_shift(lifted, size - bits))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from medpipe_plugins.scans.dicom_header import FileHeader, Frame
+    from medpipe_plugins.scans.dicom_frame import FileHeader, Frame
 
 _MOST_LISTED = 20
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from medpipe_plugins.scans.dicom_header import Frame
+    from medpipe_plugins.scans.dicom_frame import Frame
     from medpipe_plugins.scans.dicom_series import Series
 
 _UNEVEN = 0.05  # of a step; scanners round positions to far less

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
+    from medpipe_plugins.scans.dicom_plain import PlainHeader
 
-def text(ds: Dataset, name: str) -> str:
+
+def text(ds: Dataset | PlainHeader, name: str) -> str:
     """Return an attribute as a text, empty where it is missing."""
     value = ds.get(name)
     return "" if value is None else str(value).strip()
@@ -27,7 +29,7 @@ def texts(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(str(word) for word in value)
 
 
-def whole(path: Path, ds: Dataset, name: str, default: int | None = None) -> int:
+def whole(path: Path, ds: Dataset | PlainHeader, name: str, default: int | None = None) -> int:
     """Return a whole number above 0.
 
     Raises:
@@ -45,7 +47,7 @@ def whole(path: Path, ds: Dataset, name: str, default: int | None = None) -> int
     return found
 
 
-def number(ds: Dataset, name: str) -> int | None:
+def number(ds: Dataset | PlainHeader, name: str) -> int | None:
     """Return a whole number, or None."""
     value = ds.get(name)
     return None if value is None or value == "" else int(value)

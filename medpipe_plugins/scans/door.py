@@ -29,7 +29,13 @@ MOST_FILES = 100_000
 DEFLATE_RATIO = 1032
 """The most bytes that one byte of a deflate stream can stand for."""
 
+MOST_AT_ONCE = 256 << 20
+"""The most bytes that are inflated at once."""
+
 _BLOCK = 1 << 20
+_HEAD = 1 << 17
+_GZIP = b"\x1f\x8b"
+_GZIP_BITS = 16 + zlib.MAX_WBITS
 
 
 @contextmanager
@@ -103,10 +109,17 @@ def head(path: Path, count: int, *, inflate: bool = False) -> bytes:
     Made for readers that look whether a path is theirs: nothing is raised.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        if not stat.S_ISREG(os.stat(path).st_mode):
             return b""
-        with opened(path) if inflate else path.open("rb") as stream:
-            return stream.read(count)
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            first = os.read(file, count)
+            if inflate and first.startswith(_GZIP):
+                first += os.read(file, _HEAD)
+                return bytes(zlib.decompressobj(_GZIP_BITS).decompress(first, count))
+        finally:
+            os.close(file)
+        return first
     except (OSError, EOFError, ValueError, zlib.error):
         return b""
 
@@ -114,17 +127,38 @@ def head(path: Path, count: int, *, inflate: bool = False) -> bytes:
 def opened(path: Path) -> IO[bytes]:
     """Open a file, inflating it if its content, not its name, says that it is a gzip file."""
     stream = path.open("rb")
-    if stream.read(2) == b"\x1f\x8b":
+    if stream.read(2) == _GZIP:
         stream.close()
         return cast("IO[bytes]", gzip.open(path, "rb"))
     stream.seek(0)
     return stream
 
 
+def inflated(path: Path, size: int) -> bytes | None:
+    """Return what a gzip file of one part inflates to, at once, which is faster than in a stream.
+
+    None for anything else: it is large, or does not inflate to just so many bytes without an error.
+    Reading it as a stream then says what it is.
+    """
+    if size > MOST_AT_ONCE or not is_gzip(path) or path.stat().st_size > MOST_AT_ONCE:
+        return None
+    content = path.read_bytes()
+    end = content[-8:]  # checksum and size: of one part, they stand at the end alone
+    if int.from_bytes(end[4:], "little") != size or content.find(end) != len(content) - 8:
+        return None
+    try:
+        from imagecodecs import gzip_decode
+
+        found = bytes(gzip_decode(content, out=size))
+    except (ImportError, RuntimeError, ValueError):
+        return None
+    return found if len(found) == size else None
+
+
 def is_gzip(path: Path) -> bool:
     """Say whether the content of a file is gzip's."""
     with path.open("rb") as stream:
-        return stream.read(2) == b"\x1f\x8b"
+        return stream.read(2) == _GZIP
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -135,16 +169,17 @@ def files_in(folder: Path) -> list[Path]:
     """
     found = []
     try:
-        for path in folder.iterdir():
-            if not path.name.startswith(".") and path.is_file():
-                found.append(path)
-            if len(found) > MOST_FILES:
-                raise DataError(
-                    f"{folder}: more than {MOST_FILES} files; name a folder of one scan"
-                )
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and os.path.isfile(entry.path):
+                    found.append(entry.name)
+                if len(found) > MOST_FILES:
+                    raise DataError(
+                        f"{folder}: more than {MOST_FILES} files; name a folder of one scan"
+                    )
     except OSError as error:
         raise DataError(f"{folder}: cannot be opened ({error})") from None
-    return sorted(found)
+    return [folder / name for name in sorted(found)]
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -158,8 +193,10 @@ def files_below(folder: Path) -> list[Path]:
     found: list[Path] = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
-        found += [path for path in paths if path.is_file()]
+        within = Path(parent)
+        for name in sorted(names):
+            if not name.startswith(".") and os.path.isfile(os.path.join(parent, name)):
+                found.append(within / name)
         if len(found) > MOST_FILES:
             raise DataError(f"{folder}: more than {MOST_FILES} files; name a folder of one scan")
     return found

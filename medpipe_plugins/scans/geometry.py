@@ -30,9 +30,13 @@ class Placement:
     flipped: tuple[int, ...]
 
     def empty(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return new values, and the same memory with the axes of the file, to be filled."""
-        values = np.empty(self.shape, np.float32)
-        return values, np.flip(values.transpose(self.axes), self.flipped)
+        """Return new values, and the same memory with the axes of the file, to be filled.
+
+        Memory is in the order of the file, whose first axis is the fastest.
+        """
+        of_file = tuple(self.shape[axis] for axis in self.axes)
+        stored = np.empty(of_file, np.float32, order="F")
+        return stored.transpose(np.argsort(self.axes)), np.flip(stored, self.flipped)
 
 
 def place(shape: tuple[int, ...], affine: NDArray[np.float64]) -> Placement:

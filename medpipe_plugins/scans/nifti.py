@@ -1,11 +1,13 @@
 """NIfTI-1 and NIfTI-2, single files and pairs, plain and gzipped.
 
 Header fields are those of nifti1.h and nifti2.h; nibabel parses them. Voxels are streamed, so that
-memory is that of the scan and a block, and a gzip's checksum is always checked.
+memory is that of the scan and a block, but for gzip files that are small enough to be inflated at
+once; a gzip's checksum is always checked.
 """
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from medpipe_core.data import DataError
 from medpipe_plugins.scans.door import (
     DEFLATE_RATIO,
     check_size,
+    inflated,
     is_gzip,
     opened,
     read_exactly,
@@ -25,6 +28,7 @@ from medpipe_plugins.scans.door import (
 )
 from medpipe_plugins.scans.geometry import place
 from medpipe_plugins.scans.nifti_geometry import affine_of
+from medpipe_plugins.scans.rescaling import rescaled
 from medpipe_plugins.scans.scan import Scan, ScanHeader, value_notes
 from medpipe_plugins.scans.sniffing import HEADER_SIZES, nifti_partner
 
@@ -69,7 +73,8 @@ def read(path: Path, *, volume: int | None = None) -> Scan:
     """Read a scan."""
     plan = _plan(path, volume)
     values, stored = plan.placement.empty()
-    with opened(plan.path) as stream:
+    whole = inflated(plan.path, plan.offset + plan.volumes * plan.bytes_of_volume)
+    with opened(plan.path) if whole is None else io.BytesIO(whole) as stream:
         skip(stream, plan.offset + plan.volume * plan.bytes_of_volume, plan.path)
         rounded = _fill(stored, stream, plan)
         skip(stream, (plan.volumes - plan.volume - 1) * plan.bytes_of_volume, plan.path)
@@ -94,7 +99,7 @@ def _fill(stored: NDArray[np.float32], stream: IO[bytes], plan: _Plan) -> bool:
         raw = read_exactly(stream, count * size * plan.dtype.itemsize, plan.path)
         block = np.frombuffer(raw, plan.dtype).reshape((*plan.stored[:2], count), order="F")
         if plan.scaling is not None:
-            block = block * np.float64(plan.scaling[0]) + np.float64(plan.scaling[1])
+            block = rescaled(block, *plan.scaling)
         with np.errstate(all="ignore"):
             stored[:, :, start : start + count] = block
             if block.dtype.kind in "iu" and block.dtype.itemsize > 2:

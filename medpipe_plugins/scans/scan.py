@@ -52,9 +52,10 @@ class Scan:
     """One scan.
 
     Attributes:
-        values: float32, contiguous. `(right, front, up)`: indices rise to the patient's right, to
-            the front and upwards. Where no geometry is known, `(slice, row, column)` as stored.
-            Several files as channels: the channels come first.
+        values: float32. `(right, front, up)`: indices rise to the patient's right, to the front and
+            upwards. Where no geometry is known, `(slice, row, column)` as stored. Several files as
+            channels: the channels come first. In memory without gaps, the axes in the order in
+            which the file has them: `numpy.ascontiguousarray` changes that.
         header: What the file says of it.
         notes: What was unusual of header and voxels, a sentence each.
     """
@@ -85,7 +86,12 @@ def value_notes(values: NDArray[np.float32]) -> list[str]:
     Values are looked at a slab at a time, so that no copy of them is made.
     """
     odd, low, high = 0, np.inf, -np.inf
-    for slab in values.reshape(-1, *values.shape[-2:]):
+    as_in_memory = values.transpose(np.argsort([-step for step in values.strides], kind="stable"))
+    for slab in as_in_memory.reshape(-1, *as_in_memory.shape[-2:]):
+        ends = float(slab.min()), float(slab.max())
+        if np.isfinite(ends).all():  # then all between them are
+            low, high = min(low, ends[0]), max(high, ends[1])
+            continue
         finite = np.isfinite(slab)
         odd += finite.size - int(np.count_nonzero(finite))
         low = min(low, float(slab.min(where=finite, initial=np.inf)))
