@@ -207,4 +207,5 @@ def _percentiles(channel: NDArray[np.float32]) -> list[float]:
     finite = some[np.isfinite(some)]
     if not finite.size:
         return []
-    return [float(one) for one in np.percentile(finite, list(_PERCENTILES.values()))]
+    in_order = np.sort(finite)  # sorting all is faster than taking several places apart
+    return [float(one) for one in np.percentile(in_order, list(_PERCENTILES.values()))]

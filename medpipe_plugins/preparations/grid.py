@@ -175,10 +175,20 @@ def _interpolated(scan: Volume, size: Sequence[int], scales: Sequence[float]) ->
         if size[axis] == shape[axis] and scales[axis] == 1:
             continue
         weights = _weights(shape[axis], start + np.arange(size[axis]) * scales[axis], scales[axis])
-        moved = np.moveaxis(values, axis - 3, -1) @ weights.T
-        values = np.moveaxis(moved, -1, axis - 3)
+        values = _weighted(values, weights, axis)
     affine = None if scan.affine is None else scan.affine @ to_old
     return scan.with_values(values, affine=affine)
+
+
+def _weighted(
+    values: NDArray[np.float32], weights: NDArray[np.float32], axis: int
+) -> NDArray[np.float32]:
+    """Return weighted sums along depth (0), height (1) or width (2); no axis is moved for that."""
+    *lead, depth, height, width = values.shape
+    if axis == 0:
+        values = values.reshape(*lead, depth, height * width)
+    found: NDArray[np.float32] = values @ weights.T if axis == 2 else weights @ values
+    return found if axis else found.reshape(*lead, len(weights), height, width)
 
 
 def _weights(count: int, positions: NDArray[np.float64], scale: float) -> NDArray[np.float32]:
