@@ -49,7 +49,7 @@ def obey(argv: Sequence[str], out: CommandOutput) -> int:
         out: The standard output; where nobody reads it, or it cannot be written, the code is 1.
 
     Raises:
-        KeyboardInterrupt: The user stops it.
+        Interrupted: A signal stops it.
     """
     try:
         arguments = _read(argv)

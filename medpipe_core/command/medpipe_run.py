@@ -1,11 +1,13 @@
-"""The command `medpipe-run`. It begins before anything is imported, so that Ctrl-C is heard."""
+"""The command `medpipe-run`. It takes signals before anything heavy is imported."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
+from medpipe_core.command.ending import ended, say_when
 from medpipe_core.command.output import command_output
+from medpipe_core.execution.signals import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     needs failed or is missing, 4 a run folder cannot be used, 75 after SIGUSR1 (run it again with
     --resume), 130 and 143 after SIGINT and SIGTERM.
     """
-    with command_output() as out:
-        try:
+    try:
+        with stopping(say_when) as stop, command_output() as out:
             from medpipe_core.command.running import obey
 
-            return obey(sys.argv[1:] if argv is None else argv, out)
-        except KeyboardInterrupt:
-            return 130
+            return obey(sys.argv[1:] if argv is None else argv, out, stop)
+    except KeyboardInterrupt as end:
+        return ended("medpipe-run", end)

@@ -14,7 +14,7 @@ from medpipe_core.command.telling import tell
 from medpipe_core.command.trust import LOAD, OPTION, foreign_plugins
 from medpipe_core.config.command_line import CommandLine, read_command_line
 from medpipe_core.config.configuration import Configuration, read_file, resolve
-from medpipe_core.config.errors import DONE, FAILED, WRONG_WORDS, ConfigurationError, Interrupted
+from medpipe_core.config.errors import DONE, FAILED, WRONG_WORDS, ConfigurationError
 from medpipe_core.config.yaml_values import LONGEST
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.registry import registry_for
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from medpipe_core.command.output import CommandOutput
+    from medpipe_core.execution.signals import Stop
     from medpipe_core.plugins import Registry
 
 
-def obey(argv: Sequence[str], out: CommandOutput) -> int:
+def obey(argv: Sequence[str], out: CommandOutput, stop: Stop) -> int:
     """Do what a command line says; return the exit code.
 
     Args:
         argv: Its words.
         out: The standard output. Where it cannot be written, a run goes on and its folder has all;
             of help and of a configuration nothing is left then, and the exit code is 1.
+        stop: Who takes signals.
 
     Raises:
-        KeyboardInterrupt: The user stops it.
+        Interrupted: A signal stops it.
     """
     words = read_command_line(argv)
     try:
-        code = _obey(words)
-    except Interrupted as stop:
-        code = stop.exit_code
+        code = _obey(words, stop)
     except MedpipeError as error:
         tell(error)
         code = exit_code_of(error)
@@ -53,7 +53,7 @@ def obey(argv: Sequence[str], out: CommandOutput) -> int:
     return code
 
 
-def _obey(words: CommandLine) -> int:
+def _obey(words: CommandLine, stop: Stop) -> int:
     folder = None if words.resumed is None else open_folder(words.resumed)
     problems = list(words.problems)
     if "--version" in words.options and not problems:
@@ -79,10 +79,10 @@ def _obey(words: CommandLine) -> int:
     if "-m" in words.options:
         from medpipe_core.command.sweep import sweep
 
-        return sweep(configurations, registry, words.swept)
+        return sweep(configurations, registry, words.swept, stop)
     from medpipe_core.command.single_run import run_one
 
-    run_one(configurations[0], registry, folder)
+    run_one(configurations[0], registry, stop, folder)
     return DONE
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import sys
@@ -10,25 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.api import execute, go_on
 from medpipe_core.command.output import write_line
-from medpipe_core.config.errors import Interrupted
 from medpipe_core.execution.execute import configured_space
-from medpipe_core.execution.signals import stopping
 
 if TYPE_CHECKING:
     from medpipe_core.config.configuration import Configuration
     from medpipe_core.execution.results import RunResult
+    from medpipe_core.execution.signals import Stop
     from medpipe_core.plugins import Registry
     from medpipe_core.record.run_folder import RunFolder
 
 
 def run_one(
-    configuration: Configuration, registry: Registry, folder: RunFolder | None = None
+    configuration: Configuration,
+    registry: Registry,
+    stop: Stop,
+    folder: RunFolder | None = None,
 ) -> RunResult:
     """Execute one configuration with progress on the screen and the closing text at the end.
 
     Args:
         configuration: What to run.
         registry: Loaded plugins.
+        stop: Who takes signals.
         folder: The folder of the run where it was stopped and is gone on with.
 
     Raises:
@@ -50,32 +52,25 @@ def run_one(
         arrived(folder)
         return go_on(folder, configuration, registry, **heard)
 
-    def stopped(_: int) -> None:
-        # Nothing that buffers may be used here: the signal may have come while it was writing.
-        with contextlib.suppress(OSError):
-            os.write(
-                2, b"stopping at the next step; press again, or signal again, to stop at once\n"
-            )
-
     # Torch's threads wait for each other by spinning, which on a machine shared with other work
     # costs several times the run. It has to be said before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    with stopping(stopped) as stop:
-        progress = progress_for(sys.stdout)
-        try:
-            result = begin(listeners=[progress], stop=stop)
-            progress.close()
-            space = configured_space(configuration, registry)
-            write_line(sys.stdout, f"\n{summary_text(result, space)}")
-            return result
-        except BaseException as end:
-            progress.close()
-            how = "interrupted" if isinstance(end, Interrupted | KeyboardInterrupt) else "failed"
-            if place:
-                where = place[0].path
-                write_line(
-                    sys.stderr,
-                    f"{how}; what there is of the run is in {where}; to go on with it: "
-                    f"medpipe-run --resume {shlex.quote(str(where))}",
-                )
-            raise
+    stop.check()  # one that came while something was imported may have been lost there
+    progress = progress_for(sys.stdout)
+    try:
+        result = begin(listeners=[progress], stop=stop)
+        progress.close()
+        space = configured_space(configuration, registry)
+        write_line(sys.stdout, f"\n{summary_text(result, space)}")
+        return result
+    except BaseException as end:
+        progress.close()
+        how = "interrupted" if isinstance(end, KeyboardInterrupt) else "failed"
+        if place:
+            where = place[0].path
+            write_line(
+                sys.stderr,
+                f"{how}; what there is of the run is in {where}; to go on with it: "
+                f"medpipe-run --resume {shlex.quote(str(where))}",
+            )
+        raise

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from medpipe_core.config.configuration import Configuration
     from medpipe_core.execution.results import RunResult
+    from medpipe_core.execution.signals import Stop
     from medpipe_core.plugins import Registry
 
 _MEASURES = ("accuracy", "balanced_accuracy", "auc")
@@ -28,7 +29,8 @@ def sweep(
     configurations: Sequence[Configuration],
     registry: Registry,
     swept: Sequence[str],
-    one: Callable[[Configuration, Registry], RunResult] = run_one,
+    stop: Stop,
+    one: Callable[[Configuration, Registry, Stop], RunResult] = run_one,
 ) -> int:
     """Execute configurations in turn; one that fails does not stop the others.
 
@@ -36,6 +38,7 @@ def sweep(
         configurations: What to run.
         registry: Loaded plugins.
         swept: The keys that differ between them.
+        stop: Who takes signals.
         one: Executes one.
 
     Returns:
@@ -51,7 +54,7 @@ def sweep(
             named = _named(swept, labels)
             write_line(sys.stdout, f"run {number} of {len(configurations)}: {named}")
             try:
-                result = one(configuration, registry)
+                result = one(configuration, registry, stop)
             except Exception as error:  # the others go on whatever one of them dies of
                 tell(error)
                 code = FAILED

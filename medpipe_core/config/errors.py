@@ -35,8 +35,8 @@ class StorageError(MedpipeError):
     """A file of the run could not be written: the disk is full, or the folder not writable."""
 
 
-class Interrupted(BaseException):
-    """The run was asked to stop by a signal; what catches errors of a candidate lets it pass.
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop by a signal; whoever lets Ctrl-C pass lets any of them pass.
 
     Attributes:
         exit_code: 130 after SIGINT, 143 after SIGTERM, 75 after SIGUSR1, with which a batch system
@@ -46,4 +46,4 @@ class Interrupted(BaseException):
     def __init__(self, signal_number: int) -> None:
         again = signal_number == getattr(signal, "SIGUSR1", None)
         self.exit_code = REQUEUE if again else 128 + signal_number
-        super().__init__(f"stopped by signal {signal_number}")
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")

@@ -19,7 +19,7 @@ from medpipe_core.supernet import ResourceMeter, build_network
 from medpipe_core.train import ClassificationTask, predict, recalibrate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import nn
 
@@ -153,15 +153,23 @@ class RunContext:
         size = keys.search.batch_size
         return Batches(data, batch_size=size, seed=seed, device=self.device, hold=keys.hold)
 
-    def recalibrate(self, network: nn.Module, data: LabelledVolumes) -> None:
-        """Estimate a network's batch-norm statistics anew."""
+    def recalibrate(
+        self, network: nn.Module, data: LabelledVolumes, between: Callable[[], None]
+    ) -> None:
+        """Estimate a network's batch-norm statistics anew; `between` is called before batches."""
         batches = self.batches(data, "recalibrate")
         count = min(self.keys.search.recalibration_batches, len(batches))
-        recalibrate(network, (batches.next() for _ in range(count)))
+        recalibrate(network, (batches.next() for _ in range(count)), between)
 
-    def figures(self, network: nn.Module, data: LabelledVolumes) -> dict[str, float]:
-        """Return a network's figures on volumes, and its `score`."""
-        figures = self.task.figures(predict(network, data, task=self.task), data.labels)
+    def figures(
+        self,
+        network: nn.Module,
+        data: LabelledVolumes,
+        between: Callable[[], None] = lambda: None,
+    ) -> dict[str, float]:
+        """Return a network's figures on volumes, and its `score`; `between` as `recalibrate`."""
+        probabilities = predict(network, data, task=self.task, between=between)
+        figures = self.task.figures(probabilities, data.labels)
         return {**figures, "score": self.task.score(figures)}
 
     def candidate(

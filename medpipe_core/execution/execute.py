@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.config.errors import ConfigurationError, Interrupted, RunFolderError
+from medpipe_core.config.errors import ConfigurationError, RunFolderError
 from medpipe_core.execution.checked_dataset import make_dataset
 from medpipe_core.execution.results import RunResult
 from medpipe_core.execution.run_identity import differences, run_identity
@@ -277,7 +277,7 @@ def ending_noted(journal: Emit) -> Iterator[None]:
     """Note in the journal how a run ended that did not end well."""
     try:
         yield
-    except (Interrupted, KeyboardInterrupt) as stop:
+    except KeyboardInterrupt as stop:
         with contextlib.suppress(Exception):
             journal("interrupted", reason=str(stop) or type(stop).__name__)
         raise

@@ -78,7 +78,7 @@ class RunMemory:
         """Be called between two steps, when every part under way is whole."""
 
     def waiting(self) -> None:
-        """Be called often while parts are done elsewhere and nothing is stepped here."""
+        """Be called often while nothing is stepped here: parts are looked at, or done elsewhere."""
 
     def save(self) -> None:
         """Be called when a stage is finished."""

@@ -267,7 +267,7 @@ class SearchStage:
     def _by_shared_weights(self, weights_half: LabelledVolumes, unseen: LabelledVolumes) -> Score:
         def score(genotype: Genotype, network: nn.Module) -> dict[str, float]:
             with blocks_named(network, self._context.space, genotype):
-                self._context.recalibrate(network, weights_half)
-                return self._context.figures(network, unseen)
+                self._context.recalibrate(network, weights_half, self._memory.waiting)
+                return self._context.figures(network, unseen, self._memory.waiting)
 
         return score

@@ -145,6 +145,7 @@ class TrialRunner:
     ) -> tuple[nn.Module, dict[str, float], tuple[str, ...]]:
         context = self._context
         emit = listeners.noting(_naming(emit, trial.genotype.digest))
+        looking = listeners.noting(memory.waiting)
         seed = child_seed(trial.seed, trial.purpose, trial.genotype.digest)
         part = self._part(trial)
         settings = self._settings(trial)
@@ -156,7 +157,7 @@ class TrialRunner:
         ):
             if trial.initial is not None and saved is None:
                 network.load_state_dict(trial.initial)
-                context.recalibrate(network, part.train)
+                context.recalibrate(network, part.train, looking)
             size = settings.batch_size
             training = TrialTraining(
                 network,
@@ -178,10 +179,11 @@ class TrialRunner:
                 build_policy(context.space, trial.genotype, spacing=context.card.spacing),
                 emit,
                 listeners.noting(memory.between_steps),
+                looking,
                 stage=trial.purpose,
                 name=trial.genotype.digest,
             )
-            figures = context.figures(trained, part.validation)
+            figures = context.figures(trained, part.validation, looking)
         return trained, figures, tuple(training.notes)
 
     def _settings(self, trial: Trial) -> FitSettings:

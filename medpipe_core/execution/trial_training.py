@@ -105,6 +105,7 @@ class TrialTraining:
         augment: Policy,
         emit: Emit,
         between: Callable[[], None],
+        looking: Callable[[], None],
         *,
         stage: str,
         name: str,
@@ -116,6 +117,7 @@ class TrialTraining:
             augment: Augments the training batches.
             emit: Told of every epoch (`<stage>-epoch`), and of a second try (`<stage>-warning`).
             between: Called before every step.
+            looking: Called before every batch of a validation.
             stage: Name of the stage in events.
             name: What is trained, for messages.
 
@@ -141,6 +143,7 @@ class TrialTraining:
                     stage=stage,
                     name=name,
                     between=watch,
+                    looking=looking,
                 )
             except TrainingDivergedError as error:
                 if self._good is None:

@@ -47,9 +47,11 @@ def _work(orders: BinaryIO, answers: BinaryIO) -> None:
         send(answers, {"event": event, "fields": plain_fields(fields)})
 
     class Memory(RunMemory):
-        def between_steps(self) -> None:
+        def waiting(self) -> None:
             if os.getppid() != run:  # the run is gone, and nobody waits for this
                 os._exit(1)
+
+        between_steps = waiting
 
     run = os.getppid()
     memory = Memory()

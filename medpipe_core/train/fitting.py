@@ -59,6 +59,7 @@ def fit(
     stage: str = "fit",
     name: str = "",
     between: Callable[[], None] = lambda: None,
+    looking: Callable[[], None] = lambda: None,
 ) -> nn.Module:
     """Train a network from its state to the end, and return it in evaluation mode.
 
@@ -77,6 +78,7 @@ def fit(
         stage: Name of the stage in events.
         name: What is trained, such as a genotype's digest, for messages.
         between: Called before every step, when the state is whole and can be saved.
+        looking: Called before every batch of a validation, when it can be saved as well.
 
     Raises:
         TrainingDivergedError: The loss or a weight was not finite; the text names epoch and step,
@@ -98,16 +100,16 @@ def fit(
     if _is_on_gpu(state):
         training.on_gpu(lambda message: emit(f"{stage}-warning", message=message))
     began = time.perf_counter()
-    while state.step < total:
-        between()
-        rate = _anneal(state, settings, total)
-        batch = state.batches.next()
-        with state.stream.running():
-            training.take_step(batch)
-        if state.step % per_epoch:
+    while len(state.history) < settings.epochs:
+        if state.step < per_epoch * (len(state.history) + 1):
+            between()
+            _anneal(state, settings, total)
+            batch = state.batches.next()
+            with state.stream.running():
+                training.take_step(batch)
             continue
         training.hear(0)
-        row = _end_epoch(state, settings, task, validation, name, rate)
+        row = _end_epoch(state, settings, task, validation, name, looking)
         shown = {n: v for n, v in row.items() if math.isfinite(v)}
         emit(f"{stage}-epoch", **shown, steps=per_epoch, seconds=time.perf_counter() - began)
         began = time.perf_counter()
@@ -234,7 +236,7 @@ def _end_epoch(
     task: Task,
     validation: LabelledVolumes | None,
     name: str,
-    rate: float,
+    looking: Callable[[], None],
 ) -> dict[str, float]:
     """Close the epoch's row; its last step may have spoilt weights that no loss has shown yet."""
     network = state.result
@@ -245,11 +247,12 @@ def _end_epoch(
     row = {
         "epoch": float(epoch),
         "loss": sum(state.losses) / len(state.losses),
-        "lr": rate,
+        "lr": _rate(state.step - 1, settings, settings.epochs * len(state.batches)),
     }
     scored = epoch % settings.validate_every == 0 or epoch == settings.epochs
     if validation is not None and scored:
-        probabilities = predict(network, validation, task=task, batch_size=settings.batch_size)
+        size = settings.batch_size
+        probabilities = predict(network, validation, task=task, batch_size=size, between=looking)
         figures = task.figures(probabilities, validation.labels)
         loss = task.validation_loss(probabilities, validation.labels)
         row |= {f"validation_{shown}": figures[shown] for shown in task.shown}
@@ -281,15 +284,19 @@ def _lower(settings: FitSettings) -> str:
     return f"; lower the learning rate (now {settings.lr})"
 
 
-def _anneal(state: FitState, settings: FitSettings, total: int) -> float:
-    """Set and return the learning rate of the coming step."""
-    rate = settings.lr * (1 + math.cos(math.pi * state.step / total)) / 2
+def _rate(step: int, settings: FitSettings, total: int) -> float:
+    """Return the learning rate of a step."""
+    return settings.lr * (1 + math.cos(math.pi * step / total)) / 2
+
+
+def _anneal(state: FitState, settings: FitSettings, total: int) -> None:
+    """Set the learning rate of the coming step."""
+    rate = _rate(state.step, settings, total)
     for group in state.optimiser.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
-    return rate
 
 
 def _is_on_gpu(state: FitState) -> bool:

@@ -29,6 +29,7 @@ def predict(
     task: Task,
     batch_size: int = 32,
     views: Sequence[Callable[[Tensor], Tensor]] = (),
+    between: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float64]:
     """Return class probabilities, `(count, classes)`, of a network in evaluation mode.
 
@@ -42,37 +43,51 @@ def predict(
         batch_size: Volumes in a batch.
         views: Each makes another view of a batch, such as its mirror image; the probabilities of
             the batch as it is and of all its views are averaged.
+        between: Called before every batch, when modes and generators are as they were.
     """
     device = next(network.parameters()).device
+    stream = TorchStream(0, device)
     looks = (_as_it_is, *views)
     rows = []
-    with modes_kept(network), torch.inference_mode(), TorchStream(0, device).running():
-        network.eval()
-        for batch in ordered_batches(data, batch_size=batch_size, device=device):
+    for batch in ordered_batches(data, batch_size=batch_size, device=device):
+        between()
+        with modes_kept(network), torch.inference_mode(), stream.running():
+            network.eval()
             # On the CPU, because not every device has float64.
             seen = [task.probabilities(network(look(batch.volumes)).cpu()) for look in looks]
             rows.append(torch.stack(seen).mean(0).numpy())
     return np.concatenate(rows) if rows else np.empty((0, len(task.classes)))
 
 
-def recalibrate(network: nn.Module, batches: Iterable[Batch]) -> None:
+def recalibrate(
+    network: nn.Module, batches: Iterable[Batch], between: Callable[[], None] = lambda: None
+) -> None:
     """Estimate batch-norm statistics anew from some batches; weights stay as they are.
 
     The statistics become the plain mean over the batches; without a batch they stay as they are.
     In a supernet they are a mixture over every path that ran, which says little of any one of
     them. Everything but batch normalisation, such as dropout, is in evaluation mode.
+
+    Args:
+        network: The network.
+        batches: What its statistics are to be of.
+        between: Called before every batch, when modes and generators are as they were.
     """
     layers = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not layers:
         return
     momenta = [layer.momentum for layer in layers]
     device = next(layers[0].buffers()).device
+    stream = TorchStream(0, device)
     try:
-        with modes_kept(network), torch.no_grad(), TorchStream(0, device).running():
-            network.eval()
-            for number, batch in enumerate(batches):
+        for number, batch in enumerate(batches):
+            between()
+            with modes_kept(network), torch.no_grad(), stream.running():
+                network.eval()
                 if number == 0:
                     _begin_statistics(layers)
+                for layer in layers:
+                    layer.train()
                 network(batch.volumes)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
@@ -94,7 +109,6 @@ def _begin_statistics(layers: Iterable[_BatchNorm]) -> None:
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None  # cumulative mean
-        layer.train()
 
 
 def _as_it_is(volumes: Tensor) -> Tensor:

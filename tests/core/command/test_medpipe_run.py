@@ -142,7 +142,7 @@ def test_a_missing_plugin_ends_with_code_3(capsys, toy_words):
 def test_a_sweep_runs_all_and_tells_of_each(capsys, toy_words, monkeypatch, tmp_path):
     seen = []
 
-    def one(configuration, registry):
+    def one(configuration, registry, stop):
         seen.append((configuration.keys.seed, configuration.searcher))
         if configuration.keys.seed == 1:
             raise MedpipeError("seed one is cursed")

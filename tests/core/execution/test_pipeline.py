@@ -229,7 +229,7 @@ def test_an_interrupted_run_says_so_in_its_journal():
     recorder = Recorder()
     with pytest.raises(Interrupted), ending_noted(recorder):
         raise Interrupted(15)
-    assert recorder.events == [("interrupted", {"reason": "stopped by signal 15"})]
+    assert recorder.events == [("interrupted", {"reason": "stopped by SIGTERM"})]
 
 
 def test_a_failed_run_says_why_in_its_journal():

@@ -25,6 +25,7 @@ from medpipe_core.record.run_folder import open_folder
 from medpipe_core.record.run_lock import RunLock, RunLockedError
 from medpipe_core.record.state_encoding import StateError
 from medpipe_core.search import RandomSearcher
+from medpipe_core.train import prediction
 
 SEARCHES = {
     "weights": {"searcher": "gumbel", "search.epochs": 2, "search.candidates": 2},
@@ -161,6 +162,42 @@ def test_it_can_be_stopped_again_and_again(keys, start, registry, undisturbed):
             api.resume(folder, registry=registry, listeners=[at], stop=at.stop)
     api.resume(folder, registry=registry)
     assert outcome(folder) == undisturbed["weights"]
+
+
+def test_it_can_be_stopped_while_it_looks_at_what_it_trained(
+    keys, start, registry, undisturbed, monkeypatch
+):
+    """While candidates of a search are scored, in a validation, and in what a trial ends with."""
+    if "weights" not in undisturbed:
+        undisturbed["weights"] = outcome(start(keys(), "whole"))
+    real, looks, at = prediction.ordered_batches, [], Stopping("", -1)
+
+    def look(*arguments, **words):
+        looks.append(1)
+        if len(looks) == last:
+            at.stop.take(signal.SIGTERM)
+        return real(*arguments, **words)
+
+    monkeypatch.setattr(prediction, "ordered_batches", look)
+    last, stages = 2, []
+    folder = start(keys(), at=at)
+    stages.append(running_stage(folder))
+    for last in (5, 2, 4, 2):  # each begins with the look that was not finished
+        looks[:], at = [], Stopping("", -1)
+        with pytest.raises(Interrupted):
+            api.resume(folder, registry=registry, listeners=[at], stop=at.stop)
+        assert len(looks) == last
+        stages.append(running_stage(folder))
+    assert stages == ["search", "evaluate", "evaluate", "retrain", "retrain"]
+    last = 0
+    api.resume(folder, registry=registry)
+    assert outcome(folder) == undisturbed["weights"]
+
+
+def running_stage(folder):
+    events = journal(folder)
+    assert events[-1]["event"] == "interrupted"
+    return [e["stage"] for e in events if e["event"] == "stage-started"][-1]
 
 
 def test_the_order_of_samples_goes_on_in_the_middle_of_an_epoch(keys, start, registry, monkeypatch):

@@ -161,6 +161,36 @@ def test_going_on_from_a_saved_state_is_never_having_stopped(start, validation, 
     assert resumed.best.epoch == never.best.epoch
 
 
+@pytest.mark.parametrize("epoch", [1, 2, 4])
+def test_what_was_saved_within_a_validation_goes_on_with_it(
+    start, validation, task, settings, epoch
+):
+    def train(state, emit, looking=lambda: None):
+        return fit(
+            state, settings=settings, task=task, validation=validation, emit=emit, looking=looking
+        )
+
+    def told(diary):
+        return [{n: v for n, v in fields.items() if n != "seconds"} for _, fields in diary]
+
+    never, saved, diary = start(settings, network=fresh()), [], []
+
+    def looking():
+        assert never.network.training
+        if never.step == epoch * STEPS:
+            saved.append((copy.deepcopy(never.state_dict()), len(diary)))
+
+    whole = train(never, lambda name, /, **fields: diary.append((name, fields)), looking)
+    state, before = saved[-1]
+    assert before == epoch - 1
+    resumed, rest = start(settings, seed=99, network=fresh()), []
+    resumed.load_state_dict(state)
+    trained = train(resumed, lambda name, /, **fields: rest.append((name, fields)))
+    assert same_weights(trained, whole)
+    assert resumed.history == never.history
+    assert told(rest) == told(diary)[before:]
+
+
 def test_a_saved_state_is_not_changed_by_training_on(start, validation, task, settings):
     state = start(settings, network=fresh())
     fit(state, settings=settings, task=task, validation=validation)

@@ -134,7 +134,7 @@ def test_a_run_that_cannot_be_read_is_named_and_left_out(make_run, root, damage,
     ("event", "reason"),
     [
         ({"event": "run-failed", "error": "ValueError", "message": "why"}, "ValueError: why"),
-        ({"event": "interrupted", "reason": "stopped by signal 15"}, "stopped by signal 15"),
+        ({"event": "interrupted", "reason": "stopped by SIGTERM"}, "stopped by SIGTERM"),
     ],
 )
 def test_a_run_without_a_result_is_left_out_with_what_ended_it(make_run, root, event, reason):
