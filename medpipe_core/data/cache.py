@@ -27,7 +27,7 @@ _LOCK, _WRITING = "lock", "writing"
 # What is deleted at once beyond what is needed, so that not every volume has the folder looked at.
 _SPARE = 0.1
 _GIB = 2**30
-_DAMAGED = (ValueError, KeyError, TypeError)
+_DAMAGED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 class VolumeCache:
@@ -216,7 +216,7 @@ def _read(path: Path, *, check: bool) -> tuple[NDArray[Any], dict[str, Any]]:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is damaged, as KeyError and TypeError say, too.
+        ValueError: It is damaged, as the others of `_DAMAGED` say, too.
     """
     with path.open("rb") as file:
         if file.readline(len(_MAGIC)) != _MAGIC:

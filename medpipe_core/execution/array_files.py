@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,8 +39,13 @@ def read_array(path: Path, shape: Sequence[int]) -> NDArray[Any]:
         return _as_batch(_from_npz(path), wanted, path)
     try:
         with path.open("rb") as file:
-            found = npy_header(file)[0]
+            found, dtype, _ = npy_header(file)
             _check(tuple(found), wanted, path)
+            stated, there = math.prod(found) * dtype.itemsize, path.stat().st_size - file.tell()
+            if stated > there:  # before memory is taken for it
+                raise DataError(
+                    f"{path}: its header states {stated} bytes of volumes, and the file has {there}"
+                )
             file.seek(0)
             array: NDArray[Any] = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

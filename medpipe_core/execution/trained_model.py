@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from medpipe_core.record.run_folder import RunFolder
 
 _LOAD = "plugins.load"
+# What weights and buffers are of; safetensors knows types with which torch cannot compute.
+_OF_WEIGHTS = {
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
+    torch.int16, torch.int8, torch.uint8, torch.bool,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -249,6 +254,8 @@ def _load_weights(run: RunFolder, network: nn.Module) -> None:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise RunFolderError(f"{path} cannot be read: {error}") from error
+    if foreign := {w.dtype for w in weights.values()} - _OF_WEIGHTS:
+        raise RunFolderError(f"{path} has numbers of a type that no run writes, {foreign.pop()}")
     if not all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point()):
         raise RunFolderError(f"{path} has weights that are not finite")
     try:
