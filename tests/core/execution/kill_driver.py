@@ -188,6 +188,20 @@ def _timeless(value):
     return [_timeless(v) for v in value] if isinstance(value, list) else value
 
 
+def stage_of(folder):
+    """Return the stage that a killed run was in; `beginning` before the first, `ending` after."""
+    path = None if folder is None else folder / "events.jsonl"
+    stage = "beginning"
+    for line in path.read_text().splitlines() if path is not None and path.exists() else ():
+        with contextlib.suppress(ValueError):  # the last one may be torn
+            event = json.loads(line)
+            if event["event"] == "stage-started":
+                stage = event["stage"]
+            elif event["event"] == "stage-finished" and event["stage"] == "test":
+                stage = "ending"
+    return stage
+
+
 def only_folder(root):
     found = (
         [path for path in root.iterdir() if not path.name.startswith(".")] if root.exists() else []
@@ -239,7 +253,7 @@ def main():
     while done < asked.kills or time.monotonic() - started < asked.seconds:
         root = asked.folder / "killed"
         shutil.rmtree(root, ignore_errors=True)
-        at, where, began = [], [], time.monotonic()
+        at, where, stages, began = [], [], [], time.monotonic()
         for _ in range(rng.randint(1, asked.chain)):
             last = rng.randint(1, len(points))
             folder, fault = only_folder(root), rng.choice(asked.faults)
@@ -253,13 +267,16 @@ def main():
             if code == 0:
                 where.pop()
                 break
+            stages.append(stage_of(only_folder(root)))
             done += 1
         folder = only_folder(root)
         code, told = forked(begin(root) if folder is None else go_on(folder))
         if code:
             sys.exit(f"after {at}: {told}")
         wrong = differing(expected, outcome(only_folder(root)), ordered)
-        line = {"killed": at, "where": where, "differs": wrong, "seconds": time.monotonic() - began}
+        seconds = time.monotonic() - began
+        line = {"killed": at, "where": where, "stages": stages, "differs": wrong,
+                "seconds": seconds}  # fmt: skip
         print(json.dumps(line), flush=True)
         if wrong:
             sys.exit(f"killed at {at}: {wrong}")

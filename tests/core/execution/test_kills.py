@@ -29,7 +29,8 @@ def killed(folder, *words):
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     _, *lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert all(line["differs"] == [] for line in lines)
-    return Counter(where for line in lines for where in line["where"])
+    where = Counter(where for line in lines for where in line["where"])
+    return where, Counter(stage for line in lines for stage in line["stages"])
 
 
 @pytest.mark.parametrize(
@@ -42,14 +43,15 @@ def killed(folder, *words):
     ids=["shared weights", "trials", "both"],
 )
 def test_two_hundred_kills_and_the_same_result(tmp_path, kills, words):
-    where = killed(tmp_path, "--kills", kills, *words)
+    where, stages = killed(tmp_path, "--kills", kills, *words)
     assert sum(where.values()) >= kills
     assert len(where) > 5, "the kills were all at the same kind of place"
+    assert {"search", "evaluate", "retrain"} <= set(stages)
 
 
 def test_a_soak_of_faults_of_all_kinds_ends_as_the_undisturbed_run(tmp_path):
     """A minute of it, or as many seconds as MEDPIPE_SOAK says."""
-    where = killed(
+    where, _ = killed(
         tmp_path, "--kills", 12, "--seconds", os.environ.get("MEDPIPE_SOAK", "60"),
         "--faults", "kill,disk,term,clock", "searcher=gumbel", "retrain.select=best",
     )  # fmt: skip
@@ -57,4 +59,5 @@ def test_a_soak_of_faults_of_all_kinds_ends_as_the_undisturbed_run(tmp_path):
 
 
 def test_kills_while_two_processes_train_and_the_same_result(tmp_path):
-    assert killed(tmp_path, "--kills", 6, "--chain", 1, "executor.workers=2")
+    where, _ = killed(tmp_path, "--kills", 6, "--chain", 1, "executor.workers=2")
+    assert sum(where.values()) >= 6
