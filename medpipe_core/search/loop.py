@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError, OperationError
@@ -14,6 +15,7 @@ from medpipe_core.search.checked_searcher import SearcherError
 from medpipe_core.search.outcome import Outcome
 from medpipe_core.search.state import Candidate, Scored, ScoreError, Scoring
 from medpipe_core.search.step import OUT_OF_MEMORY, take_step
+from medpipe_core.space import idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -94,6 +96,10 @@ def _one_step(state: SearchState, settings: SearchSettings, loss: Loss, emit: Em
     began = time.perf_counter()
     decision = state.asked.decide(state.step)
     warming = state.step < settings.warmup_epochs * len(state.training)
+    if warming and settings.warmup == "plain":
+        decision = replace(
+            decision, genotype=idle(state.supernet.space, decision.genotype), gates={}
+        )
     ask = None if warming else state.asked.ask
     outcome, problem = take_step(state, decision, settings, loss, ask)
     if problem:

@@ -217,6 +217,11 @@ class Probe:
         """Where the path's augmentations stand in the space, in the order they are applied."""
         return tuple(layer.path for layer in self._policy().layers)
 
+    @property
+    def changes(self) -> Mapping[str, frozenset[str] | None]:
+        """What the path's augmentations change, by where they stand, as `Augmentation.changes`."""
+        return {layer.path: layer.operation.changes for layer in self._policy().layers}
+
     def choices(self, *, augmented: bool = False) -> frozenset[str]:
         """Return the choices that a loss of the path depends on directly, for `Outcome.validated`.
 

@@ -21,6 +21,7 @@ CORE = {
     "look-ahead": "medpipe_core.search.score_function:LookAheadEstimator",
     "agreement": "medpipe_core.search.score_function:AgreementEstimator",
     "score": "medpipe_core.search.score_function:AugmentedLossEstimator",
+    "orbit": "medpipe_core.search.orbit_estimator:OrbitEstimator",
     "gate": "medpipe_core.search.gate_estimator:GateEstimator",
 }
 """The core's own estimators: name → import string."""
@@ -53,7 +54,7 @@ def make_estimator(
     Args:
         estimator: A class, or what else makes one of `(space, **parameters)`; or a name. Settings
             that were checked against a registry hand over names that know it; of any other name
-            only the core's own are known: `look-ahead`, `agreement`, `score` and `gate`.
+            only the core's own are known: `look-ahead`, `agreement`, `score`, `orbit` and `gate`.
         space: The space that is searched.
         parameters: The estimator's own.
 

@@ -1,6 +1,6 @@
 """Descriptions of search spaces and their members, in pure Python."""
 
-from medpipe_core.space.activity import active_weights, idle_keys
+from medpipe_core.space.activity import active_weights, idle, idle_keys
 from medpipe_core.space.budget import Budget
 from medpipe_core.space.catalogue import Catalogue
 from medpipe_core.space.choices import Choice
@@ -60,6 +60,7 @@ __all__ = [
     "declared_choices",
     "declared_widths",
     "forbid",
+    "idle",
     "idle_keys",
     "offered",
     "operation",

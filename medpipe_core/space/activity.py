@@ -22,6 +22,8 @@ from medpipe_core.space.values import value_key
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from medpipe_core.space.choices import Choice
+    from medpipe_core.space.genotype import Genotype
     from medpipe_core.space.genotype_set import GenotypeSet
     from medpipe_core.space.sharing import Declared
 
@@ -41,6 +43,24 @@ def idle_keys(root: Mutable, kind: str = "augmentation") -> dict[str, frozenset[
     for path, key in _idle(root, "", NOTHING_SHARED, kind):
         found[path] = found.get(path, frozenset()) | {key}
     return found
+
+
+def idle(space: GenotypeSet, genotype: Genotype, kind: str = "augmentation") -> Genotype:
+    """Return a genotype in which no operation of a kind acts, as far as the space has one.
+
+    All else is as it was; choices that come up only now have their first key. An operation that
+    cannot be without effect stays as it is, and so does everything where a constraint forbids the
+    result.
+    """
+    without = idle_keys(space.root, kind)
+
+    def decide(choice: Choice) -> str:
+        known = genotype.choices.get(choice.path, choice.keys[0])
+        neutral = without.get(choice.path, frozenset())
+        return next((key for key in choice.keys if key in neutral), known)
+
+    found = space.decide(decide)
+    return genotype if space.broken_constraints(found) else found
 
 
 def active_weights(

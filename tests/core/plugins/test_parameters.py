@@ -163,9 +163,9 @@ def test_where_there_are_no_parameters_that_is_said():
 
 
 def test_a_model_may_be_an_import_string():
-    entry = entry_of(anything, "medpipe_core.search.settings:RandomSettings")
+    entry = entry_of(anything, "medpipe_core.search.searcher_settings:RandomSettings")
     assert entry.parameters().__name__ == "RandomSettings"
-    made = create(anything, parameters="medpipe_core.search.settings:RandomSettings")
+    made = create(anything, parameters="medpipe_core.search.searcher_settings:RandomSettings")
     assert made == {"prior_active": 0.0}
 
 

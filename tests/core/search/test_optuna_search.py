@@ -17,7 +17,8 @@ from medpipe_core.search import (
     RandomSearcher,
     search,
 )
-from medpipe_core.search.settings import OptunaSettings, SearchSettings
+from medpipe_core.search.searcher_settings import OptunaSettings
+from medpipe_core.search.settings import SearchSettings
 
 optuna = pytest.importorskip("optuna")
 

@@ -17,7 +17,8 @@ from medpipe_core.search import (
     search,
 )
 from medpipe_core.search.registered_estimator import CORE, make_estimator
-from medpipe_core.search.settings import DecoupledSettings, GumbelSettings, SearchSettings
+from medpipe_core.search.searcher_settings import DecoupledSettings, GumbelSettings
+from medpipe_core.search.settings import SearchSettings
 
 
 class Patient(LookAheadEstimator):

@@ -15,14 +15,14 @@ from medpipe_core.search import (
     OptunaSearcher,
     RandomSearcher,
 )
-from medpipe_core.search.settings import (
+from medpipe_core.search.searcher_settings import (
     DecoupledSettings,
     EvolutionSettings,
     GumbelSettings,
     OptunaSettings,
     RandomSettings,
-    SearchSettings,
 )
+from medpipe_core.search.settings import SearchSettings
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_settings_that_make_no_sense_are_refused(model, wrong):
 
 def test_registering_searchers_and_reading_their_settings_waits_for_no_torch():
     program = (
-        "import sys, medpipe_core.search.plugin, medpipe_core.search.settings\n"
+        "import sys, medpipe_core.search.plugin, medpipe_core.search.searcher_settings\n"
         "from medpipe_core import Outcome, Searcher\n"
         "assert 'torch' not in sys.modules"
     )

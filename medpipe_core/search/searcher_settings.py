@@ -1,0 +1,214 @@
+"""Settings of the core's searchers and estimators; torch-free, for help and checking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from annotated_types import Ge, Le, Lt
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from medpipe_core.plugins import REGISTRY, ParameterError, Registered
+from medpipe_core.search.registered_estimator import RegisteredEstimator
+from medpipe_core.search.settings import Count, Positive, Rate, Several, Strict
+
+Decay = Annotated[float, Ge(0), Lt(1)]
+Prior = Annotated[
+    float,
+    Ge(0),
+    Le(10),
+    Field(
+        description="logarithm of the factor by which augmentations are likelier to act at first"
+    ),
+]
+
+
+class GumbelSettings(Strict):
+    """Settings of `gumbel`; the defaults are the paper's, but for the estimator."""
+
+    # Adam moves a logit by at most about lr a step: fewer steps need longer ones to get as far.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+        {
+            "quick": MappingProxyType({"lr": 0.05, "prior_active": 1.0}),
+            "laptop": MappingProxyType({"lr": 0.05}),
+            "paper": MappingProxyType({"estimator": "gate"}),
+        }
+    )
+
+    lr: Rate = Field(1e-3, description="Adam's learning rate of the logits")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="Adam's decay rates")
+    temperature: Positive = Field(1.0, description="softmax temperature at the first step")
+    temperature_end: Positive | None = Field(
+        None, description="temperature at the last step; constant by default"
+    )
+    schedule: Literal["linear", "exponential"] = Field(
+        "exponential", description="how the temperature goes from first to last"
+    )
+    # A default is checked too: it has to know the registry that makes it.
+    estimator: Annotated[
+        str, Registered("estimator"), AfterValidator(RegisteredEstimator.found)
+    ] = Field(
+        "look-ahead",
+        validate_default=True,
+        description="what the logits learn from, as `medpipe list estimator`; gate is the paper's",
+    )
+    estimator_parameters: dict[str, Any] = Field(
+        {}, validate_default=True, description="parameters of that estimator"
+    )
+    prior_active: Prior = 0.0
+
+    @field_validator("estimator_parameters")
+    @classmethod
+    def _fitting_the_estimator(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        registry = (info.context or {}).get(REGISTRY)
+        if registry is not None and "estimator" in info.data:
+            entry = registry.entry("estimator", info.data["estimator"])
+            try:
+                entry.arguments(given, {REGISTRY: registry})
+            except ParameterError as error:
+                raise ValueError(str(error)) from None
+        return given
+
+
+class EstimatorSettings(Strict):
+    """Settings of most of the core's estimators: none."""
+
+
+class OrbitSettings(EstimatorSettings):
+    """Settings of the estimator `orbit`."""
+
+    changes: tuple[str, ...] = Field(
+        ("side", "orientation", "position"),
+        description="operations that declare these changes and no others are averaged over",
+    )
+    margin: float = Field(
+        0.05, ge=0, le=10, description="nats that acting may cost and still be preferred"
+    )
+
+
+class DecoupledSettings(GumbelSettings):
+    """Settings of `decoupled`: those of `gumbel`, and how its first stage goes."""
+
+    # Pydantic before 2.10 keeps every name that begins with `model_` for itself.
+    model_config = ConfigDict(protected_namespaces=())
+
+    first: str = Field(
+        "augment", min_length=1, description="part of the space that the first stage learns"
+    )
+    first_share: float = Field(0.5, gt=0, lt=1, description="share of the steps it has")
+    # A default is checked too: the plugin that has it may be disabled.
+    model: Annotated[str, Registered("model")] = Field(
+        "resnet18-2.5d", validate_default=True, description="the fixed network that it trains"
+    )
+    model_parameters: dict[str, Any] = Field(
+        {}, validate_default=True, description="parameters of that network, such as {width: 8}"
+    )
+
+    @field_validator("model_parameters")
+    @classmethod
+    def _fitting_the_model(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        registry = (info.context or {}).get(REGISTRY)
+        if registry is not None and "model" in info.data:
+            try:
+                registry.model_arguments(info.data["model"], given)
+            except ParameterError as error:
+                raise ValueError(str(error)) from None
+        return given
+
+
+class RandomSettings(Strict):
+    """Settings of `random`."""
+
+    prior_active: Prior = 0.0
+
+
+class HalvingSettings(RandomSettings):
+    """Settings of `halving`: those of `random`, and keys of the run that suit it."""
+
+    run_keys: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {
+            "search.scores": "trained",
+            "search.epochs": 1,
+            "search.candidates": 17,
+            "search.rungs": 3,
+            "search.brackets": 3,
+            "evaluate.top_k": 1,
+            "evaluate.inherit": False,
+        }
+    )
+
+
+class PopulationSettings(Strict):
+    """Settings of `population`, and keys of the run that suit it."""
+
+    run_keys: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {
+            "search.scores": "trained",
+            "search.candidates": 8,
+            "evaluate.top_k": 1,
+            "evaluate.inherit": False,
+        }
+    )
+
+    part: str = Field("augment", min_length=1, description="part of the space that is perturbed")
+    mutations: Count = Field(3, description="choices that a perturbation changes")
+    resample: float = Field(
+        0.2, ge=0, le=1, description="probability of any other value, not one beside it"
+    )
+    prior_active: Prior = 0.0
+
+
+class FixedSettings(Strict):
+    """Settings of `fixed`: the genotype."""
+
+    genotype: str | None = Field(
+        None, min_length=1, description="a genotype.json, or the folder of a run that has one"
+    )
+    choices: dict[str, bool | int | float | str] = Field(
+        {}, description="choices by path or pattern, before the file's: {'augment/*/p': 0.5}"
+    )
+
+    @model_validator(mode="after")
+    def _something_is_given(self) -> Self:
+        if self.genotype is None and not self.choices:
+            raise ValueError("give searcher.genotype=FILE, searcher.choices={PATH: KEY}, or both")
+        return self
+
+
+class EvolutionSettings(Strict):
+    """Settings of `evolution`; sizes are for searches that score tens of candidates."""
+
+    population: Several = Field(10, description="members alive; the first ones are drawn")
+    sample: Count = Field(5, description="members of a tournament; at most the population")
+    mutations: Count = Field(1, description="choices that a child changes")
+    crossover: float = Field(0.0, ge=0, le=1, description="probability of a second parent")
+    prior_active: Prior = 0.0
+    paths: Literal["uniform", "population"] = Field(
+        "uniform", description="where the steps that train the weights take their paths from"
+    )
+
+    @model_validator(mode="after")
+    def _tournament_within_the_population(self) -> Self:
+        if self.sample > self.population:
+            raise ValueError(f"sample={self.sample} is above population={self.population}")
+        return self
+
+
+class OptunaSettings(Strict):
+    """Settings of `optuna`."""
+
+    sampler: Literal["tpe", "random", "gp", "nsgaii", "qmc"] = Field(
+        "tpe", description="Optuna's sampler"
+    )
+    startup: Several = Field(
+        10, description="trials before tpe and gp learn; the population of nsgaii"
+    )
+    prior_active: Prior = 0.0
