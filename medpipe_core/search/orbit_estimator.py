@@ -88,7 +88,10 @@ class OrbitEstimator(LookAheadEstimator):
                 continue
             plain = probe.logits(volumes) if plain is None else plain
             moved = probe.logits(probe.augment(volumes, only=path, p=1.0))
-            losses = mixed_losses(plain, moved, labels, choice.values)
+            # A network that saw mostly moved volumes may know those alone: the plain look, which
+            # is the one that is used, never counts for less than half.
+            shares = [min(value, 0.5) for value in choice.values]
+            losses = mixed_losses(plain, moved, labels, shares)
             most = max(choice.values)
             losses = losses - self._margin * torch.tensor(
                 [value / (most or 1) for value in choice.values], device=losses.device
