@@ -22,22 +22,28 @@ if TYPE_CHECKING:
 # Temperatures that the loss is looked at with; the best one counts.
 _TEMPERATURES = torch.logspace(-1, 1.5, 26)
 _P = "p"
+# A running mean of about a hundred steps.
+_SHARE = 0.01
 
 
 class OrbitEstimator(LookAheadEstimator):
-    """The look-ahead, but probabilities of operations that keep all there is learn by averaging.
+    """The look-ahead, and predictions averaged over operations that keep all there is.
 
     An operation that leaves the label alone makes predictions better when they are averaged over
     it, as soon as the network has begun to overfit; one that destroys the label makes them worse.
     For a probability p of such an operation t the loss is that of the predictor
 
-        (1 − p) softmax(f(x) / T) + p softmax(f(t(x)) / T)
+        (1 − s) softmax(f(x) / T) + s softmax(f(t(x)) / T),  s = min(p, ½),
 
     on a clean validation batch, at the temperature T that is best for it: without one it would be
     the confidence of an overfitted network that is measured. The predictor is Augerino's (Benton
     et al. 2020, section 3). It is known for all probabilities that are offered from two passes
     without gradients, so the gradient is that of the expected loss over them, without the noise
-    of which one was drawn. All other choices learn as by the look-ahead.
+    of which one was drawn. It is added to that of the look-ahead.
+
+    A network that was trained on labels turned round by t knows t(x) better than x. To average is
+    better than x alone then, though t destroys the label; so the look that has been known better,
+    in the mean of some hundred steps, takes the place of x.
 
     Args:
         space: The space that is searched.
@@ -45,6 +51,7 @@ class OrbitEstimator(LookAheadEstimator):
             of `MEANINGS`; by default those that move a volume and leave all of it there.
         margin: What acting on the most volumes is worth beforehand, in nats of that loss; less
             of it by as much as an operation acts on fewer.
+        weight: What a nat counts, in standard deviations of the look-ahead's reward.
     """
 
     def __init__(
@@ -53,10 +60,14 @@ class OrbitEstimator(LookAheadEstimator):
         *,
         changes: Iterable[str] = ("side", "orientation", "position"),
         margin: float = 0.05,
+        weight: float = 10.0,
     ) -> None:
         super().__init__(space)
         self._changes = frozenset(changes)
         self._margin = margin
+        self._weight = weight
+        # Choice → by how much the moved look has been known worse.
+        self._worse: dict[str, float] = {}
 
     def ask(self, probe: Probe) -> Outcome:
         """Ask what averaging over each operation is worth, then what the look-ahead asks."""
@@ -66,19 +77,28 @@ class OrbitEstimator(LookAheadEstimator):
         return replace(outcome, measured=dict(zip(found, numbers, strict=True)))
 
     def surrogate(self, sample: Sample, outcome: Outcome) -> Tensor | None:
-        """Add the expected loss of each probability to what the look-ahead has of the others."""
-        expected = {
-            path: (log_p.exp() * torch.tensor(losses)).sum()
+        """Add the expected loss over each probability to what the look-ahead has."""
+        terms = [
+            self._weight * (log_p.exp() * torch.tensor(losses)).sum()
             for path, log_p in sample.log_p_of_keys.items()
-            if (losses := self._of_keys(path, outcome.measured)) is not None
-        }
-        others = {path: log_p for path, log_p in sample.log_p.items() if path not in expected}
-        rest = super().surrogate(replace(sample, log_p=others), outcome)
-        terms = [*expected.values(), *(() if rest is None else (rest,))]
+            if (losses := self._learned(path, outcome.measured)) is not None
+        ]
+        ahead = super().surrogate(sample, outcome)
+        if ahead is not None:
+            terms.append(ahead)
         return torch.stack(terms).sum() if terms else None
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the baselines, and which look has been known better."""
+        return {**super().state_dict(), "worse": dict(self._worse)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        super().load_state_dict(state)
+        self._worse = dict(state["worse"])
+
     def _losses(self, probe: Probe) -> dict[str, Tensor]:
-        """Return the loss of each probability of each operation, by `_name`."""
+        """Return the losses of each probability of each operation, by `_name`."""
         volumes, labels = probe.validation.volumes, probe.validation.labels
         plain: Tensor | None = None
         found: dict[str, Tensor] = {}
@@ -88,20 +108,29 @@ class OrbitEstimator(LookAheadEstimator):
                 continue
             plain = probe.logits(volumes) if plain is None else plain
             moved = probe.logits(probe.augment(volumes, only=path, p=1.0))
-            # A network that saw mostly moved volumes may know those alone: the plain look, which
-            # is the one that is used, never counts for less than half.
             shares = [min(value, 0.5) for value in choice.values]
-            losses = mixed_losses(plain, moved, labels, shares)
-            most = max(choice.values)
-            losses = losses - self._margin * torch.tensor(
-                [value / (most or 1) for value in choice.values], device=losses.device
-            )
-            found |= {_name(choice.path, k): v for k, v in zip(choice.keys, losses, strict=True)}
+            looks = {"plain": (plain, moved), "moved": (moved, plain)}
+            for first, (one, other) in looks.items():
+                losses = mixed_losses(one, other, labels, [0.0, *shares])
+                names = [_name(choice.path, first, key) for key in ("alone", *choice.keys)]
+                found |= dict(zip(names, losses, strict=True))
         return found
 
-    def _of_keys(self, path: str, measured: Mapping[str, float]) -> list[float] | None:
-        names = [_name(path, key) for key in self.space.choices[path].keys]
-        return [measured[name] for name in names] if names[0] in measured else None
+    def _learned(self, path: str, measured: Mapping[str, float]) -> list[float] | None:
+        """Return the loss of each key, margin taken off; None where none was measured."""
+        looks = [measured.get(_name(path, first, "alone")) for first in ("plain", "moved")]
+        plain, moved = looks
+        if plain is None or moved is None:
+            return None
+        before = self._worse.get(path, 0.0)
+        self._worse[path] = before + _SHARE * (moved - plain - before)
+        first = "plain" if self._worse[path] >= 0 else "moved"
+        choice = self.space.choices[path]
+        most = max(choice.values) or 1.0
+        return [
+            measured[_name(path, first, key)] - self._margin * value / most
+            for key, value in zip(choice.keys, choice.values, strict=True)
+        ]
 
 
 def mixed_losses(plain: Tensor, moved: Tensor, labels: Tensor, shares: Iterable[Any]) -> Tensor:
@@ -129,5 +158,5 @@ def mixed_losses(plain: Tensor, moved: Tensor, labels: Tensor, shares: Iterable[
     return torch.stack(losses)
 
 
-def _name(path: str, key: str) -> str:
-    return f"orbit of {path}={key}"
+def _name(path: str, first: str, key: str) -> str:
+    return f"orbit of {path}={key}, {first} first"

@@ -92,6 +92,9 @@ class OrbitSettings(EstimatorSettings):
     margin: float = Field(
         0.05, ge=0, le=10, description="nats that acting may cost and still be preferred"
     )
+    weight: float = Field(
+        10.0, gt=0, le=1e6, description="what a nat counts, in deviations of the look-ahead"
+    )
 
 
 class DecoupledSettings(GumbelSettings):
