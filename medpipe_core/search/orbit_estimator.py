@@ -103,16 +103,17 @@ class OrbitEstimator(LookAheadEstimator):
         plain: Tensor | None = None
         found: dict[str, Tensor] = {}
         for path, changes in probe.changes.items():
-            choice = self.space.choices.get(f"{path}/{_P}")
-            if choice is None or not changes or not changes <= self._changes:
+            shares = self._probabilities(f"{path}/{_P}")
+            if not shares or not changes or not changes <= self._changes:
                 continue
             plain = probe.logits(volumes) if plain is None else plain
             moved = probe.logits(probe.augment(volumes, only=path, p=1.0))
-            shares = [min(value, 0.5) for value in choice.values]
             looks = {"plain": (plain, moved), "moved": (moved, plain)}
             for first, (one, other) in looks.items():
-                losses = mixed_losses(one, other, labels, [0.0, *shares])
-                names = [_name(choice.path, first, key) for key in ("alone", *choice.keys)]
+                losses = mixed_losses(
+                    one, other, labels, [0.0, *(min(p, 0.5) for p in shares.values())]
+                )
+                names = [_name(f"{path}/{_P}", first, key) for key in ("alone", *shares)]
                 found |= dict(zip(names, losses, strict=True))
         return found
 
@@ -125,12 +126,20 @@ class OrbitEstimator(LookAheadEstimator):
         before = self._worse.get(path, 0.0)
         self._worse[path] = before + _SHARE * (moved - plain - before)
         first = "plain" if self._worse[path] >= 0 else "moved"
-        choice = self.space.choices[path]
-        most = max(choice.values) or 1.0
+        shares = self._probabilities(path)
+        most = max(shares.values()) or 1.0
         return [
-            measured[_name(path, first, key)] - self._margin * value / most
-            for key, value in zip(choice.keys, choice.values, strict=True)
+            measured[_name(path, first, key)] - self._margin * p / most for key, p in shares.items()
         ]
+
+    def _probabilities(self, path: str) -> dict[str, float]:
+        """Return key → probability; nothing where the space has no such choice of numbers."""
+        choice = self.space.choices.get(path)
+        values = () if choice is None or choice.values is None else choice.values
+        numbers = [float(value) for value in values if isinstance(value, int | float)]
+        if choice is None or not numbers or len(numbers) < len(values):
+            return {}
+        return dict(zip(choice.keys, numbers, strict=True))
 
 
 def mixed_losses(plain: Tensor, moved: Tensor, labels: Tensor, shares: Iterable[Any]) -> Tensor:
