@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 # Temperatures that the loss is looked at with; the best one counts.
 _TEMPERATURES = torch.logspace(-1, 1.5, 26)
 _P = "p"
-# A running mean of about a hundred steps.
-_SHARE = 0.01
+_TURNS = "operations in turn"
+# A running mean of about twenty times that an operation had its turn.
+_SHARE = 0.05
 
 
 class OrbitEstimator(LookAheadEstimator):
@@ -43,7 +44,9 @@ class OrbitEstimator(LookAheadEstimator):
 
     A network that was trained on labels turned round by t knows t(x) better than x. To average is
     better than x alone then, though t destroys the label; so the look that has been known better,
-    in the mean of some hundred steps, takes the place of x.
+    in a running mean, takes the place of x.
+
+    In a step one operation has its turn, and counts for as many as there are.
 
     Args:
         space: The space that is searched.
@@ -79,7 +82,7 @@ class OrbitEstimator(LookAheadEstimator):
     def surrogate(self, sample: Sample, outcome: Outcome) -> Tensor | None:
         """Add the expected loss over each probability to what the look-ahead has."""
         terms = [
-            self._weight * (log_p.exp() * torch.tensor(losses)).sum()
+            self._weight * outcome.measured[_TURNS] * (log_p.exp() * torch.tensor(losses)).sum()
             for path, log_p in sample.log_p_of_keys.items()
             if (losses := self._learned(path, outcome.measured)) is not None
         ]
@@ -98,24 +101,29 @@ class OrbitEstimator(LookAheadEstimator):
         self._worse = dict(state["worse"])
 
     def _losses(self, probe: Probe) -> dict[str, Tensor]:
-        """Return the losses of each probability of each operation, by `_name`."""
+        """Return the losses of each probability of the operation whose turn it is, by `_name`."""
+        turns = self._operations(probe.changes)
+        if not turns:
+            return {}
+        path = turns[probe.number % len(turns)]
         volumes, labels = probe.validation.volumes, probe.validation.labels
-        plain: Tensor | None = None
+        plain = probe.logits(volumes)
+        moved = probe.logits(probe.augment(volumes, only=path, p=1.0))
+        shares = self._probabilities(f"{path}/{_P}")
         found: dict[str, Tensor] = {}
-        for path, changes in probe.changes.items():
-            shares = self._probabilities(f"{path}/{_P}")
-            if not shares or not changes or not changes <= self._changes:
-                continue
-            plain = probe.logits(volumes) if plain is None else plain
-            moved = probe.logits(probe.augment(volumes, only=path, p=1.0))
-            looks = {"plain": (plain, moved), "moved": (moved, plain)}
-            for first, (one, other) in looks.items():
-                losses = mixed_losses(
-                    one, other, labels, [0.0, *(min(p, 0.5) for p in shares.values())]
-                )
-                names = [_name(f"{path}/{_P}", first, key) for key in ("alone", *shares)]
-                found |= dict(zip(names, losses, strict=True))
-        return found
+        for first, one, other in (("plain", plain, moved), ("moved", moved, plain)):
+            mixed = [0.0, *(min(p, 0.5) for p in shares.values())]
+            names = [_name(f"{path}/{_P}", first, key) for key in ("alone", *shares)]
+            found |= dict(zip(names, mixed_losses(one, other, labels, mixed), strict=True))
+        return {**found, _TURNS: torch.tensor(float(len(turns)), device=plain.device)}
+
+    def _operations(self, changes: Mapping[str, frozenset[str] | None]) -> list[str]:
+        """Return where the operations stand that are averaged over."""
+        return [
+            path
+            for path, declared in changes.items()
+            if declared and declared <= self._changes and self._probabilities(f"{path}/{_P}")
+        ]
 
     def _learned(self, path: str, measured: Mapping[str, float]) -> list[float] | None:
         """Return the loss of each key, margin taken off; None where none was measured."""

@@ -102,6 +102,11 @@ class Probe:
         return Outcome(self.decision.genotype, self._state.step, train_loss=self._first[0])
 
     @property
+    def number(self) -> int:
+        """The number of the step, from 0."""
+        return self._state.step
+
+    @property
     def validation(self) -> Any:
         """The step's batch of validation volumes, with `volumes` and `labels`, on the device."""
         if self._batch is None:
