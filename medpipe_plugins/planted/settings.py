@@ -32,6 +32,18 @@ class SymmetrySettings(PlantedSettings):
     noise: float = Field(0.05, ge=0, le=1, description="standard deviation of the noise")
 
 
+class MixedSettings(SymmetrySettings):
+    """Parameters of `planted-mixed`: few training volumes, little noise."""
+
+    train: Count = Field(160, description="volumes in the training set")
+
+
+class TurnSettings(SymmetrySettings):
+    """Parameters of `planted-turn`: few training volumes, little noise."""
+
+    train: Count = Field(64, description="volumes in the training set")
+
+
 class ReachSettings(PlantedSettings):
     """Parameters of `planted-reach`: little noise, many volumes."""
 

@@ -49,6 +49,32 @@ def symmetry_space(operations: Catalogue) -> SearchSpace:
     return _space(operations, "planted-symmetry", layers, channels=16)
 
 
+def handed_space(operations: Catalogue) -> SearchSpace:
+    """Describe a flip, turns and noise before a small network: 2,000 members."""
+    turn = _layer("d_rotation", _OFTEN, left=-180.0, right=180.0)
+    layers = {**_layers("v_flip"), "d_rotation": turn, **_layers("noise")}
+    return _space(operations, "planted-handed", layers)
+
+
+def mixed_space(operations: Catalogue) -> SearchSpace:
+    """Describe three flips and noise before a small network: 1,280 members."""
+    layers = {
+        **_layers("v_flip"),
+        **_layers("h_flip", "d_flip", "noise", probabilities=_RARELY),
+    }
+    return _space(operations, "planted-mixed", layers, channels=16)
+
+
+def turn_space(operations: Catalogue) -> SearchSpace:
+    """Describe turns, a flip and noise before a small network: 128 members."""
+    turn = _layer("d_rotation", _RARELY, left=-180.0, right=180.0)
+    layers = {
+        "d_rotation": turn,
+        **_layers("d_flip", "noise", probabilities=_RARELY),
+    }
+    return _space(operations, "planted-turn", layers, channels=16)
+
+
 def reach_space(operations: Catalogue) -> SearchSpace:
     """Describe one layer with a kernel between convolutions of one voxel: 6,600 members.
 

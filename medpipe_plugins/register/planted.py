@@ -17,6 +17,13 @@ _PROBLEMS = {
         "SymmetrySettings",
         "few samples, flips along all axes help",
     ),
+    "handed": ("symmetries:Handed", "PlantedSettings", "V-flips destroy it, turns do not"),
+    "mixed": (
+        "symmetries:Mixed",
+        "MixedSettings",
+        "one flip destroys the label, two others help few samples",
+    ),
+    "turn": ("symmetries:Turn", "TurnSettings", "few samples, turns about the depth axis help"),
     "reach": ("architecture:Reach", "ReachSettings", "only kernel 7 is large enough"),
     "texture": (
         "architecture:Texture",

@@ -22,9 +22,11 @@ from medpipe_core.supernet import build_network, build_policy
 from medpipe_core.train import ClassificationTask, FitState, fit, predict
 from medpipe_core.train.settings import FitSettings
 
-PROBLEMS = ("side", "intensity", "symmetry", "reach", "texture", "synergy")
+PROBLEMS = (
+    "side", "intensity", "symmetry", "reach", "texture", "synergy", "handed", "mixed", "turn",
+)  # fmt: skip
 # Steps differ by the number of volumes, so the number of epochs does.
-EPOCHS = {"symmetry": 60, "reach": 8, "texture": 8}
+EPOCHS = {"symmetry": 60, "mixed": 120, "turn": 120, "reach": 8, "texture": 8}
 
 
 def answers(space: mp.SearchSpace, optimum: dict[str, frozenset[str]]) -> dict[str, mp.Genotype]:

@@ -25,6 +25,9 @@ SIZES = {
     "reach": 6_600,
     "texture": 3_100,
     "synergy": 38,
+    "handed": 2_000,
+    "mixed": 1_280,
+    "turn": 128,
 }
 PROBLEMS = tuple(SIZES)
 
@@ -100,6 +103,51 @@ def test_a_flip_turns_one_side_into_the_other():
     rises = np.diff(signal, axis=2).clip(min=0).max((1, 2, 3))
     assert np.array_equal(falls > rises, train.labels == 0)
     assert all(np.abs(np.diff(signal, axis=axis)).max() == 0 for axis in (1, 3))
+
+
+def test_a_mirror_exchanges_the_hands_and_a_turn_does_not():
+    """The angle at which a screw is bright rises with the depth, or falls."""
+
+    def rises(volumes):
+        at = np.arange(12) - 5.5
+        ring = np.exp(1j * np.arctan2(at[:, None], at[None, :]))
+        phase = np.angle((volumes * ring).sum((2, 3)))
+        return np.median(np.angle(np.exp(1j * np.diff(phase, axis=1))), axis=1) > 0
+
+    train = dataset("handed", noise=0.0).development().train
+    volumes = train.volumes[:, 0] / 255 - 0.5
+    hands = rises(volumes)
+    assert np.array_equal(hands, train.labels == 0) or np.array_equal(hands, train.labels == 1)
+    for axis in (1, 2, 3):
+        assert np.array_equal(rises(np.flip(volumes, axis)), ~hands)
+    assert np.array_equal(rises(np.rot90(volumes, axes=(2, 3))), hands)
+
+
+def test_upside_down_is_the_other_class_of_the_same_patterns():
+    def shapes(label):
+        train = dataset("mixed", noise=0.0).development().train
+        found = set()
+        for volume in train.volumes[train.labels == label, 0]:
+            where = np.argwhere(volume != 128).min(0)
+            cells = tuple(slice(s, s + 9, 3) for s in where)
+            found.add(tuple((volume[cells] > 128).ravel()))
+        return found
+
+    def mirrored(found, axis):
+        return {tuple(np.flip(np.reshape(s, (3, 3, 3)), axis).ravel()) for s in found}
+
+    upright, upside_down = shapes(0), shapes(1)
+    assert len(upright) == len(upside_down) == 12
+    assert mirrored(upright, 1) == upside_down
+    assert not upright & upside_down
+    assert mirrored(upright, 0) == mirrored(upright, 2) == upright
+
+
+def test_a_turned_shape_is_of_its_class_at_every_angle():
+    train = dataset("turn", noise=0.0).development().train
+    assert all(np.array_equal(volume[0], volume[-1]) for volume in train.volumes[:, 0])
+    spread = [np.std(train.volumes[train.labels == label, 0, 0], axis=0).mean() for label in (0, 1)]
+    assert min(spread) > 10
 
 
 def test_pairs_of_rods_fit_into_no_window_of_five():
@@ -196,3 +244,27 @@ class TestTextureSpace(SpaceContract):
 
 class TestSynergySpace(SpaceContract):
     space = staticmethod(lambda: space("synergy"))
+
+
+class TestHandedData(Planted):
+    dataset = staticmethod(lambda **settings: dataset("handed", **settings))
+
+
+class TestHandedSpace(SpaceContract):
+    space = staticmethod(lambda: space("handed"))
+
+
+class TestMixedData(Planted):
+    dataset = staticmethod(lambda **settings: dataset("mixed", **settings))
+
+
+class TestMixedSpace(SpaceContract):
+    space = staticmethod(lambda: space("mixed"))
+
+
+class TestTurnData(Planted):
+    dataset = staticmethod(lambda **settings: dataset("turn", **settings))
+
+
+class TestTurnSpace(SpaceContract):
+    space = staticmethod(lambda: space("turn"))

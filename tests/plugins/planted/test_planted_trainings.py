@@ -18,9 +18,7 @@ BENCHMARK = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "plant
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "problem", ["side", "intensity", "symmetry", "reach", "texture", "synergy"]
-)
+@pytest.mark.parametrize("problem", BENCHMARK["PROBLEMS"])
 def test_the_right_answer_beats_wrong_ones_by_about_the_regret(problem):
     data = [
         REGISTRY.create("dataset", f"planted-{problem}", seed=seed)
