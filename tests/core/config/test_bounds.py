@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 
 from medpipe_core.config.settings import Keys
-from medpipe_core.search import settings as of_searchers
+from medpipe_core.search import searcher_settings as of_searchers
 
 MODELS = [
     model

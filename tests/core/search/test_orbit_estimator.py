@@ -121,67 +121,113 @@ def test_averaging_helps_where_two_looks_err_independently_and_harms_where_one_i
     assert harmed[2] > harmed[1] > harmed[0]
 
 
-def asked(start, orbits, loss, **parameters):
-    """Take a step with all layers at their second key; return what was measured."""
-    state = start(orbits, GumbelSearcher, settings=SearchSettings(epochs=1, weights_lr=0.1))
+def asked(start, orbits, loss, key, steps=1, **parameters):
+    """Take steps with all layers at one key; return the estimator and what was measured."""
+    settings = SearchSettings(epochs=1, weights_lr=0.1)
+    state = start(orbits, GumbelSearcher, settings=settings)
     estimator = OrbitEstimator(orbits, **parameters)
+    genotype = orbits.decide(lambda choice: choice.keys[key])
+    told = []
+    for _ in range(steps):
+        outcome, problem = take_step(state, Decision(genotype), settings, loss, estimator.ask)
+        assert not problem
+        told.append(outcome.measured)
+        state.step += 1
+    return estimator, told
+
+
+def paths(measured):
+    return {name.split(" ")[2].split("=")[0] for name in measured if name.startswith("orbit of ")}
+
+
+@pytest.mark.parametrize("key", [0, 1])
+def test_operations_have_their_turn_by_what_they_declare_whether_they_act_or_not(
+    start, orbits, loss, key
+):
+    _, told = asked(start, orbits, loss, key, steps=3)
+    assert [paths(measured) for measured in told] == [
+        {"augment/mirror/p"}, {"augment/negative/p"}, {"augment/mirror/p"},
+    ]  # fmt: skip
+    assert {measured["operations in turn"] for measured in told} == {2.0}
+    _, (measured,) = asked(start, orbits, loss, key, changes=["texture"])
+    assert paths(measured) == {"augment/grain/p"}
+    _, (measured,) = asked(start, orbits, loss, key, changes=["size"])
+    assert measured == {}
+
+
+def test_what_was_measured_is_the_loss_of_mixed_predictions(start, orbits, loss):
+    _, (measured,) = asked(start, orbits, loss, 0)
+    name = "orbit of augment/mirror/p={}, {} first"
+    assert measured[name.format("0", "plain")] == measured[name.format("alone", "plain")]
+    half = measured[name.format("0.5", "plain")]
+    assert half == pytest.approx(measured[name.format("0.5", "moved")], abs=1e-6)
+    # However often it acts, the look that is known best counts for half.
+    assert measured[name.format("1", "plain")] == half
+
+
+def told_of(losses, *, plain=0.7, moved=0.7, turns=1.0):
+    """Return what a step measures of `mirror`, the plain look first."""
+    name = "orbit of augment/mirror/p={}, {} first"
+    measured = {name.format(f"{p:g}", "plain"): loss for p, loss in zip(P, losses, strict=True)}
+    measured |= {name.format(f"{p:g}", "moved"): 9.0 for p in P}
+    measured |= {name.format("alone", "plain"): plain, name.format("alone", "moved"): moved}
+    return {**measured, "operations in turn": turns}
+
+
+def gradient(orbits, measured, **parameters):
+    """Return the gradients of the logits of `mirror` and of `grain`."""
     genotype = orbits.decide(lambda choice: choice.keys[1])
-    outcome, problem = take_step(
-        state, Decision(genotype), SearchSettings(epochs=1), loss, estimator.ask
-    )
-    assert not problem
-    return state, outcome
-
-
-def test_operations_are_asked_about_by_what_they_declare(start, orbits, loss):
-    _, outcome = asked(start, orbits, loss)
-    paths = {name.split(" ")[-1].split("=")[0] for name in outcome.measured}
-    assert paths == {"augment/mirror/p", "augment/negative/p"}
-    assert len(outcome.measured) == 2 * len(P)
-    _, outcome = asked(start, orbits, loss, changes=["texture"])
-    paths = {name.split(" ")[-1].split("=")[0] for name in outcome.measured}
-    assert paths == {"augment/grain/p"}
-
-
-def test_layers_that_do_not_act_are_asked_about_too(start, orbits, loss):
-    state = start(orbits, GumbelSearcher)
-    genotype = orbits.decide(lambda choice: choice.keys[0])
-    outcome, _ = take_step(
-        state, Decision(genotype), SearchSettings(epochs=1), loss, OrbitEstimator(orbits).ask
-    )
-    assert len(outcome.measured) == 2 * len(P)
-
-
-def test_the_margin_is_taken_off_by_how_much_acts(start, orbits, loss):
-    _, without = asked(start, orbits, loss, margin=0.0)
-    _, given_one = asked(start, orbits, loss, margin=0.5)
-    for p in P:
-        name = f"orbit of augment/mirror/p={f'{p:g}'}"
-        assert given_one.measured[name] == pytest.approx(without.measured[name] - 0.5 * p, abs=1e-5)
-
-
-def test_the_gradient_is_that_of_the_expected_loss(orbits):
-    losses = dict(zip(P, (0.7, 0.6, 0.4, 0.9), strict=True))
-    measured = {f"orbit of augment/mirror/p={p:g}": value for p, value in losses.items()}
-    theta = torch.tensor([0.3, -0.2, 0.5, 0.1], requires_grad=True)
-    other = torch.tensor([0.3, -0.2, 0.5, 0.1], requires_grad=True)
-    genotype = orbits.decide(lambda choice: choice.keys[1])
-    of_keys = {
-        "augment/mirror/p": torch.log_softmax(theta, 0),
-        "augment/grain/p": torch.log_softmax(other, 0),
-    }
+    theta = {name: torch.tensor(THETA, requires_grad=True) for name in ("mirror", "grain")}
+    of_keys = {f"augment/{name}/p": torch.log_softmax(t, 0) for name, t in theta.items()}
     log_p = {path: every[1] for path, every in of_keys.items()}
-    estimator = OrbitEstimator(orbits)
     outcome = Outcome(genotype, 0, validation_loss=0.5, improvement=0.1, measured=measured)
-    estimator.surrogate(Sample(genotype, {}, log_p, of_keys), outcome).backward()
-    truth = torch.tensor([0.3, -0.2, 0.5, 0.1], requires_grad=True)
-    (torch.softmax(truth, 0) * torch.tensor([0.7, 0.6, 0.4, 0.9])).sum().backward()
-    torch.testing.assert_close(theta.grad, truth.grad)
-    assert other.grad is None  # the look-ahead's baseline knows nothing yet
+    estimator = OrbitEstimator(orbits, **parameters)
+    surrogate = estimator.surrogate(Sample(genotype, {}, log_p, of_keys), outcome)
+    surrogate.backward()
+    return theta["mirror"].grad, theta["grain"].grad
+
+
+THETA = (0.3, -0.2, 0.5, 0.1)
+
+
+def expected(losses, factor):
+    theta = torch.tensor(THETA, requires_grad=True)
+    (factor * (torch.softmax(theta, 0) * torch.tensor(losses)).sum()).backward()
+    return theta.grad
+
+
+@pytest.mark.parametrize(("weight", "turns"), [(1.0, 1.0), (10.0, 1.0), (2.0, 3.0)])
+def test_the_gradient_is_that_of_the_expected_loss(orbits, weight, turns):
+    losses = (0.7, 0.6, 0.4, 0.9)
+    measured = told_of(losses, turns=turns)
+    found, other = gradient(orbits, measured, margin=0.0, weight=weight)
+    torch.testing.assert_close(found, expected(losses, weight * turns))
+    assert other is None  # the look-ahead's baseline knows nothing yet
+
+
+def test_the_margin_is_taken_off_by_how_much_acts(orbits):
+    losses = (0.7, 0.7, 0.7, 0.7)
+    found, _ = gradient(orbits, told_of(losses), margin=0.5, weight=1.0)
+    torch.testing.assert_close(found, expected((0.7, 0.575, 0.45, 0.2), 1.0))
+
+
+def test_where_the_moved_look_is_known_better_it_comes_first(orbits):
+    measured = told_of((0.9, 0.8, 0.6, 0.6), plain=0.9, moved=0.1)
+    found, _ = gradient(orbits, measured, margin=0.0, weight=1.0)
+    torch.testing.assert_close(found, expected((9.0, 9.0, 9.0, 9.0), 1.0))
+
+
+def test_which_look_is_known_better_is_a_state(orbits):
+    estimator = OrbitEstimator(orbits)
+    estimator._learned("augment/mirror/p", told_of((0.7,) * 4, plain=0.9, moved=0.1))
+    other = OrbitEstimator(orbits)
+    other.load_state_dict(estimator.state_dict())
+    assert other.state_dict() == estimator.state_dict()
+    assert other.state_dict()["worse"]["augment/mirror/p"] < 0
 
 
 def test_it_finds_what_keeps_the_label_and_what_destroys_it(start, orbits, loss):
-    settings = SearchSettings(epochs=60, warmup_epochs=20, warmup="plain", weights_lr=0.05)
+    settings = SearchSettings(epochs=80, warmup_epochs=20, weights_lr=0.05)
     state = start(orbits, GumbelSearcher, settings=settings, lr=0.05, estimator="orbit")
     search(state, settings=settings, loss=loss, score=lambda *_: {"score": 0.0})
     found = state.searcher.probabilities()
