@@ -13,7 +13,15 @@ if TYPE_CHECKING:
         per_volume,
         uniform,
     )
-    from medpipe_plugins.augment3d.changes import Add, Clamp, Contrast, Gaussian, Linear, Smooth
+    from medpipe_plugins.augment3d.changes import (
+        Add,
+        Clamp,
+        Contrast,
+        Gaussian,
+        Linear,
+        Smooth,
+        SmoothAxes,
+    )
     from medpipe_plugins.augment3d.erase import Erase
     from medpipe_plugins.augment3d.filtering import Filter, Filter3D
     from medpipe_plugins.augment3d.geometric import (
@@ -54,6 +62,7 @@ __all__ = [
     "Noise",
     "Shift",
     "Smooth",
+    "SmoothAxes",
     "TrivialAugment",
     "VFlip",
     "VRotation",
@@ -68,7 +77,7 @@ __all__ = [
 # The grids of magnitudes lie in this package and are read without torch; operations need it.
 _MODULES = {
     "base": ("Augmentation3D", "MagnitudeError", "VolumeShapeError", "per_volume", "uniform"),
-    "changes": ("Add", "Clamp", "Contrast", "Gaussian", "Linear", "Smooth"),
+    "changes": ("Add", "Clamp", "Contrast", "Gaussian", "Linear", "Smooth", "SmoothAxes"),
     "erase": ("Erase",),
     "filtering": ("Filter", "Filter3D"),
     "geometric": (

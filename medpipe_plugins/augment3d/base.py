@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     Draw = Tensor | tuple[Tensor, ...]
 
 
+ALIKE = 1e-3
+"""By which share two lengths in files may differ and be meant as one."""
+
+
 class VolumeShapeError(MedpipeError):
     """Volumes that are not floating-point `(batch, channel, depth, height, width)`."""
 

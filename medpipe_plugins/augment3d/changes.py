@@ -13,6 +13,8 @@ from torch import Tensor
 from medpipe_plugins.augment3d.base import as_tensor, per_volume
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -200,18 +202,8 @@ class Smooth(Change):
 
     def __call__(self, volumes: Tensor) -> Tensor:
         """Do it, as a sum of shifted volumes."""
-        kernel = self.weights.shape[1]
-        before, after = kernel // 2, (kernel - 1) // 2
         weights = as_tensor(self.weights).to(volumes.device, volumes.dtype, non_blocking=True)
-        factors = [per_volume(factor) for factor in weights.unbind(1)]
-        rows = F.pad(volumes, (before, after) * 3, mode="replicate")
-        for axis in (2, 3, 4):
-            size = volumes.shape[axis]
-            smoothed = rows.narrow(axis, 0, size) * factors[0]
-            for shift in range(1, kernel):
-                smoothed.addcmul_(rows.narrow(axis, shift, size), factors[shift])
-            rows = smoothed
-        return rows
+        return _smoothed(volumes, [weights] * 3)
 
     def size(self, voxels: int) -> int:
         """Return the length of the kernel."""
@@ -220,6 +212,47 @@ class Smooth(Change):
     def write(self, into: Into) -> None:
         """Write the weights."""
         into[:] = _told(self.weights)
+
+
+@dataclass(frozen=True)
+class SmoothAxes(Change):
+    """A sum of neighbours along depth, height and width in turn, by weights of each; edges repeat.
+
+    Attributes:
+        weights: Of each volume's neighbours along each axis, `(count, 3, kernel)`; sums reach
+            `kernel // 2` voxels back.
+    """
+
+    weights: Tensor | NDArray[Any]
+    kind = "smooth-axes"
+
+    def __call__(self, volumes: Tensor) -> Tensor:
+        """Do it, as sums of shifted volumes."""
+        weights = as_tensor(self.weights).to(volumes.device, volumes.dtype, non_blocking=True)
+        return _smoothed(volumes, weights.unbind(1))
+
+    def size(self, voxels: int) -> int:
+        """Return three times the length of the kernel."""
+        return 3 * self.weights.shape[2]
+
+    def write(self, into: Into) -> None:
+        """Write the weights, axis after axis."""
+        into[:] = _told(self.weights.reshape(into.shape))
+
+
+def _smoothed(volumes: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """Sum neighbours along each axis by its weights, `(count, kernel)`."""
+    kernel = weights[0].shape[1]
+    before, after = kernel // 2, (kernel - 1) // 2
+    rows = F.pad(volumes, (before, after) * 3, mode="replicate")
+    for axis, of_axis in zip((2, 3, 4), weights, strict=True):
+        factors = [per_volume(factor) for factor in of_axis.unbind(1)]
+        size = volumes.shape[axis]
+        smoothed = rows.narrow(axis, 0, size) * factors[0]
+        for shift in range(1, kernel):
+            smoothed.addcmul_(rows.narrow(axis, shift, size), factors[shift])
+        rows = smoothed
+    return rows
 
 
 def _beside(volumes: Tensor, number: Numbers) -> Tensor:

@@ -25,7 +25,7 @@ class Erase(Composable3D):
     the cube root of the share. A ratio that would push an edge past its whole axis is brought back
     to the nearest that does not, so the share is kept; a share above 1 is the whole volume. Edges
     are rounded to whole voxels, at least one. All channels lose the same box. Bounds in the wrong
-    order are swapped.
+    order are swapped. Shares of axes are the same lengths of the patient whatever the spacing.
 
     Attributes:
         scale_left: One bound of the share of the volume.

@@ -15,10 +15,10 @@ from medpipe_plugins.compiled_cache import kept
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KINDS = ("linear", "clamp", "contrast", "smooth", "add")
+KINDS = ("linear", "clamp", "contrast", "smooth", "smooth-axes", "add")
 """Steps by number; see `medpipe_plugins.augment3d.filtering`."""
 
-_LINEAR, _CLAMP, _CONTRAST, _SMOOTH, _ADD = range(len(KINDS))
+_LINEAR, _CLAMP, _CONTRAST, _SMOOTH, _SMOOTH_AXES, _ADD = range(len(KINDS))
 
 
 @functools.cache
@@ -48,6 +48,8 @@ def filter_volumes() -> Callable[..., None]:
         for s in range(len(kinds)):
             if kinds[s] == _SMOOTH:
                 longer = max(longer, counts[s])
+            elif kinds[s] == _SMOOTH_AXES:
+                longer = max(longer, counts[s] // 3)
         size = depth * height * width
         room = np.empty((depth + longer) * (height + longer) * (width + longer), np.float32)
         more_room = np.empty((height + longer) * (width + longer), np.float32)
@@ -76,9 +78,18 @@ def filter_volumes() -> Callable[..., None]:
                     for at in range(len(to)):
                         to[index(at)] += numbers[index(at)]
                 else:
+                    kernel, apart = counts[s], 0  # of one axis, and from one axis to the next
+                    if kinds[s] == _SMOOTH_AXES:
+                        kernel //= 3
+                        apart = kernel
+                    along = (
+                        numbers[:kernel],
+                        numbers[apart : apart + kernel],
+                        numbers[2 * apart : 2 * apart + kernel],
+                    )
                     for c in range(channels):
                         channel = to[c * size : (c + 1) * size]
-                        smooth(channel, (depth, height, width), numbers, room, more_room)
+                        smooth(channel, (depth, height, width), along, room, more_room)
 
     compiled: Callable[..., None] = kept(compile_(loop))
     return compiled
@@ -94,23 +105,23 @@ def _mean(volume: Any) -> float:
 def _smoother(compile_: Any) -> Callable[..., None]:
     lay_out, weigh = compile_(_lay_out), compile_(_weigh)
 
-    def smooth(volume: Any, shape: Any, weights: Any, room: Any, more_room: Any) -> None:
-        """Smooth one volume in place, along one axis after the other.
+    def smooth(volume: Any, shape: Any, along: Any, room: Any, more_room: Any) -> None:
+        """Smooth one volume in place, along one axis after the other, by the weights of each.
 
         Neighbours along an axis are so many values apart, so that a sum is one of shifted arrays,
         however long. `room` and `more_room` hold a volume whose axes are all longer by the kernel.
         """
         depth, height, width = shape
-        area, kernel = height * width, len(weights)
+        area, kernel = height * width, len(along[0])
         lay_out(volume, room, 1, depth, area, kernel)
-        weigh(room, area, weights, volume, depth * area)
+        weigh(room, area, along[0], volume, depth * area)
         for d in range(depth):
             plane = volume[d * area : (d + 1) * area]
             lay_out(plane, room, 1, height, width, kernel)
-            weigh(room, width, weights, more_room, area)
+            weigh(room, width, along[1], more_room, area)
             lay_out(more_room, room, height, width, 1, kernel)
             longer = width + kernel - 1
-            weigh(room, 1, weights, more_room, height * longer - kernel + 1)
+            weigh(room, 1, along[2], more_room, height * longer - kernel + 1)
             for h in range(height):
                 for w in range(width):
                     plane[np.uint64(h * width + w)] = more_room[np.uint64(h * longer + w)]

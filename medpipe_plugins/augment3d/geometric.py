@@ -16,7 +16,7 @@ from torch import Tensor
 
 from medpipe_core import Symmetry
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import as_array, between, exact, require, sizes
+from medpipe_plugins.augment3d.base import ALIKE, as_array, between, exact, require, sizes
 from medpipe_plugins.augment3d.warp import Warp3D
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from medpipe_plugins.augment3d.warp import Warp
 
     Entries = Mapping[tuple[int, int], Tensor]
-
-
-_ALIKE = 1e-3  # by which two lengths in files may differ and be meant as one
 
 
 class Flip3D(Warp3D):
@@ -152,7 +149,7 @@ class Rotation3D(Formula3D):
         turns = (quarter, quarter.after(quarter), quarter.after(quarter.after(quarter)))
         low, high = min(left, right), max(left, right)
         longer = self._longer((self.axis + 1) % 3, (self.axis + 2) % 3)
-        square = abs(longer - 1) < _ALIKE
+        square = abs(longer - 1) < ALIKE
         return tuple(
             turn
             for number, turn in enumerate(turns, start=1)
@@ -208,7 +205,7 @@ class DRotation(Rotation3D):
 
 
 class Affine(Formula3D):
-    """Scales each volume about its centre, alike along all axes.
+    """Scales each volume about its centre, alike along all axes, in millimetres as in voxels.
 
     The factor is uniform in [left, right]; above 1 the content grows. Bounds in the wrong order
     are swapped.
@@ -249,7 +246,8 @@ class Affine(Formula3D):
 class Shift(Formula3D):
     """Moves each volume's content along all three axes.
 
-    The shift along an axis is uniform in [−share, share] of its length; zeros come in.
+    The shift along an axis is uniform in [−share, share] of its length, so that it is the same
+    share of the patient whatever the spacing; zeros come in.
 
     Attributes:
         share: Largest shift, as a share of the axis, in [0, 1].

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KINDS = ("none", "linear", "clamp", "contrast", "noise", "add")
-"""Steps of a stage by number; "smooth" begins one."""
+"""Steps of a stage by number; "smooth" and "smooth-axes" begin one."""
 
 DIRECT = 4
 """The longest kernel that is one sum over a cube; a longer one takes a launch for each axis."""
@@ -87,6 +87,10 @@ def planned(steps: Sequence[tuple[str, Any, Any]]) -> list[Stage]:
         if kind == "smooth":
             stages += _smoothing(rows, _floats(numbers))
             continue
+        if kind == "smooth-axes":
+            along = _floats(numbers).reshape(len(rows), 3, -1)
+            stages += [_along(rows, along[:, n], axis) for n, axis in enumerate((2, 3, 4))]
+            continue
         if not stages:
             stages.append(Stage())
         if kind == "contrast":
@@ -104,7 +108,11 @@ def _smoothing(rows: Any, weights: NDArray[np.float32]) -> list[Stage]:
     kernel = weights.shape[1]
     if kernel <= DIRECT:
         return [Stage(smooth=kernel, weighed=rows, weights=weights)]
-    return [Stage(smooth=-1, axis=axis, weighed=rows, weights=weights) for axis in (2, 3, 4)]
+    return [_along(rows, weights, axis) for axis in (2, 3, 4)]
+
+
+def _along(rows: Any, weights: NDArray[np.float32], axis: int) -> Stage:
+    return Stage(smooth=-1, axis=axis, weighed=rows, weights=np.ascontiguousarray(weights))
 
 
 def _words(kind: str, count: int, numbers: Any) -> NDArray[np.int32]:

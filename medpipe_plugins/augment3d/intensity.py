@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medpipe_plugins.augment3d import magnitudes
-from medpipe_plugins.augment3d.base import between, require
-from medpipe_plugins.augment3d.changes import Clamp, Contrast, Gaussian, Linear, Smooth
+from medpipe_plugins.augment3d.base import ALIKE, between, require
+from medpipe_plugins.augment3d.changes import Clamp, Contrast, Gaussian, Linear, Smooth, SmoothAxes
 from medpipe_plugins.augment3d.filtering import Filter3D
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ class Blur(Filter3D):
     further backwards than forwards, as scipy's `correlate1d` does, and so moves the content by
     half a voxel towards higher indices along each axis, whatever its length.
 
+    Where voxels are no cubes, `voxel_spacing` counts and a volume is blurred alike in millimetres:
+    voxels are those of the finest axis. Along a coarser one the deviation has as many fewer of its
+    voxels, and an even kernel goes without the voxel that it reaches further, so that the content
+    is not moved by half of a thick slice.
+
     Attributes:
         kernel: Edge length of the kernel, in voxels.
 
@@ -87,17 +92,43 @@ class Blur(Filter3D):
         self.sigma = sigma
 
     def from_uniforms(self, numbers: NDArray[np.float32], *, kernel: int) -> NDArray[np.float32]:
-        """Draw the weights of each volume's kernel along one axis, `(count, kernel)`.
+        """Draw the weights of each volume's kernel.
+
+        Returns:
+            `(count, kernel)`, along each axis; or `(count, 3, kernel)`, along depth, height and
+            width, where voxels are no cubes.
 
         Raises:
             MagnitudeError: `kernel` is not a whole number of at least 1.
         """
         require(kernel >= 1 and kernel % 1 == 0, self, "a whole kernel edge", kernel=kernel)
-        return gaussian_weights(between(numbers[:, 0], *self.sigma), kernel)
+        return self.weights(between(numbers[:, 0], *self.sigma), kernel)
+
+    def weights(self, sigma: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
+        """Return the weights for each deviation, in voxels of the finest axis."""
+        longer = _longer(self.voxel_spacing)
+        if longer is None:
+            return gaussian_weights(sigma, kernel)
+        along = np.zeros((len(sigma), 3, kernel), np.float32)
+        for axis, ratio in enumerate(longer):
+            # Of an even kernel, the first neighbour is the one that is further away.
+            first = 0 if ratio == 1 or kernel % 2 else 1
+            narrower = sigma / np.float32(ratio)
+            along[:, axis, first:] = gaussian_weights(narrower, kernel - first)
+        return along
 
     def steps(self, weights: Any) -> tuple[Change, ...]:
         """Smooth along depth, height and width in turn."""
-        return (Smooth(weights),)
+        return (Smooth(weights) if weights.ndim == 2 else SmoothAxes(weights),)
+
+
+def _longer(spacing: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    """Return how many times each axis's voxels are as long as the finest's; None for cubes."""
+    if spacing is None:
+        return None
+    ratios = [length / min(spacing) for length in spacing]
+    alike = tuple(1.0 if ratio < 1 + ALIKE else ratio for ratio in ratios)
+    return None if set(alike) == {1.0} else alike
 
 
 def gaussian_weights(sigma: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:

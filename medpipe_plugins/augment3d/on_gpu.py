@@ -13,7 +13,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from medpipe_plugins.augment3d.base import uncast
-from medpipe_plugins.augment3d.changes import Add, Clamp, Contrast, Linear, Smooth
+from medpipe_plugins.augment3d.changes import Add, Clamp, Contrast, Linear, Smooth, SmoothAxes
 from medpipe_plugins.augment3d.gpu_stages import planned
 from medpipe_plugins.triton_extra import has_triton
 from medpipe_plugins.watching import watched
@@ -135,9 +135,10 @@ def filter_on_gpu(volumes: Tensor, steps: Sequence[tuple[str, Any, Any]]) -> Ten
         steps: Of each step its kind; which volumes, `(count,)`, int64, rising; and its
             numbers for each of these, `(count, numbers)`, on the CPU: of "linear" a factor and an
             offset; of "clamp" none; of "contrast" a factor; of "smooth" the weights of neighbours
-            along one axis. Of "noise" it is a standard deviation, one or `(count,)`, and seeds,
-            `(count,)`, int64: each volume's noise depends on its seed alone. Of "add" it is what
-            is added, `(count, channel, depth, height, width)`, on the volumes' device. See
+            along one axis, of "smooth-axes" those along depth, height and width. Of "noise" it is
+            a standard deviation, one or `(count,)`, and seeds, `(count,)`, int64: each volume's
+            noise depends on its seed alone. Of "add" it is what is added, `(count, channel,
+            depth, height, width)`, on the volumes' device. See
             `medpipe_plugins.augment3d.filtering`.
 
     Returns:
@@ -223,6 +224,8 @@ def _change(kind: str, volumes: Tensor, numbers: Any) -> Change:
     told = torch.as_tensor(numbers, dtype=torch.float32).to(volumes.device, non_blocking=True)
     if kind == "smooth":
         return Smooth(told)
+    if kind == "smooth-axes":
+        return SmoothAxes(told.reshape(len(told), 3, -1))
     return Contrast(told[:, 0]) if kind == "contrast" else Linear(*told.T)
 
 

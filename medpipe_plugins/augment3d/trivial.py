@@ -24,7 +24,6 @@ from medpipe_plugins.augment3d.intensity import (
     ColorJitter,
     Invert,
     Noise,
-    gaussian_weights,
     seeds_of,
 )
 from medpipe_plugins.augment3d.warp import Warp
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
 DEGREES, FACTOR, SHARE, BOX, DEVIATION, SIGMA, CHANGE = 30.0, 1.4, 0.15, 0.3, 0.1, 2.0, 0.5
 """Strengths at the upper end: rotation in degrees, scale, shift and box as shares, deviation of the
-noise, of the blur in voxels, change of brightness and contrast."""
+noise, of the blur in voxels of the finest axis, change of brightness and contrast."""
 _KERNEL = 5
 _AXES = {"d_flip": -3, "v_flip": -2, "h_flip": -1}
 _ROTATIONS = {"v_rotation": VRotation, "h_rotation": HRotation, "d_rotation": DRotation}
@@ -134,31 +133,36 @@ class TrivialAugment(Augmentation3D):
         chain = Filter(warp.result())
         for name, steps_of in _STEPS.items():
             if (at := of.get(name)) is not None:
-                chain.then(rows[at], steps_of(strength[at], signed[at], seed[at]))
+                spacing = self.voxel_spacing
+                chain.then(rows[at], steps_of(strength[at], signed[at], seed[at], spacing))
         return chain.result()
 
 
-def _noise(strength: Numbers, _: Numbers, seed: NDArray[np.int64]) -> Sequence[Change]:
+def _noise(strength: Numbers, _: Numbers, seed: Any, *__: Any) -> Sequence[Change]:
     return (Gaussian(DEVIATION * strength, seed),)
 
 
-def _blur(strength: Numbers, *_: NDArray[Any]) -> Sequence[Change]:
-    return Blur().steps(gaussian_weights(np.maximum(SIGMA * strength, np.float32(1e-3)), _KERNEL))
+def _blur(
+    strength: Numbers, _: Numbers, __: Numbers, spacing: tuple[float, ...] | None
+) -> Sequence[Change]:
+    blur = Blur()
+    blur.voxel_spacing = spacing
+    return blur.steps(blur.weights(np.maximum(SIGMA * strength, np.float32(1e-3)), _KERNEL))
 
 
-def _invert(strength: Numbers, *_: NDArray[Any]) -> Sequence[Change]:
+def _invert(strength: Numbers, *_: Any) -> Sequence[Change]:
     return Invert().steps(np.ones_like(strength))
 
 
-def _brightness(strength: Numbers, signed: Numbers, _: NDArray[Any]) -> Sequence[Change]:
+def _brightness(strength: Numbers, signed: Numbers, *_: Any) -> Sequence[Change]:
     return ColorJitter().steps(1 + CHANGE * signed, np.ones_like(strength))
 
 
-def _contrast(strength: Numbers, signed: Numbers, _: NDArray[Any]) -> Sequence[Change]:
+def _contrast(strength: Numbers, signed: Numbers, *_: Any) -> Sequence[Change]:
     return ColorJitter().steps(np.ones_like(strength), 1 + CHANGE * signed)
 
 
-_STEPS: dict[str, Callable[[Numbers, Numbers, NDArray[Any]], Sequence[Change]]] = {
+_STEPS: dict[str, Callable[..., Sequence[Change]]] = {
     "noise": _noise, "blur": _blur, "invert": _invert,
     "brightness": _brightness, "contrast": _contrast,
 }  # fmt: skip

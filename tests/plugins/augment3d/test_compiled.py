@@ -21,6 +21,7 @@ from medpipe_plugins.augment3d import (
     Linear,
     Noise,
     Smooth,
+    SmoothAxes,
     VRotation,
     compiled,
     maps,
@@ -193,6 +194,7 @@ def steps_of(batch, count):
         Add(numbers(count, *batch.shape[1:])),
         Contrast(numbers(count)),
         *map(Smooth, kernels),
+        *(SmoothAxes(numbers(count, 3, length).softmax(2)) for length in (2, 3)),
     ]
 
 

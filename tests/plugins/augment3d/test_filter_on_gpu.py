@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medpipe_plugins.augment3d import Add, Clamp, Contrast, Linear, Smooth
+from medpipe_plugins.augment3d import Add, Clamp, Contrast, Linear, Smooth, SmoothAxes
 from medpipe_plugins.augment3d.gpu_stages import planned
 from medpipe_plugins.augment3d.on_gpu import filter_on_gpu
 from medpipe_plugins.triton_extra import has_triton
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(not has_triton(), reason="needs Triton")
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 KINDS = ("linear", "clamp", "contrast", "add", "smooth 1", "smooth 2", "smooth 3", "smooth 6")
+KINDS += ("smooth-axes 2", "smooth-axes 3")
 # Of numbers below 1; the interpreter does not round to bfloat16, but cuts off.
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2**-7, torch.float16: 2**-10}
 
@@ -39,6 +40,9 @@ def step(kind, rows, shape, random):
     if kind == "smooth":
         weights = random.random((count, int(kernel)), np.float32)
         return kind, rows, weights / weights.sum(1, keepdims=True)
+    if kind == "smooth-axes":
+        weights = random.random((count, 3, int(kernel)), np.float32)
+        return kind, rows, (weights / weights.sum(2, keepdims=True)).reshape(count, -1)
     numbers = {"linear": 2, "clamp": 0, "contrast": 1}[kind]
     return kind, rows, random.random((count, numbers), np.float32) * 2 - 0.5
 
@@ -57,6 +61,8 @@ def change(kind, numbers):
         return Clamp(len(numbers))
     if kind == "linear":
         return Linear(*numbers.T)
+    if kind == "smooth-axes":
+        return SmoothAxes(numbers.reshape(len(numbers), 3, -1))
     return {"contrast": Contrast, "add": Add, "smooth": Smooth}[kind](
         numbers[:, 0] if kind == "contrast" else numbers
     )
