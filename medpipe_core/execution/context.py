@@ -50,6 +50,7 @@ class RunContext:
         card: The dataset's card: channels, size and classes.
         space: The configuration's space.
         device: Where networks are trained.
+        computing: How they are computed there.
         micro_batching: Splits batches that do not fit into the device's memory.
         meter: Measures the cost of genotypes.
     """
@@ -59,6 +60,7 @@ class RunContext:
     card: DatasetCard
     space: SearchSpace
     device: torch.device
+    computing: Computing
     micro_batching: MicroBatching
     meter: ResourceMeter
 
@@ -82,6 +84,7 @@ class RunContext:
             card,
             space,
             device,
+            computing,
             MicroBatching(computing, (card.channels, *card.size)),
             ResourceMeter(space, size=card.size, **_shape(card)),
         )

@@ -190,7 +190,6 @@ class _Work:
     def _begin(self, folder: RunFolder, emit: Emit) -> None:
         import torch
 
-        from medpipe_core.computing import Computing
         from medpipe_core.execution.data_card import DataCard
         from medpipe_core.execution.device import slow_convolutions
         from medpipe_core.execution.final_test import development_rows
@@ -198,7 +197,7 @@ class _Work:
         context = self._context
         emit("run-started", configuration=context.configuration.flat())
         if slow := slow_convolutions(
-            Computing.on(context.device, context.keys.precision),
+            context.computing,
             torch_version=torch.__version__,
             cudnn_version=torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         ):

@@ -75,7 +75,8 @@ def variant_key(step: Step, genotype: Genotype) -> str:
 
 def module_name(path: str, chosen: list[str]) -> str:
     """Return a name that torch accepts for a submodule: the path, then the chosen values."""
-    return ",".join((path, *chosen)).replace(".", "%2E")
+    # A space that is one operation has no path to it, and nothing beside it.
+    return ",".join((path or "root", *chosen)).replace(".", "%2E")
 
 
 def build_block(

@@ -38,6 +38,14 @@ def test_a_pass_runs_the_sampled_operations_and_no_other(space, supernet, volume
         assert all(touched) if name in ran else not any(touched)
 
 
+def test_a_space_may_be_one_block(space, volumes):
+    one = SearchSpace("one", Operation("block", "conv", {"channels": 4}), catalogue=space.catalogue)
+    genotype = one.sample(seed=0)
+    supernet = Supernet(one, in_channels=1, num_classes=2, seed=3).eval()
+    network = build_network(one, genotype, in_channels=1, num_classes=2, seed=3).eval()
+    assert torch.equal(supernet(volumes, genotype), network(volumes))
+
+
 def test_a_frozen_path_computes_bit_for_bit_what_the_supernet_does(space, supernet, volumes):
     supernet.train()
     for seed in range(6):
