@@ -25,6 +25,7 @@ _ALSO = {
 }
 _COLUMNS = {"file": "path", "filename": "path", "image": "path", "class": "label", "part": "split"}
 _LARGEST = 64 * 2**20
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,7 @@ def read_cases(manifest: str | None, root: str | None) -> list[Case]:
     if manifest is not None:
         path = Path(manifest).expanduser()
         folder = path.parent if root is None else Path(root).expanduser()
-        cases = [_case(row, where, folder) for row, where in _rows(path)]
-        if not cases:
-            raise DataError(f"{path}: names no scan")
-        return cases
+        return _cases(path, folder, ("path", "label"))
     if root is None:
         raise DataError(
             "say where the scans are: data.manifest=FILE names a table with the columns path and "
@@ -78,22 +76,39 @@ def read_paths(table: Path) -> list[Case]:
     Raises:
         DataError: It cannot be understood, or names no scan.
     """
-    cases = [_case(row, where, table.parent) for row, where in _rows(table, ("path",))]
+    return _cases(table, table.parent, ("path",))
+
+
+def _cases(manifest: Path, folder: Path, wanted: Sequence[str]) -> list[Case]:
+    """Return the scans that a manifest names; what is wrong with its rows is told at once.
+
+    Raises:
+        DataError: It cannot be understood, or names no scan.
+    """
+    cases, problems = [], []
+    for row, where in _rows(manifest, wanted):
+        try:
+            cases.append(_case(row, where, folder))
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        more = f"\n… and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise DataError("\n".join(problems[:_SHOWN]) + more)
     if not cases:
-        raise DataError(f"{table}: names no scan")
+        raise DataError(f"{manifest}: names no scan")
     return cases
 
 
-def _rows(
-    path: Path, wanted: Sequence[str] = ("path", "label")
-) -> Iterator[tuple[dict[str, Any], str]]:
-    """Iterate over the rows of a manifest, with where each stands."""
+def _rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[dict[str, Any] | str, str]]:
+    """Iterate over the rows of a manifest, or what is wrong with one, with where each stands."""
     try:
         if path.stat().st_size > _LARGEST:
             raise DataError(f"{path}: larger than a manifest of scans can be (64 MiB)")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        reason = getattr(error, "strerror", None) or (
+            "it is no text in UTF-8; save it as such (in Excel: 'CSV UTF-8')"
+        )
         raise DataError(f"cannot read the manifest {path}: {reason}") from None
     if path.suffix.lower() == ".json" or text.lstrip().startswith("["):
         yield from _json_rows(path, text, wanted)
@@ -108,15 +123,16 @@ def _rows(
             where = f"{path}, line {reader.line_num}"
             if any(field.strip() for field in row):
                 if len(row) != len(columns):
-                    raise DataError(f"{where}: {len(row)} fields for {len(columns)} columns")
-                yield dict(zip(columns, row, strict=True)), where
+                    yield f"{len(row)} fields for {len(columns)} columns", where
+                else:
+                    yield dict(zip(columns, row, strict=True)), where
     except csv.Error as error:
         raise DataError(f"{path}: cannot be read as CSV ({error})") from None
 
 
 def _json_rows(
     path: Path, text: str, wanted: Sequence[str]
-) -> Iterator[tuple[dict[str, Any], str]]:
+) -> Iterator[tuple[dict[str, Any] | str, str]]:
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -140,11 +156,18 @@ def _column(name: str) -> str:
 def _check_columns(path: Path, columns: list[str], wanted: Sequence[str]) -> None:
     for name in wanted:
         if columns.count(name) != 1:
-            found = ", ".join(columns) or "none"
-            raise DataError(f"{path}: has to have one column {name!r}; its columns are {found}")
+            found = ", ".join(columns)[:200] or "none"
+            near = did_you_mean(name, [column for column in columns if column not in wanted])
+            also = " or ".join(repr(other) for other, of in _COLUMNS.items() if of == name)
+            raise DataError(
+                f"{path}: has to have one column {name!r} ({also} will do); its columns are "
+                f"{found}.{near} The first line has the names of the columns"
+            )
 
 
-def _case(row: dict[str, Any], where: str, folder: Path) -> Case:
+def _case(row: dict[str, Any] | str, where: str, folder: Path) -> Case:
+    if isinstance(row, str):
+        raise DataError(f"{where}: {row}")
     given = row["path"]
     texts = given if isinstance(given, list) else str(given or "").split(";")
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Problem = tuple[str, str]
 """The name of a scan, and what is wrong with it."""
 _SHOWN = 40
+_BETWEEN_WORDS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,10 @@ def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) 
         except DataError as error:
             problems.append((case.name, str(error)))
     problems += _other_channels(headers)
+    notes += _modalities(headers)
     wrong = {name for name, _ in problems}
     named = _with_patients(labelled, headers, notes)
-    fatal = [*patients_in_two_parts(named), *_parts_missing(named)]
+    fatal = [*patients_in_two_parts(named), *_parts_missing(named), *_classes_spelt_alike(named)]
     if fatal:
         raise DataError("; ".join(fatal) + (f"\n{table(problems)}" if problems else ""))
     if settings.fold is not None:
@@ -120,6 +123,30 @@ def patients_in_two_parts(cases: Sequence[Case]) -> list[str]:
         f"patients are in more than one part, so that figures would be too good: "
         f"{', '.join(both[:10])}{more}; put each into one"
     ]
+
+
+def _classes_spelt_alike(cases: Sequence[Case]) -> list[str]:
+    """Return the classes that differ in capitals or what stands between words, with a scan each."""
+    spelt: dict[str, dict[str, str]] = defaultdict(dict)
+    for case in cases:
+        words = _BETWEEN_WORDS.sub(" ", case.label.casefold())
+        spelt[words].setdefault(case.label, case.name)
+    return [
+        "these labels count as different classes, and are meant as one: "
+        + ", ".join(f"{label!r} (such as {name})" for label, name in names.items())
+        + "; spell them alike"
+        for names in spelt.values()
+        if len(names) > 1
+    ]
+
+
+def _modalities(headers: Mapping[Case, tuple[ScanHeader, ...]]) -> list[str]:
+    """Say which modalities a set has, if files tell of several."""
+    found = Counter("+".join(header.modality for header in one) for one in headers.values())
+    told = [f"{count} {name}" for name, count in found.most_common() if name.strip("+")]
+    if len(told) < 2:
+        return []
+    return [f"Modalities are mixed: {', '.join(told)}; one preparation seldom fits all of them."]
 
 
 def _labelled(cases: Sequence[Case]) -> tuple[list[Case], list[Problem], list[str]]:

@@ -255,6 +255,8 @@ def rest(stream: IO[bytes], most: int) -> int:
 
 
 def _near(path: Path) -> str:
+    if "\\" in path.name and os.sep == "/":
+        return ". '\\' stands between folders on Windows alone; '/' does everywhere"
     try:
         names = [other.name for other in path.parent.iterdir()]
     except OSError:
