@@ -9,7 +9,7 @@ import numpy as np
 from medpipe_core.errors import MedpipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -221,21 +221,31 @@ def bootstrap(
     """
     drawn = [
         figures(probabilities[rows], labels[rows])
-        for rows in _resamples(len(labels), groups, resamples, np.random.default_rng(seed))
+        for rows in resampled_rows(len(labels), groups, resamples, np.random.default_rng(seed))
     ]
     value = figures(probabilities, labels)
+    return percentile_intervals(
+        value, {name: np.array([d[name] for d in drawn]) for name in value}, level
+    )
+
+
+def percentile_intervals(
+    value: Mapping[str, float], drawn: Mapping[str, NDArray[np.float64]], level: float = 0.95
+) -> dict[str, dict[str, float]]:
+    """Return every figure with the interval of what it is in resamples, where it is defined."""
     tails = [(1 - level) / 2, (1 + level) / 2]
     intervals: dict[str, dict[str, float]] = {}
     for name, number in value.items():
-        defined = [d[name] for d in drawn if np.isfinite(d[name])]
-        low, high = np.quantile(defined, tails) if defined else (number, number)
+        defined = drawn[name][np.isfinite(drawn[name])]
+        low, high = np.quantile(defined, tails) if len(defined) else (number, number)
         intervals[name] = {"value": number, "low": float(low), "high": float(high)}
     return intervals
 
 
-def _resamples(
+def resampled_rows(
     count: int, groups: NDArray[Any] | None, resamples: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.int64]]:
+    """Return the rows of each resample: drawn with replacement, those of a patient together."""
     if groups is None:
         yield from rng.integers(0, count, (resamples, count))
         return

@@ -15,7 +15,7 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import rankdata
 
 from medpipe_core.data import facts_of
-from medpipe_core.train.figures import bootstrap
+from medpipe_core.train.figures import percentile_intervals, resampled_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,14 +77,7 @@ class ShortcutModels:
         """
         told = {}
         for name, probabilities in self.probabilities(data).items():
-            figures = bootstrap(
-                probabilities,
-                data.labels,
-                seed=seed,
-                groups=data.groups,
-                resamples=_RESAMPLES,
-                figures=_figures,
-            )
+            figures = _figures(probabilities, data, seed)
             p = _p_value(probabilities, data, np.random.default_rng(seed))
             surely = p <= _LEVEL / (_PARTS * len(self.names)) and figures["auc"]["low"] > 0.5
             told[name] = {**figures, "p": p, "shortcut": bool(surely)}
@@ -165,27 +158,52 @@ def _fitted(
     return weights
 
 
-def _figures(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
-    return {
-        "auc": _area(_ranks(probabilities), labels),
-        "accuracy": float((probabilities.argmax(1) == labels).mean()),
-    }
+def _figures(
+    probabilities: NDArray[np.float64], data: LabelledVolumes, seed: int
+) -> dict[str, dict[str, float]]:
+    """Return area and accuracy with their bootstrap intervals.
+
+    Resamples are told by how often each volume is in them, so that volumes are ranked once.
+    """
+    count = len(data)
+    rows = resampled_rows(count, data.groups, _RESAMPLES, np.random.default_rng(seed))
+    drawn = np.stack([np.bincount(row, minlength=count) for row in rows])
+    right = probabilities.argmax(1) == data.labels
+
+    def told(times: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        areas = _areas(probabilities, data.labels, times)
+        return {"auc": areas, "accuracy": times @ right / times.sum(1)}
+
+    of_all = told(np.ones((1, count), np.int64))
+    return percentile_intervals({name: float(n[0]) for name, n in of_all.items()}, told(drawn))
 
 
-def _ranks(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    ranks: NDArray[np.float64] = rankdata(probabilities, axis=0)
-    return ranks
+def _areas(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], times: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the area under the ROC curve, mean over the classes that are there and not alone.
 
-
-def _area(ranks: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Return the area under the ROC curve, mean over the classes that are there and not alone."""
-    of = np.eye(ranks.shape[1])[labels]
-    positives = of.sum(0)
-    pairs = positives * (len(labels) - positives)
-    if not pairs.any():
-        return float("nan")
-    areas = ((ranks * of).sum(0) - positives * (positives + 1) / 2)[pairs > 0] / pairs[pairs > 0]
-    return float(areas.mean())
+    Args:
+        probabilities: `(count, classes)`.
+        labels: `(count,)`.
+        times: `(resamples, count)`, how often each volume is there.
+    """
+    areas = np.full((probabilities.shape[1], len(times)), np.nan)
+    for label, scores in enumerate(probabilities.T):
+        order = np.argsort(scores, kind="stable")
+        first = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])  # of those that are tied
+        tied = np.add.reduceat(times[:, order], first, axis=1)
+        of_class = np.add.reduceat((times * (labels == label))[:, order], first, axis=1)
+        ranks = tied.cumsum(axis=1) - (tied - 1) / 2
+        positives = of_class.sum(1)
+        pairs = positives * (times.sum(1) - positives)
+        above = (ranks * of_class).sum(1) - positives * (positives + 1) / 2
+        np.divide(above, pairs, out=areas[label], where=pairs > 0)
+    there = np.isfinite(areas)
+    counted = there.sum(0)
+    means = np.full(len(times), np.nan)
+    np.divide(np.where(there, areas, 0).sum(0), counted, out=means, where=counted > 0)
+    return means
 
 
 def _p_value(
@@ -196,13 +214,13 @@ def _p_value(
     _, first, of = np.unique(patients, return_index=True, return_inverse=True)
     count = np.bincount(of)
     mean = np.stack([np.bincount(of, column) / count for column in probabilities.T], axis=1)
-    ranks, labels = _ranks(mean), data.labels[first]
-    reached = _area(ranks, labels)
+    labels = data.labels[first]
+    reached = _areas(mean, labels, np.ones((1, len(labels)), np.int64))[0]
     if not np.isfinite(reached):
         return 1.0
     drawn = rng.permuted(np.tile(labels, (_PERMUTATIONS, 1)), axis=1)
     areas = []
-    for label, of_class in enumerate(ranks.T):
+    for label, of_class in enumerate(rankdata(mean, axis=0).T):
         positives = int((labels == label).sum())
         pairs = positives * (len(labels) - positives)
         if pairs:

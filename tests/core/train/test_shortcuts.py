@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from medpipe_core.data import LabelledVolumes
+from medpipe_core.train.figures import bootstrap
 from medpipe_core.train.shortcuts import ALL, ShortcutModels
 
 
@@ -103,3 +105,26 @@ def test_a_fact_or_class_that_a_part_lacks_breaks_nothing():
     one = made(30, 1, {"size": noise})
     alone = LabelledVolumes(one.volumes, np.zeros(30, np.int64), facts=one.facts)
     assert found(models.judge(alone, seed=0)) == set()
+
+
+def test_intervals_are_those_of_ranking_each_resample_anew():
+    patients = np.random.default_rng(2).integers(0, 25, 60)
+    facts = {"a scanner": PLANTED["a scanner"], "size": lambda y, rng: rng.integers(0, 4, len(y))}
+    models = ShortcutModels(made(60, 0, facts, classes=3), 3)
+    data = made(60, 1, facts, classes=3, patients=patients)
+
+    def figures(probabilities, labels):
+        ranks, of = rankdata(probabilities, axis=0), np.eye(3)[labels]
+        positives = of.sum(0)
+        above = (ranks * of).sum(0) - positives * (positives + 1) / 2
+        there = positives > 0
+        areas = above[there] / (positives * (len(labels) - positives))[there]
+        return {"auc": areas.mean(), "accuracy": (probabilities.argmax(1) == labels).mean()}
+
+    told = models.judge(data, seed=3)
+    for name, probabilities in models.probabilities(data).items():
+        expected = bootstrap(
+            probabilities, data.labels, seed=3, groups=patients, resamples=200, figures=figures
+        )
+        for figure, numbers in expected.items():
+            assert told[name][figure] == pytest.approx(numbers, abs=1e-12)
