@@ -8,6 +8,11 @@ import pytest
 import torch
 from hypothesis import settings
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several processes share the cores: each computes, and starts others that do, with one thread.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
 if not torch.cuda.is_available():
     # Kernels for a GPU run in Triton's interpreter, which is chosen when they are first imported.
     os.environ.setdefault("TRITON_INTERPRET", "1")
