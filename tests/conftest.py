@@ -1,7 +1,8 @@
-"""How many examples hypothesis draws, and programs in processes that need not wait for torch."""
+"""How tests are run: how many examples, in how many threads, and programs in other processes."""
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -25,6 +26,17 @@ def pytest_configure(config):
     if not config.getoption("--hypothesis-profile", None):
         quick = "not slow" in (config.option.markexpr or "")
         settings.load_profile("quick" if quick else "thorough")
+
+
+def pytest_collection_finish(session):
+    """Leave what is there for good out of every later search for garbage: six thousand tests."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure(config):
+    """Let the interpreter end as it would have."""
+    gc.unfreeze()
 
 
 @pytest.fixture
