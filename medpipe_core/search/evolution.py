@@ -80,7 +80,8 @@ class EvolutionSearcher(ScoreSearcher):
 
         They are fewer than `count` where the space is used up.
         """
-        born = list(itertools.islice(self._children(count * _TRIES), count)) if self._full else []
+        breeds = self._full and not self._used_up
+        born = list(itertools.islice(self._children(count * _TRIES), count)) if breeds else []
         return born + self.unseen(count - len(born))
 
     def insight(self) -> dict[str, Any]:

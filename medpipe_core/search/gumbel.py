@@ -136,8 +136,9 @@ class GumbelSearcher(Searcher):
         """Return the most probable genotype, then samples; no two of them do the same."""
         best = self.best()
         found = {self.space.canonical(best): best}
+        there_are = min(count, self.space.size())
         for _ in range(count * _PROPOSAL_TRIES):
-            if len(found) >= count:
+            if len(found) >= there_are:
                 break
             genotype = self._draw()[0]
             found.setdefault(self.space.canonical(genotype), genotype)

@@ -106,6 +106,8 @@ class OptunaSearcher(ScoreSearcher):
 
     def _ask(self) -> tuple[int, Genotype] | None:
         """Return a trial's number and its genotype; None where the space is used up."""
+        if self._used_up:
+            return None
         if self._weights and len(self._study) < self._startup:
             drawn = next(iter(self.unseen(1)), None)
             return None if drawn is None else (self._study.add(drawn), drawn)

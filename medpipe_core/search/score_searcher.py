@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import random
 from typing import TYPE_CHECKING, Any
@@ -110,14 +111,25 @@ class ScoreSearcher(Searcher):
         Raises:
             BudgetError: As `admitted`.
         """
+        if self._used_up:
+            return []
         drawn = (self._candidate() for _ in range(count * _TRIES))
         fresh = list(itertools.islice(filter(self.remember, drawn), count))
-        if len(fresh) < count and self.space.size() <= _ENUMERABLE:
+        if len(fresh) < count and self._size_of_space <= _ENUMERABLE:
             # Nearly used up: luck no longer finds what is left, looking does.
-            ranks = self._random.sample(range(self.space.size()), self.space.size())
+            ranks = self._random.sample(range(self._size_of_space), self._size_of_space)
             rest = filter(self.admits, map(self.space.unrank, ranks))
             fresh += itertools.islice(filter(self.remember, rest), count - len(fresh))
         return fresh
+
+    @property
+    def _used_up(self) -> bool:
+        """Whether the whole space was proposed, so that nobody need look for more."""
+        return len(self._proposed) >= self._size_of_space
+
+    @functools.cached_property
+    def _size_of_space(self) -> int:
+        return self.space.size()
 
     def _candidate(self) -> Genotype:
         return self.admitted(lambda: self.space.sample(rng=self._random, weights=self._weights))

@@ -246,6 +246,14 @@ def test_proposals_begin_with_the_best_and_differ_in_what_they_do(searcher, spac
     assert len(searcher.propose(40)) <= space.distinct_size() < 40
 
 
+def test_where_no_more_can_be_proposed_nothing_is_drawn():
+    single = SearchSpace("single", Group({"a": ValueChoice(1)}))
+    searcher = GumbelSearcher(single, seed=0, steps=1)
+    before = searcher.state_dict()["generator"]
+    assert searcher.propose(5) == [single.unrank(0)]
+    assert torch.equal(searcher.state_dict()["generator"], before)
+
+
 def test_probabilities_begin_uniform_and_entropy_falls(searcher):
     assert searcher.probabilities()["layer"] == pytest.approx(
         dict.fromkeys(("sees", "blind", "conv"), 1 / 3)

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from medpipe_core import Group, Outcome, SearchSpace, ValueChoice
+from medpipe_core import Group, Outcome, SearchSpace, ValueChoice, load_plugins
 from medpipe_core.search import BudgetError, RandomSearcher
 
 
@@ -57,3 +57,15 @@ def test_a_budget_that_nothing_keeps_is_an_error(small):
     searcher = RandomSearcher(small, seed=0, steps=1, admit=lambda genotype: False)
     with pytest.raises(BudgetError, match=r"none of 2000 genotypes drawn from space 'small'"):
         searcher.decide(0)
+
+
+@pytest.mark.parametrize("name", ["random", "evolution", "optuna"])
+def test_a_space_that_was_proposed_whole_is_not_searched_for_more(name):
+    if name == "optuna":
+        pytest.importorskip("optuna")
+    pair = SearchSpace("pair", Group({"a": ValueChoice(0, 1)}))
+    searcher = load_plugins().factory("searcher", name)(pair, seed=0, steps=1)
+    assert len(searcher.propose(5)) == 2
+    before = searcher.state_dict()["random"]
+    assert searcher.propose(5) == []
+    assert searcher.state_dict()["random"] == before
