@@ -86,7 +86,7 @@ AT_ONCE = {
 STEPPING = {
     "search": ("search-step", 1, ["search.epochs=100000"]),
     "scoring": ("search-step", 3, ["dataset=wide", "space=slow"]),
-    "trials": ("trial-epoch", 1, ["search.scores=trained", "search.trial_epochs=100000"]),
+    "trials": ("search-trial", 1, ["search.scores=trained", "search.trial_epochs=100000"]),
     "evaluation": ("evaluate-epoch", 1, ["evaluate.epochs=100000"]),
     "race": ("evaluate-candidate", 1, ["evaluate.epochs=30000", "evaluate.top_k=4",
                                        "evaluate.rungs=3", "evaluate.reduction=100"]),
