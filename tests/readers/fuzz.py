@@ -1,16 +1,17 @@
 """Look for files that a reader answers wrongly, guided by what they make it run.
 
-    python fuzz.py FORM --seconds 60 [--folder FOLDER]
+    python fuzz.py FORM … [--runs 1000] [--folder FOLDER]
 
-It needs atheris, which is no dependency of medpipe: pip install atheris. It begins with the form's
-whole file and what is kept in `corpus/FORM/`; `reading.py` lists the forms. A file that a reader
-neither reads nor refuses is written into `FOLDER/crash-…`; once that is mended, move it into
-`corpus/FORM/`, where `test_readers.py` reads it ever after.
+It needs atheris, which is no dependency of medpipe: pip install atheris. It begins with a form's
+whole file and what `kept.py` has of it; `reading.py` lists the forms, and `all` are all of them. A
+file that a reader neither reads nor refuses is written to `FOLDER/FORM-crash-…`; once that is
+mended, move it into `corpus/FORM/`, where `test_readers.py` reads it ever after.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import pathlib
 import sys
 
@@ -23,42 +24,52 @@ READERS = [
 ]  # fmt: skip
 
 
+LONGEST = 4096  # bytes; the readers take longer over more, and there is nothing new in it
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("form")
-    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("forms", nargs="+")
+    parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("fuzzed"))
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     try:
         import atheris
     except ImportError:
         sys.exit("fuzz.py needs atheris, which is not installed: pip install atheris")
     with atheris.instrument_imports(include=READERS, enable_loader_override=False):
-        import reading
         from forms import forms
-        from kept import kept
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    made, begun = asked.folder / "made", asked.folder / f"corpus-{asked.form}"
-    for folder in (made, begun):
-        folder.mkdir(exist_ok=True)
+    made = asked.folder / "made"
+    made.mkdir(parents=True)
     known = forms(made)
-    if asked.form not in known:
-        sys.exit(f"there is no form {asked.form!r}; these are: {', '.join(known)}")
-    form = known[asked.form]
-    (begun / "whole").write_bytes(form.content)
-    for number, content in enumerate(kept(asked.form)):
-        (begun / f"kept-{number}").write_bytes(content)
-    one = reading.Reading(asked.form, form, made)
+    names = list(known) if asked.forms == ["all"] else asked.forms
+    if strange := set(names) - set(known):
+        sys.exit(f"there is no form {sorted(strange)}; these are: {', '.join(known)}")
+    for name in names:
+        child = os.fork()
+        if not child:
+            fuzzed(atheris, name, known[name], asked)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(f"{name}: {'nothing' if code == 0 else 'something'} found", flush=True)
+
+
+def fuzzed(atheris, name, form, asked):
+    """Run one form, and end the process with what libFuzzer ends with."""
+    import reading
+    from kept import kept
+
+    begun = asked.folder / f"corpus-{name}"
+    begun.mkdir()
+    for number, content in enumerate([form.content, *kept(name)]):
+        if not number or len(content) <= LONGEST:
+            (begun / str(number)).write_bytes(content)
+    one = reading.Reading(name, form, asked.folder / "made")
     reading.limited()
-
-    def read(content):
-        one(form.mended(content))
-
     words = [
-        sys.argv[0], str(begun), f"-max_total_time={asked.seconds}", "-timeout=20",
-        "-rss_limit_mb=0", f"-artifact_prefix={asked.folder}/", "-print_final_stats=1",
+        sys.argv[0], str(begun), f"-runs={asked.runs}", f"-max_len={LONGEST}", "-timeout=300",
+        "-rss_limit_mb=0", f"-artifact_prefix={asked.folder}/{name}-", "-print_final_stats=1",
     ]  # fmt: skip
-    atheris.Setup(words, read)
+    atheris.Setup(words, lambda content: one(form.mended(content)))
     atheris.Fuzz()
 
 
