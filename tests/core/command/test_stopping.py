@@ -88,8 +88,7 @@ STEPPING = {
     "scoring": ("search-step", 3, ["dataset=wide", "space=slow"]),
     "trials": ("search-trial", 1, ["search.scores=trained", "search.trial_epochs=100000"]),
     "evaluation": ("evaluate-epoch", 1, ["evaluate.epochs=100000"]),
-    "race": ("evaluate-candidate", 1, ["evaluate.epochs=30000", "evaluate.top_k=4",
-                                       "evaluate.rungs=3", "evaluate.reduction=100"]),
+    "race": ("evaluate-epoch", 1, ["evaluate.epochs=100000", "evaluate.rungs=2"]),
     "workers": ("evaluate-epoch", 1, ["evaluate.epochs=100000", "executor.workers=2"]),
     "retraining": ("retrain-epoch", 1, ["retrain.epochs=100000"]),
 }  # fmt: skip
