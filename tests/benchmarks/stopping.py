@@ -5,8 +5,9 @@
 `stop` sends SIGTERM in each stage of `medpipe-run` and waits for its end; it tells the seconds of
 the clock, and on Linux those of the processor that the run took meanwhile. `save` stops such a run
 in its search, and writes and reads the state that it left again and again. `cost` runs a whole run
-by turns with the default interval between checkpoints and without any; the seconds are of the
-processor, which other work on the machine changes less than those of the clock.
+by turns with the default interval between checkpoints and with those alone that end a stage; the
+seconds are of the processor, which other work on the machine changes less than those of the clock.
+It tells, too, what all saves of a run took, measured within it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,28 @@ from pathlib import Path
 from medpipe_core.record.checkpoints import Checkpoints
 
 RUN = [sys.executable, "-c", "from medpipe_core.command.medpipe_run import main; exit(main())"]
+# The same, and what its saves took of the processor, written into a file at the end.
+MEASURED = [
+    sys.executable,
+    "-c",
+    """
+import json, sys, time
+from pathlib import Path
+from medpipe_core.execution.checkpointing import CheckpointedMemory
+real, taken = CheckpointedMemory.save, []
+
+def save(memory):
+    began = time.process_time()
+    real(memory)
+    taken.append(time.process_time() - began)
+
+CheckpointedMemory.save = save
+from medpipe_core.command.medpipe_run import main
+code = main(sys.argv[2:])
+Path(sys.argv[1]).write_text(json.dumps(taken))
+sys.exit(code)
+""",
+]
 BEGUN = {
     "rehearsal": "",
     "search": "search-step",
@@ -75,20 +98,27 @@ def save(root, asked):
 
 
 def cost(root, asked):
-    used = {"with": [], "without": []}
+    used, shares, told = {"with": [], "without": []}, [], root / "saves.json"
     for number in range(asked.runs):
         for how, seconds in (("with", 60), ("without", "null")):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             began = time.monotonic()
             keys = [f"checkpoint.seconds={seconds}", f"run.root={root / how / str(number)}"]
-            subprocess.run([*RUN, *asked.words, *keys], check=True, stdout=subprocess.DEVNULL)
+            words = [*MEASURED, str(told), *asked.words, *keys]
+            subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
             clock, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
             spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             used[how].append(spent)
-            print(f"{how}: {spent:.1f} s of the processor, {clock:.1f} s of the clock", flush=True)
+            saves = json.loads(told.read_text())
+            if how == "with":
+                shares.append(sum(saves) / spent)
+            print(f"{how}: {spent:.1f} s of the processor, {clock:.1f} s of the clock; "
+                  f"{len(saves)} saves took {sum(saves):.2f} s of the processor",
+                  flush=True)  # fmt: skip
     medians = {how: statistics.median(seconds) for how, seconds in used.items()}
     print(f"with {medians['with']:.1f} s, without {medians['without']:.1f} s: "
-          f"{100 * (medians['with'] / medians['without'] - 1):+.1f} %")  # fmt: skip
+          f"{100 * (medians['with'] / medians['without'] - 1):+.1f} %; all saves "
+          f"{100 * min(shares):.2f} to {100 * max(shares):.2f} % of a run")  # fmt: skip
 
 
 def stopped(root, event, words):

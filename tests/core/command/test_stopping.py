@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from medpipe_core.command import single_run
 from medpipe_core.command.medpipe_run import main
 
 pytestmark = pytest.mark.slow
@@ -280,3 +281,31 @@ def test_what_is_no_run_or_is_at_work_cannot_be_gone_on_with(command, toy_words,
     process.communicate()
     assert main(["--resume", str(folder), "--trust-plugins", "search.epochs=2"]) == 4
     assert "key search.epochs: 100000 then, 2 now" in capsys.readouterr().err
+
+
+def test_a_signal_ends_a_sweep_and_the_run_it_was_at_goes_on(
+    toy_words, tmp_path, monkeypatch, capsys
+):
+    """What is done stands in the table, and what had not begun leaves nothing."""
+    real, begun = single_run.execute, []
+
+    def execute(configuration, registry, *, listeners, **heard):
+        begun.append(configuration.keys.seed)
+
+        def listener(event, /, **_):
+            if event == "search-step" and begun == [0, 1]:
+                begun.append("signal")
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        return real(configuration, registry, listeners=[*listeners, listener], **heard)
+
+    monkeypatch.setattr(single_run, "execute", execute)
+    assert main([*toy_words, "-m", "seed=0,1,2"]) == 143
+    assert begun == [0, 1, "signal"]
+    out, errors = capsys.readouterr()
+    rows = out.split("Sweep, on the test set")[1].splitlines()
+    first, second = sorted((tmp_path / "runs").glob("[!.]*"))
+    assert [str(first) in row for row in rows if "runs" in row] == [True]
+    assert f"to go on with it: medpipe-run --resume {second}" in errors
+    assert main(["--resume", str(second), "--trust-plugins"]) == 0
+    assert (second / "result.json").exists()

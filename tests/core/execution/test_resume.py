@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -190,6 +191,40 @@ def test_it_can_be_stopped_while_it_looks_at_what_it_trained(
         stages.append(running_stage(folder))
     assert stages == ["search", "evaluate", "evaluate", "retrain", "retrain"]
     last = 0
+    api.resume(folder, registry=registry)
+    assert outcome(folder) == undisturbed["weights"]
+
+
+@pytest.mark.parametrize("thread", [False, True])
+def test_ctrl_c_in_a_notebook_ends_a_run_that_goes_on_from_its_last_checkpoint(
+    keys, start, registry, undisturbed, tmp_path, thread
+):
+    """Python has no steps to wait for: it raises where it stands, or in nobody's thread."""
+    if "weights" not in undisturbed:
+        undisturbed["weights"] = outcome(start(keys(), "whole"))
+    handler, caught = signal.getsignal(signal.SIGINT), []
+
+    def press(event, /, **_):
+        if event == "evaluate-epoch":
+            raise KeyboardInterrupt
+
+    def run():
+        try:
+            mp.run(**keys(**{"run.root": str(tmp_path / "run")}), registry=registry,
+                   listeners=[press])  # fmt: skip
+        except KeyboardInterrupt as end:
+            caught.append(end)
+
+    if thread:
+        running = threading.Thread(target=run)
+        running.start()
+        running.join()
+    else:
+        run()
+    assert len(caught) == 1
+    assert signal.getsignal(signal.SIGINT) == handler
+    folder = only_folder(tmp_path / "run")
+    assert open_folder(folder).events()[-1]["event"] == "interrupted"
     api.resume(folder, registry=registry)
     assert outcome(folder) == undisturbed["weights"]
 
