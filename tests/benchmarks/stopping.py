@@ -1,6 +1,6 @@
 """What stopping and saving cost: seconds from a signal to the end, of a save, and of a whole run.
 
-    python tests/benchmarks/stopping.py [stop|save|cost] [--runs 3] [--root FOLDER] [key=value ...]
+    python tests/benchmarks/stopping.py stop|save|cost [--runs 3] [--stages search,test] [key=value]
 
 `stop` sends SIGTERM in each stage of `medpipe-run` and waits for its end; it tells the seconds of
 the clock, and on Linux those of the processor that the run took meanwhile. `save` stops such a run
@@ -51,10 +51,12 @@ sys.exit(code)
 ]
 BEGUN = {
     "rehearsal": "",
+    "search begins": "stage-started search",
     "search": "search-step",
     "scoring": "search-epoch",
     "evaluate": "stage-started evaluate",
     "retrain": "stage-started retrain",
+    "test": "test-opened",
 }
 
 
@@ -63,6 +65,7 @@ def main():
     parser.add_argument("what", choices=["stop", "save", "cost"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--root", type=Path, default=None)
+    parser.add_argument("--stages", type=lambda text: text.split(","), default=list(BEGUN))
     parser.add_argument("words", nargs="*")
     asked = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory(dir=asked.root) as root:
@@ -70,7 +73,8 @@ def main():
 
 
 def stop(root, asked):
-    for stage, event in BEGUN.items():
+    for stage in asked.stages:
+        event = BEGUN[stage]
         taken = [stopped(root / f"{stage}-{n}", event, asked.words) for n in range(asked.runs)]
         codes = sorted({code for code, *_ in taken})
         told = ", ".join(f"{seconds:.2f} ({used:.2f})" for _, seconds, used, _ in taken)
