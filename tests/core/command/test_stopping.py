@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -156,7 +155,20 @@ def seconds_of(number):
 
 @pytest.fixture
 def begin(command, toy_words, tmp_path):
-    return functools.partial(Running, command, toy_words, tmp_path)
+    """Begin runs, which end with the test at the latest."""
+    runs = []
+
+    def start(*words):
+        runs.append(Running(command, toy_words, tmp_path, *words))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            os.killpg(run.process.pid, signal.SIGKILL)
+            run.process.wait()
+        for stream in (run.process.stdout, run.process.stderr):
+            stream.close()
 
 
 def only_folder(root):
