@@ -50,7 +50,7 @@ def execute_run(
         stop: Who takes signals; None for nobody.
     """
     usable_root(configuration.keys.run.root)
-    with _prepared(configuration, registry, listeners) as work:
+    with _prepared(configuration, registry, listeners, stop) as work:
         folder = create_folder(configuration)
         with RunLock(folder.path):
             if on_folder is not None:
@@ -92,25 +92,34 @@ def resume_run(
             content = folder.result()
             genotype = Genotype.from_dict(content["genotype"])
             return RunResult(folder.path, genotype, content)
-        with _prepared(configuration, registry, listeners) as work:
+        with _prepared(configuration, registry, listeners, stop) as work:
             return work.run(folder, listeners, stop, checkpoint)
 
 
 @contextlib.contextmanager
 def _prepared(
-    configuration: Configuration, registry: Registry, listeners: Iterable[Emit]
+    configuration: Configuration,
+    registry: Registry,
+    listeners: Iterable[Emit],
+    stop: Stop | None,
 ) -> Iterator[_Work]:
-    """Check all that can be checked before there is a folder; have what a run works with."""
+    """Check all that can be checked before there is a folder; have what a run works with.
+
+    A signal ends this at once. Where a library swallows what it raises, it is asked for again.
+    """
+    check = stop.check if stop is not None else lambda: None
     space = configured_space(configuration, registry)
     dataset = make_dataset(configuration, registry)
     for listener in listeners:
         listener("data-reading")
     development = dataset.development()
+    check()
     # Only now, after everything that can be checked without it was checked, does torch load.
     from medpipe_core.execution.context import RunContext
     from medpipe_core.execution.ranking import check_run_ranking
     from medpipe_core.execution.rehearsal import rehearse
 
+    check()
     context = RunContext.of(configuration, registry, dataset.card)
     check_run_ranking(context, development)
     rehearse(context)
@@ -120,6 +129,7 @@ def _prepared(
     )
     identity = run_identity(configuration, registry, space, dataset.card)
     with executor:
+        check()
         yield _Work(context, dataset, executor, identity)
 
 

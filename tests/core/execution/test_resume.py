@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
@@ -14,7 +15,7 @@ import torch
 
 import medpipe_core as mp
 from medpipe_core import api
-from medpipe_core.config import RunFolderError
+from medpipe_core.config import RunFolderError, resolve
 from medpipe_core.config.errors import Interrupted, StorageError
 from medpipe_core.data import Batches
 from medpipe_core.execution.run_memory import RunMemory
@@ -79,8 +80,6 @@ def start(registry, tmp_path):
     """Run, and stop where a listener says; return the folder."""
 
     def start(keys, name="run", at=None):
-        from medpipe_core.config import resolve
-
         configuration = resolve({**keys, "run.root": str(tmp_path / name)}, registry)
         if at is None:
             return api.execute(configuration, registry).folder
@@ -193,6 +192,22 @@ def test_it_can_be_stopped_while_it_looks_at_what_it_trained(
     last = 0
     api.resume(folder, registry=registry)
     assert outcome(folder) == undisturbed["weights"]
+
+
+def test_a_signal_that_somebody_swallowed_is_heard_before_there_is_a_folder(
+    keys, registry, tmp_path
+):
+    stop = Stop(lambda _: None)
+
+    def swallowing(told, /, **_):
+        if told == "data-reading":
+            with contextlib.suppress(KeyboardInterrupt):
+                stop.take(signal.SIGTERM)
+
+    configuration = resolve(keys(**{"run.root": str(tmp_path / "run")}), registry)
+    with pytest.raises(Interrupted):
+        api.execute(configuration, registry, listeners=[swallowing], stop=stop)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("thread", [False, True])
