@@ -9,7 +9,7 @@ import numpy as np
 
 from medpipe_core.execution.checked_dataset import make_dataset
 from medpipe_core.execution.execute import configured_space
-from medpipe_core.record.genotype_text import tables
+from medpipe_core.record.genotype_text import NOT_USED, number, tables
 from medpipe_core.seeding import child_seed
 
 if TYPE_CHECKING:
@@ -111,12 +111,12 @@ def preview(
             pictures = [Picture(volume[0], card.spacing, "prepared")]
             if isinstance(dataset.dataset, ShowsOriginals):
                 pictures.insert(0, _original(dataset.dataset, case))
-            for number, policy in enumerate(policies):
-                generator = torch.Generator().manual_seed(child_seed(seed, str(number), case))
+            for turn, policy in enumerate(policies):
+                generator = torch.Generator().manual_seed(child_seed(seed, str(turn), case))
                 batch = torch.from_numpy(np.ascontiguousarray(volume, np.float32))[None]
                 with torch.no_grad():
                     augmented = policy(batch, generator)[0, 0].numpy()
-                pictures.append(Picture(augmented, card.spacing, f"augmented, {number + 1}"))
+                pictures.append(Picture(augmented, card.spacing, f"augmented, {turn + 1}"))
             examples.append(Example(name, case, tuple(pictures)))
     told = tuple(_words(tables(space, genotype)) for genotype in drawn)
     return Preview(card, development.notes, told, tuple(examples))
@@ -127,7 +127,9 @@ def _original(dataset: ShowsOriginals, case: str) -> Picture:
     values = scan.values.reshape(-1, *scan.values.shape[-3:])[0]
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     shape = " × ".join(map(str, values.shape))
-    return Picture(values, scan.spacing, f"as read: {shape}, {low:g} to {high:g}")
+    apart = "" if scan.spacing is None else f" of {' × '.join(map(number, scan.spacing))} mm"
+    words = f"as read: {shape} voxels{apart}, intensities {number(low)} to {number(high)}"
+    return Picture(values, scan.spacing, words)
 
 
 def _words(found: object) -> str:
@@ -138,4 +140,8 @@ def _words(found: object) -> str:
         if table.title == "Augmentation"
         for row in table.rows
     ]
-    return "; ".join(" ".join(cell for cell in row if cell != "–") for row in rows) or "none"
+    used = [row for row in rows if row[-1] != NOT_USED]
+    return "; ".join(
+        f"{operation}{'' if strength == '–' else f' ({strength})'} with probability {share}"
+        for operation, strength, share in used
+    ) or ("nothing" if rows else "none")

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from medpipe_core.space import Genotype, SearchSpace, Step
 
 _LOW, _HIGH = "left", "right"
+NOT_USED = "not used"
+"""Stands for the probability of an augmentation that changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _policy(steps: Sequence[Step]) -> Table:
 
 def _strength(step: Step) -> tuple[str, str]:
     if step.neutral:
-        return "–", "not used"
+        return "–", NOT_USED
     others = {name: value for name, value in step.parameters.items() if name != "p"}
     return _settings(others) or "–", number(step.parameters.get("p", 1))
 

@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 
 _HEIGHT = 112  # pixels of a slice on the page
 _GAP = 4
+_BETWEEN = 128  # grey, on a light page and a dark one
 _MARGIN = 8
 _TEXT = 14
 _TAILS = (0.5, 99.5)
 _STYLE = (
-    "<style>figure{margin:0} img{image-rendering:pixelated;background:#000} "
-    "td{vertical-align:top;border:0} figcaption{font-size:12px;max-width:26rem}</style>"
+    "<style>.case{display:flex;flex-wrap:wrap;gap:.4rem .9rem} figure{margin:0;max-width:100%} "
+    "img{image-rendering:pixelated;background:#000;max-width:100%;height:auto} "
+    "figcaption{font-size:12px;max-width:26rem}</style>"
 )
 
 
 def contact_page(shown: Preview) -> str:
-    """Return a page of HTML that needs nothing else: a table for each class.
+    """Return a page of HTML that needs nothing else: for each class, cases with their pictures.
 
     Raises:
         MissingExtraError: Pillow is not installed.
@@ -86,7 +88,7 @@ def three_slices(picture: Picture) -> NDArray[np.uint8]:
     )
     parts = [_scaled(slice_, row * slice_.shape[0], column * slice_.shape[1])
              for slice_, row, column in seen]  # fmt: skip
-    gap = np.full((_HEIGHT, _GAP), 255, np.uint8)
+    gap = np.full((_HEIGHT, _GAP), _BETWEEN, np.uint8)
     return np.concatenate([parts[0], gap, parts[1], gap, parts[2]], axis=1)
 
 
@@ -105,16 +107,17 @@ def _body(shown: Preview) -> Iterator[str]:
         if not cases:
             yield "<p>No training case.</p>"
         for one in cases:
-            cells = "".join(f"<td>{_figure(picture)}</td>" for picture in one.pictures)
             yield f"<p>{escape(one.case)}</p>"
-            yield f'<div class="scroll"><table><tr>{cells}</tr></table></div>'
+            figures = "".join(_figure(one.case, picture) for picture in one.pictures)
+            yield f'<div class="case">{figures}</div>'
 
 
-def _figure(picture: Picture) -> str:
+def _figure(case: str, picture: Picture) -> str:
     data = base64.b64encode(_png(_pillow().fromarray(three_slices(picture)))).decode()
     words = escape(picture.words)
+    seen = escape(f"{case}, {picture.words}: three middle slices")
     return (
-        f'<figure><img alt="{words}" src="data:image/png;base64,{data}">'
+        f'<figure><img alt="{seen}" src="data:image/png;base64,{data}">'
         f"<figcaption>{words}</figcaption></figure>"
     )
 
@@ -136,7 +139,7 @@ def _png(image: Any) -> bytes:
 
 def _ascii(text: str) -> str:
     """Return what Pillow's own font can draw."""
-    return text.replace("×", "x").encode("latin-1", "replace").decode("latin-1")
+    return text.replace("×", "x").replace("−", "-").encode("latin-1", "replace").decode("latin-1")
 
 
 def _pillow() -> Any:

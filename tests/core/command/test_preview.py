@@ -68,7 +68,10 @@ def test_a_page_shows_cases_of_each_class_before_and_after(tmp_path, toy_values,
     assert text.index("<h2>well</h2>") < text.index("case &lt;0&gt;") < text.index("<h2>ill</h2>")
     assert "case &lt;1&gt;" in text
     assert "case &lt;4&gt;" not in text
-    assert "as read: 3 × 4 × 5, -700 to -700" in text
+    assert "as read: 3 × 4 × 5 voxels" in text
+    assert "intensities −700 to −700" in text
+    assert 'alt="case &lt;0&gt;, prepared: three middle slices"' in text
+    assert "not used" not in text
     assert "http" not in text
     picture = tmp_path / "sheet.png"
     assert main(["preview", *given, "--out", str(picture), "--each", "1", "--draws", "1"]) == 0
