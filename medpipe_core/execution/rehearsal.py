@@ -100,7 +100,8 @@ def _beyond_budget(space: SearchSpace, meter: ResourceMeter, *, seed: int) -> st
     return (
         f"none of {_DRAWS} genotypes keeps the budget ({space.budget}); the cheapest that was "
         f"found has {cost.parameters:,} parameters and {cost.multiply_adds:,} multiply-adds. Raise "
-        "the budget, or narrow the channels or the resolution of the volumes"
+        "the budget (a preset may have set it), or narrow the channels or the resolution of the "
+        "volumes (such as dataset.size)"
     )
 
 

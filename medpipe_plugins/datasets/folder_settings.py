@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from medpipe_core.data import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Voxels = Annotated[int, Ge(1), Le(1024)]
 Share = Annotated[float, Gt(0), Lt(1)]
@@ -58,6 +61,12 @@ class ScanSetSettings(BaseModel):
 
 class FolderSettings(ScanSetSettings):
     """Parameters of `folder`."""
+
+    # So large that networks within the presets' budgets see them whole; `paper` has the default.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {"size": 28},
+        "laptop": {"size": 40},
+    }
 
     prepare: Literal["none", "ct-lung", "ct-soft", "mr-brain"] | list[dict[str, Any]] = Field(
         "none", description="how scans become volumes: a preset by modality, or a list of steps"
