@@ -65,12 +65,11 @@ TENSORS = [
 ]  # fmt: skip
 MADE = {
     "arrays-npy": [
-        npy((10**11, *ONE[1:])), npy((10**30, *ONE[1:])), npy(ONE, b"x" * 500, "|O"),
+        npy((10**30, *ONE[1:])), npy(ONE, b"x" * 500, "|O"),
         npy(ONE, b"", "<U0"), npy(ONE, b"\0" * 1000, [("a", "<f4")]),
         npy(ONE, b"\0" * 960, "<M8[s]"), npy((0, *ONE[1:])),
     ],
     "cache": [
-        cached(b'{"shape": [1e999, 2], "dtype": "float32", "crc32": 0, "about": {}}'),
         cached(DEEP), cached(b"[1]"), cached(b'{"shape": null, "dtype": "float32"}'),
         cached(b'{"shape": [' + b"9" * 4000 + b'], "dtype": "float32"}'),
         cached(b'{"shape": [' + LONG + b'], "dtype": "float32"}'),
