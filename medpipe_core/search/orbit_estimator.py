@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,15 +11,16 @@ from torch import Tensor
 from medpipe_core.search.score_function import LookAheadEstimator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from medpipe_core.search.estimator import Sample
     from medpipe_core.search.outcome import Outcome
-    from medpipe_core.search.probe import Probe
+    from medpipe_core.search.probe import PathLoss, Probe
     from medpipe_core.space import SearchSpace
 
-# Temperatures that the loss is looked at with; the best one counts.
-_TEMPERATURES = torch.logspace(-1, 1.5, 26)
+# Temperatures that the loss is looked at with: logarithms of first and last, and how many. The best
+# one counts.
+_TEMPERATURES = (-1.0, 1.5, 26)
 _P = "p"
 _TURNS = "operations in turn"
 # A running mean of about twenty times that an operation had its turn.
@@ -72,13 +72,6 @@ class OrbitEstimator(LookAheadEstimator):
         # Choice → by how much the moved look has been known worse.
         self._worse: dict[str, float] = {}
 
-    def ask(self, probe: Probe) -> Outcome:
-        """Ask what averaging over each operation is worth, then what the look-ahead asks."""
-        found = self._losses(probe)
-        outcome = super().ask(probe)
-        numbers = probe.numbers(*found.values()) if found else []
-        return replace(outcome, measured=dict(zip(found, numbers, strict=True)))
-
     def surrogate(self, sample: Sample, outcome: Outcome) -> Tensor | None:
         """Add the expected loss over each probability to what the look-ahead has."""
         terms = [
@@ -100,22 +93,22 @@ class OrbitEstimator(LookAheadEstimator):
         super().load_state_dict(state)
         self._worse = dict(state["worse"])
 
-    def _losses(self, probe: Probe) -> dict[str, Tensor]:
+    def also(self, probe: Probe, found: PathLoss) -> dict[str, Tensor]:
         """Return the losses of each probability of the operation whose turn it is, by `_name`."""
         turns = self._operations(probe.changes)
         if not turns:
             return {}
         path = turns[probe.number % len(turns)]
         volumes, labels = probe.validation.volumes, probe.validation.labels
-        plain = probe.logits(volumes)
+        plain = found.logits
         moved = probe.logits(probe.augment(volumes, only=path, p=1.0))
         shares = self._probabilities(f"{path}/{_P}")
-        found: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         for first, one, other in (("plain", plain, moved), ("moved", moved, plain)):
             mixed = [0.0, *(min(p, 0.5) for p in shares.values())]
             names = [_name(f"{path}/{_P}", first, key) for key in ("alone", *shares)]
-            found |= dict(zip(names, mixed_losses(one, other, labels, mixed), strict=True))
-        return {**found, _TURNS: torch.tensor(float(len(turns)), device=plain.device)}
+            losses |= dict(zip(names, mixed_losses(one, other, labels, mixed), strict=True))
+        return {**losses, _TURNS: torch.tensor(float(len(turns)), device=plain.device)}
 
     def _operations(self, changes: Mapping[str, frozenset[str] | None]) -> list[str]:
         """Return where the operations stand that are averaged over."""
@@ -150,7 +143,7 @@ class OrbitEstimator(LookAheadEstimator):
         return dict(zip(choice.keys, numbers, strict=True))
 
 
-def mixed_losses(plain: Tensor, moved: Tensor, labels: Tensor, shares: Iterable[Any]) -> Tensor:
+def mixed_losses(plain: Tensor, moved: Tensor, labels: Tensor, shares: Sequence[float]) -> Tensor:
     """Return the log loss of predictions mixed in some shares, each at its best temperature.
 
     Args:
@@ -162,17 +155,15 @@ def mixed_losses(plain: Tensor, moved: Tensor, labels: Tensor, shares: Iterable[
     Returns:
         `(shares,)`.
     """
-    temperatures = _TEMPERATURES.to(plain.device).view(-1, 1, 1)
-    of_label = [
-        F.log_softmax(logits / temperatures, -1)[:, torch.arange(len(labels)), labels]
-        for logits in (plain, moved)
-    ]
-    losses = []
-    for share in shares:
-        weights = torch.tensor([1 - share, share], device=plain.device).log().view(2, 1, 1)
-        mixed = torch.logsumexp(torch.stack(of_label) + weights, 0)
-        losses.append(-mixed.mean(-1).amax())  # the least loss over all temperatures
-    return torch.stack(losses)
+    first, last, count = _TEMPERATURES
+    temperatures = torch.logspace(first, last, count, device=plain.device).view(-1, 1, 1)
+    looks = torch.stack((plain, moved)).unsqueeze(1)
+    told = F.log_softmax(looks / temperatures, -1)  # (look, temperature, volume, class)
+    of_label = told.gather(-1, labels.view(-1, 1).expand(*told.shape[:-1], 1)).squeeze(-1)
+    weights = torch.tensor([[1 - share for share in shares], shares])
+    weights = weights.to(plain.device, non_blocking=True).log().view(2, -1, 1, 1)
+    mixed = torch.logsumexp(of_label.unsqueeze(1) + weights, 0)  # (share, temperature, volume)
+    return -mixed.mean(-1).amax(-1)
 
 
 def _name(path: str, first: str, key: str) -> str:

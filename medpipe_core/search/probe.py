@@ -44,12 +44,14 @@ class PathLoss:
             that were reached.
         weights: Derivatives with respect to `Probe.weights`, in that order; None where one was not
             reached; empty if they were not asked for.
+        logits: What the loss is of, `(batch, classes)`, float32, without a graph.
     """
 
     value: Tensor
     choices: frozenset[str]
     gates: Mapping[str, Tensor]
     weights: Sequence[Tensor | None]
+    logits: Tensor
 
 
 class Probe:
@@ -166,12 +168,13 @@ class Probe:
         asked = [*leaves.values(), *(self.weights if weights else ())]
         decision = replace(self.decision, gates=leaves)
         with self._mode("batch"), torch.set_grad_enabled(bool(asked)):
-            value, found = self._differentiate(decision, batch, asked, augmented=augmented)
+            value, logits, found = self._differentiate(decision, batch, asked, augmented=augmented)
         if not self._stepped:
             self._before.append(value)
             self._untold.append(value)
         reached = {p: g for p, g in zip(leaves, found, strict=False) if g is not None}
-        return PathLoss(value, self.choices(augmented=augmented), reached, found[len(leaves) :])
+        choices, weights_found = self.choices(augmented=augmented), found[len(leaves) :]
+        return PathLoss(value, choices, reached, weights_found, logits)
 
     @torch.no_grad()
     def logits(self, volumes: Tensor, *, statistics: Statistics = "batch") -> Tensor:
@@ -260,18 +263,20 @@ class Probe:
 
     def _differentiate(
         self, decision: Decision, batch: Any, asked: Sequence[Tensor], *, augmented: bool
-    ) -> tuple[Tensor, list[Tensor | None]]:
-        """Return the loss and its gradients with respect to what is asked for, and nothing else."""
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """Return the loss, its logits and its gradients with respect to what is asked for."""
         supernet, computing = self._state.supernet, self._state.computing
         volumes = batch.volumes
         if augmented:
             volumes = supernet.augment(volumes, decision, generator=self.generator)
         values: list[Tensor] = []
+        told: list[Tensor] = []
         found: list[Tensor | None] = [None] * len(asked)
         for part, labels, share in computing.parts(volumes, batch.labels):
             with computing.autocast():
-                logits = supernet.classify(part, decision)
-            value = share * self._loss(logits.float(), labels)
+                logits = supernet.classify(part, decision).float()
+            told.append(logits.detach())
+            value = share * self._loss(logits, labels)
             values.append(value.detach())
             if asked:
                 # An augmentation's graph is one for all parts.
@@ -284,7 +289,7 @@ class Probe:
                 found = [_sum(kept, g) for kept, g in zip(found, more, strict=True)]
         if self._scale != 1:
             found = [None if g is None else g / self._scale for g in found]
-        return torch.stack(values).sum(), found
+        return torch.stack(values).sum(), torch.cat(told), found
 
     @contextmanager
     def _mode(self, statistics: Statistics) -> Iterator[None]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from medpipe_core.search.estimator import Sample
     from medpipe_core.search.outcome import Outcome
-    from medpipe_core.search.probe import Probe
+    from medpipe_core.search.probe import PathLoss, Probe
     from medpipe_core.space import SearchSpace
 
 _FIRST = 2
@@ -121,14 +121,25 @@ class LookAheadEstimator(ScoreFunctionEstimator):
     def ask(self, probe: Probe) -> Outcome:
         """Ask for the loss of the clean batch before the weights' step and after it."""
         found = probe.loss()
+        also = self.also(probe, found)
         probe.step()
-        before, after = probe.numbers(found.value, probe.loss().value)
+        before, after, *more = probe.numbers(found.value, probe.loss().value, *also.values())
         return replace(
             probe.outcome,
             validation_loss=before,
             validated=found.choices,
             improvement=before - after,
+            measured=dict(zip(also, more, strict=True)),
         )
+
+    def also(self, probe: Probe, found: PathLoss) -> Mapping[str, Tensor]:
+        """Return what a subclass asks before the weights' step, by name in `Outcome.measured`.
+
+        Args:
+            probe: The step's.
+            found: The loss of the clean batch.
+        """
+        return {}
 
     def worth(self, outcome: Outcome) -> float | None:
         """Return the improvement."""

@@ -16,7 +16,7 @@ from medpipe_core.search.step import take_step
 from medpipe_core.search.training_gradient import NOT_FINITE
 
 SETTINGS = SearchSettings(epochs=1, weights_lr=0.05, grad_clip=0.1)
-ESTIMATORS = ("gate", "score", "agreement", "look-ahead")
+ESTIMATORS = ("gate", "score", "agreement", "look-ahead", "orbit")
 WAITING = {
     torch.Tensor.tolist, torch.Tensor.item, torch.Tensor.cpu, torch.Tensor.numpy,
     torch.Tensor.__bool__, torch.Tensor.__float__, torch.Tensor.__int__, torch.nonzero,
