@@ -61,7 +61,8 @@ def test_resampling_agrees_with_kornia_for_any_affine_matrix(shape):
         volumes(shape[0], 3, 4, dtype=torch.float64) - 0.5
     )
     expected = warp_affine3d(batch, matrix, shape[2:], align_corners=True)
-    torch.testing.assert_close(resample(batch, matrix), expected, rtol=1e-9, atol=1e-9)
+    # Not closer: kornia 0.8.1 computes a part of it in single precision.
+    torch.testing.assert_close(resample(batch, matrix), expected, rtol=1e-9, atol=1e-7)
 
 
 def test_resampling_by_the_unit_matrix_gives_the_volumes_back():
