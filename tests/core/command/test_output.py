@@ -112,7 +112,8 @@ def test_ctrl_c_while_importing_ends_with_code_130_and_no_traceback(code, module
     words = ["show", "space", "medpipe-joint"] if code == MEDPIPE else ["--help"]
     process = ended(stopped + code, *words)
     assert process.returncode == 130
-    assert process.stderr == b""
+    command = "medpipe" if code == MEDPIPE else "medpipe-run"
+    assert process.stderr.decode() == f"{command}: interrupted\n"
 
 
 def test_control_codes_in_names_are_made_visible_and_json_stays_json(tmp_path, capsys):
