@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 # one counts.
 _TEMPERATURES = (-1.0, 1.5, 26)
 _P = "p"
-_TURNS = "operations in turn"
+_TURNS, _KNOWING_NOTHING = "operations in turn", "loss of knowing nothing"
 # A running mean of about twenty times that an operation had its turn.
 _SHARE = 0.05
 
@@ -52,8 +53,9 @@ class OrbitEstimator(LookAheadEstimator):
         space: The space that is searched.
         changes: Which operations: those that declare some of these changes and no others, words
             of `MEANINGS`; by default those that move a volume and leave all of it there.
-        margin: What acting on the most volumes is worth beforehand, in nats of that loss; less
-            of it by as much as an operation acts on fewer.
+        tolerance: What acting on the most volumes may cost and still be preferred, as a share of
+            what the network knows: of log classes minus the loss of one look. Less of it by as much
+            as an operation acts on fewer. What destroys the label costs nearly all.
         weight: What a nat counts, in standard deviations of the look-ahead's reward.
     """
 
@@ -62,12 +64,12 @@ class OrbitEstimator(LookAheadEstimator):
         space: SearchSpace,
         *,
         changes: Iterable[str] = ("side", "orientation", "position"),
-        margin: float = 0.05,
+        tolerance: float = 0.5,
         weight: float = 10.0,
     ) -> None:
         super().__init__(space)
         self._changes = frozenset(changes)
-        self._margin = margin
+        self._tolerance = tolerance
         self._weight = weight
         # Choice → by how much the moved look has been known worse.
         self._worse: dict[str, float] = {}
@@ -108,7 +110,8 @@ class OrbitEstimator(LookAheadEstimator):
             mixed = [0.0, *(min(p, 0.5) for p in shares.values())]
             names = [_name(f"{path}/{_P}", first, key) for key in ("alone", *shares)]
             losses |= dict(zip(names, mixed_losses(one, other, labels, mixed), strict=True))
-        return {**losses, _TURNS: torch.tensor(float(len(turns)), device=plain.device)}
+        more = {_TURNS: len(turns), _KNOWING_NOTHING: math.log(plain.size(1))}
+        return losses | {name: plain.new_tensor(number) for name, number in more.items()}
 
     def _operations(self, changes: Mapping[str, frozenset[str] | None]) -> list[str]:
         """Return where the operations stand that are averaged over."""
@@ -119,18 +122,19 @@ class OrbitEstimator(LookAheadEstimator):
         ]
 
     def _learned(self, path: str, measured: Mapping[str, float]) -> list[float] | None:
-        """Return the loss of each key, margin taken off; None where none was measured."""
+        """Return the loss of each key, less what is tolerated; None where none was measured."""
         looks = [measured.get(_name(path, first, "alone")) for first in ("plain", "moved")]
         plain, moved = looks
         if plain is None or moved is None:
             return None
         before = self._worse.get(path, 0.0)
         self._worse[path] = before + _SHARE * (moved - plain - before)
-        first = "plain" if self._worse[path] >= 0 else "moved"
+        first, alone = ("plain", plain) if self._worse[path] >= 0 else ("moved", moved)
+        tolerated = self._tolerance * max(measured[_KNOWING_NOTHING] - alone, 0.0)
         shares = self._probabilities(path)
         most = max(shares.values()) or 1.0
         return [
-            measured[_name(path, first, key)] - self._margin * p / most for key, p in shares.items()
+            measured[_name(path, first, key)] - tolerated * p / most for key, p in shares.items()
         ]
 
     def _probabilities(self, path: str) -> dict[str, float]:

@@ -89,8 +89,8 @@ class OrbitSettings(EstimatorSettings):
         ("side", "orientation", "position"),
         description="operations that declare these changes and no others are averaged over",
     )
-    margin: float = Field(
-        0.05, ge=0, le=10, description="nats that acting may cost and still be preferred"
+    tolerance: float = Field(
+        0.5, ge=0, le=1, description="share of what is known that acting may cost, yet be preferred"
     )
     weight: float = Field(
         10.0, gt=0, le=1e6, description="what a nat counts, in deviations of the look-ahead"
