@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -149,6 +151,7 @@ def test_operations_have_their_turn_by_what_they_declare_whether_they_act_or_not
         {"augment/mirror/p"}, {"augment/negative/p"}, {"augment/mirror/p"},
     ]  # fmt: skip
     assert {measured["operations in turn"] for measured in told} == {2.0}
+    assert told[0]["loss of knowing nothing"] == pytest.approx(math.log(2))
     _, (measured,) = asked(start, orbits, loss, key, changes=["texture"])
     assert paths(measured) == {"augment/grain/p"}
     _, (measured,) = asked(start, orbits, loss, key, changes=["size"])
@@ -171,7 +174,7 @@ def told_of(losses, *, plain=0.7, moved=0.7, turns=1.0):
     measured = {name.format(f"{p:g}", "plain"): loss for p, loss in zip(P, losses, strict=True)}
     measured |= {name.format(f"{p:g}", "moved"): 9.0 for p in P}
     measured |= {name.format("alone", "plain"): plain, name.format("alone", "moved"): moved}
-    return {**measured, "operations in turn": turns}
+    return {**measured, "operations in turn": turns, "loss of knowing nothing": 0.8}
 
 
 def gradient(orbits, measured, **parameters):
@@ -200,20 +203,26 @@ def expected(losses, factor):
 def test_the_gradient_is_that_of_the_expected_loss(orbits, weight, turns):
     losses = (0.7, 0.6, 0.4, 0.9)
     measured = told_of(losses, turns=turns)
-    found, other = gradient(orbits, measured, margin=0.0, weight=weight)
+    found, other = gradient(orbits, measured, tolerance=0.0, weight=weight)
     torch.testing.assert_close(found, expected(losses, weight * turns))
     assert other is None  # the look-ahead's baseline knows nothing yet
 
 
-def test_the_margin_is_taken_off_by_how_much_acts(orbits):
+def test_a_share_of_what_is_known_is_tolerated_by_how_much_acts(orbits):
     losses = (0.7, 0.7, 0.7, 0.7)
-    found, _ = gradient(orbits, told_of(losses), margin=0.5, weight=1.0)
-    torch.testing.assert_close(found, expected((0.7, 0.575, 0.45, 0.2), 1.0))
+    found, _ = gradient(orbits, told_of(losses, plain=0.4), tolerance=0.5, weight=1.0)
+    torch.testing.assert_close(found, expected((0.7, 0.65, 0.6, 0.5), 1.0))
+
+
+def test_nothing_is_tolerated_where_nothing_is_known(orbits):
+    losses = (0.9, 0.8, 0.7, 0.7)
+    found, _ = gradient(orbits, told_of(losses, plain=0.9, moved=0.95), tolerance=0.5, weight=1.0)
+    torch.testing.assert_close(found, expected(losses, 1.0))
 
 
 def test_where_the_moved_look_is_known_better_it_comes_first(orbits):
     measured = told_of((0.9, 0.8, 0.6, 0.6), plain=0.9, moved=0.1)
-    found, _ = gradient(orbits, measured, margin=0.0, weight=1.0)
+    found, _ = gradient(orbits, measured, tolerance=0.0, weight=1.0)
     torch.testing.assert_close(found, expected((9.0, 9.0, 9.0, 9.0), 1.0))
 
 
