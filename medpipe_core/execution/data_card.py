@@ -17,6 +17,7 @@ from medpipe_core.data import (
     shared_patients,
 )
 from medpipe_core.data.facts import summary
+from medpipe_core.errors import counted
 from medpipe_core.record.journal import plain_fields
 from medpipe_core.seeding import child_seed
 from medpipe_core.train.shortcuts import ALL, ShortcutModels
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _EXAMPLES = 5
 # Above so many volumes a part is not searched for near-doubles within itself.
 _MOST_WITHIN = 3000
+# A share of volumes that look like others above which this is no sign of doubles.
+_ALIKE = 0.5
 
 
 class DataCard:
@@ -125,12 +128,27 @@ def card_notes(content: Mapping[str, Any]) -> Iterator[str]:
         )
     for pair in content["across"]:
         if pair["near"] > pair["identical"]:
-            one, other = pair["parts"]
-            first, second, _ = pair["examples"][-1]
-            yield (
-                f"{pair['near']} volumes of the {other} set look like one of the {one} set, such "
-                f"as {second} like {first}."
-            )
+            yield _likeness(pair, content["parts"][pair["parts"][1]]["count"])
+
+
+def _likeness(pair: Mapping[str, Any], count: int) -> str:
+    """Say how many of so many volumes of one part look like one of another.
+
+    Where most do, that is how such volumes look, and says nothing of doubles.
+    """
+    (one, other), near = pair["parts"], pair["near"]
+    if near > _ALIKE * count:
+        return (
+            f"{near} of {count} volumes of the {other} set look like one of the {one} set: volumes "
+            f"of this kind are too much alike for near-doubles to stand out; {pair['identical']} "
+            "are identical."
+        )
+    first, second, _ = pair["examples"][-1]
+    look = "look" if near > 1 else "looks"
+    return (
+        f"{counted(near, 'volume')} of the {other} set {look} like one of the {one} set, such as "
+        f"{second} like {first}."
+    )
 
 
 def _telling(shortcuts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -92,8 +92,20 @@ def test_near_doubles_across_parts_are_named():
     assert pair["examples"][0][:2] == ["train-00003", "test-00007"]
     (note,) = card_notes(content)
     assert note == (
-        "1 volumes of the test set look like one of the train set, such as test-00007 like "
+        "1 volume of the test set looks like one of the train set, such as test-00007 like "
         "train-00003."
+    )
+
+
+def test_where_most_volumes_look_alike_none_is_named():
+    card, test, network = told(nothing)
+    train = card._parts["train"].volumes
+    changed = np.concatenate([train[:40] + np.float32(0.004), test.volumes[40:]]).clip(0, 1)
+    content = card.content(network, dataclasses.replace(test, volumes=changed))
+    (note,) = card_notes(content)
+    assert note == (
+        "40 of 50 volumes of the test set look like one of the train set: volumes of this kind are "
+        "too much alike for near-doubles to stand out; 0 are identical."
     )
 
 
