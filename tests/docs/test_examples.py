@@ -63,7 +63,8 @@ def test_readme_has_the_two_commands():
     text = (ROOT / "README.md").read_text()
     command = '.venv/bin/pip install ".[fast]" && .venv/bin/medpipe-run'
     assert f"python3 -m venv .venv && {command}\n" in text
-    assert '.venv/bin/pip install -e ".[test]" && .venv/bin/pytest -m "not slow"\n' in text
+    tests = '.venv/bin/pytest -m "not slow" -n auto --dist loadfile'
+    assert f'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && {tests}\n' in text
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(((?:docs/)?[\w/-]+\.md)\)", PAGES[0].read_text()))
