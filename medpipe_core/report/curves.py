@@ -16,6 +16,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 24, 34
 _COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce", "#a16207", "#be123c")
 _DASHES = ("", ' stroke-dasharray="6 3"', ' stroke-dasharray="2 3"')
 _MOST_POINTS = 400
+# What an event says of where it is, not of how good something is.
+_NO_FIGURES = frozenset({"epoch", "step", "steps", "seconds", "lr", "member", "members"})
 _TURN = 7  # how far a curve has its turn where others lie on it
 # Numbers that are drawn lie below the one, and differ by more than the other or not at all.
 _MOST, _LEAST = 1e100, 1e-100
@@ -209,15 +211,7 @@ def _numbers(event: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
     figures = event.get("figures")
     inner = figures if isinstance(figures, dict) else {}
     for name, value in {**event, **inner}.items():
-        if name not in (
-            "epoch",
-            "step",
-            "steps",
-            "seconds",
-            "lr",
-            "member",
-            "members",
-        ) and _is_number(value):
+        if name not in _NO_FIGURES and _is_number(value):
             yield str(name), float(value)
 
 

@@ -123,8 +123,7 @@ class OrbitEstimator(LookAheadEstimator):
 
     def _learned(self, path: str, measured: Mapping[str, float]) -> list[float] | None:
         """Return the loss of each key, less what is tolerated; None where none was measured."""
-        looks = [measured.get(_name(path, first, "alone")) for first in ("plain", "moved")]
-        plain, moved = looks
+        plain, moved = (measured.get(_name(path, look, "alone")) for look in ("plain", "moved"))
         if plain is None or moved is None:
             return None
         before = self._worse.get(path, 0.0)

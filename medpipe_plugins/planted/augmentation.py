@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_plugins.planted.problem import PlantedDataset, majority_belief
+from medpipe_plugins.planted.problem import PlantedDataset, majority_belief, placed
 from medpipe_plugins.planted.settings import SymmetrySettings
 
 if TYPE_CHECKING:
@@ -89,8 +89,4 @@ class Symmetry(PlantedDataset):
         pattern = patterns[label, rng.integers(self._PATTERNS)]
         mirrored = np.flip(pattern, tuple(axis for axis in range(3) if rng.random() < 0.5))
         block = np.kron(mirrored, np.ones((self._CELL,) * 3))
-        edge = len(block)
-        signal = np.zeros((self.settings.size,) * 3)
-        start = rng.integers(0, self.settings.size - edge + 1, 3)
-        signal[tuple(slice(s, s + edge) for s in start)] = 0.3 * block
-        return signal
+        return placed(0.3 * block, self.settings.size, rng)

@@ -102,3 +102,14 @@ def majority_belief(p: float) -> float:
     if p < 0.5:
         return 1.0
     return 0.5 if p == 0.5 else 0.0
+
+
+def placed(
+    block: NDArray[np.floating[Any]], size: int, rng: np.random.Generator
+) -> NDArray[np.floating[Any]]:
+    """Return a cube at a random place of an empty volume."""
+    edge = len(block)
+    signal = np.zeros((size,) * 3)
+    start = rng.integers(0, size - edge + 1, 3)
+    signal[tuple(slice(s, s + edge) for s in start)] = block
+    return signal

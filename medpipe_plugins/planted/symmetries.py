@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_plugins.planted.problem import PlantedDataset, majority_belief
+from medpipe_plugins.planted.problem import PlantedDataset, majority_belief, placed
 from medpipe_plugins.planted.settings import MixedSettings, TurnSettings
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Mixed(PlantedDataset):
         pattern = np.flip(pattern, 1) if label else pattern
         mirrored = np.flip(pattern, tuple(axis for axis in (0, 2) if rng.random() < 0.5))
         block = np.kron(mirrored, np.ones((self._CELL,) * 3))
-        return _placed(0.3 * block, self.settings.size, rng)
+        return placed(0.3 * block, self.settings.size, rng)
 
 
 class Turn(PlantedDataset):
@@ -113,14 +113,3 @@ class Turn(PlantedDataset):
             apart = (h - radius * np.sin(angle)) ** 2 + (w - radius * np.cos(angle)) ** 2
             slice_ += (0.5 if bright else -0.5) * np.exp(-apart / (2 * self._WIDTH**2))
         return np.broadcast_to(slice_, (size, size, size))
-
-
-def _placed(
-    block: NDArray[np.floating[Any]], size: int, rng: np.random.Generator
-) -> NDArray[np.floating[Any]]:
-    """Return a cube at a random place of an empty volume."""
-    edge = len(block)
-    signal = np.zeros((size,) * 3)
-    start = rng.integers(0, size - edge + 1, 3)
-    signal[tuple(slice(s, s + edge) for s in start)] = block
-    return signal
