@@ -79,7 +79,9 @@ def decided(space: SearchSpace, base: Mapping[str, str], choices: Mapping[str, A
     """Return the genotype of some choices, laid over others.
 
     Raises:
-        FixedGenotypeError: A path or key does not exist, or an active choice is left open.
+        FixedGenotypeError: A path or key does not exist, or a choice that matters is left open: of
+            those that nothing depends on, such as the angles of a rotation with p = 0, the first
+            key is taken.
     """
     problems = [
         f"no choice {pattern!r} in space {space.name!r}.{did_you_mean(pattern, space.choices)}"
@@ -101,6 +103,8 @@ def decided(space: SearchSpace, base: Mapping[str, str], choices: Mapping[str, A
         return choice.keys[0] if key is None else key
 
     genotype = space.decide(pick)
+    effective = space.effective(genotype)
+    still_open = [path for path in still_open if path in effective]
     if still_open:
         shown = ", ".join(still_open[:_SHOWN]) + (", …" if len(still_open) > _SHOWN else "")
         problems.append(

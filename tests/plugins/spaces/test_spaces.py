@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 import medpipe_core as mp
+from medpipe_core.search.fixed import FixedGenotypeError, decided
 
 AUGMENT = 6_227_824_218_750_000
 NETWORK = 1_180_591_620_717_411_303_424
@@ -77,6 +78,15 @@ def test_grids_probabilities_and_layers_are_parameters(registry):
 def test_wrong_parameters_are_named_with_what_is_near(registry, name, parameters, hint):
     with pytest.raises((mp.MedpipeError, ValidationError), match=hint):
         registry.space(name, **parameters)
+
+
+def test_what_a_given_policy_does_not_depend_on_may_be_left_open(registry):
+    augment = registry.space("medpipe-augment")
+    flips = decided(augment, {}, {"*/p": 0, "?_flip/p": 0.5})
+    assert augment.effective(flips) == {path for path in augment.choices if path.endswith("/p")}
+    with pytest.raises(FixedGenotypeError, match=r"1 choices .* open: blur/kernel\."):
+        decided(augment, {}, {"*/p": 0, "blur/p": 0.5})
+    assert decided(augment, {}, {"*/p": 0, "blur/p": 0.5, "blur/kernel": 3})["blur/kernel"] == "3"
 
 
 def test_a_budget_of_the_network_is_the_joint_spaces_budget(registry):
