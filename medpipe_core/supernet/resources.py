@@ -162,16 +162,38 @@ def resources(
     return meter(genotype)
 
 
-class _WithoutNormalising(TorchFunctionMode):
-    """Leaves out batch normalisation, which has no multiply-adds and keeps the shape.
+# Activations: of each element one element, whatever the shape.
+_ACTIVATIONS = frozenset(
+    {
+        F.celu,
+        F.elu,
+        F.gelu,
+        F.hardsigmoid,
+        F.hardswish,
+        F.hardtanh,
+        F.leaky_relu,
+        F.mish,
+        F.relu,
+        F.relu6,
+        F.selu,
+        F.silu,
+        F.softplus,
+    }
+)
 
-    On tensors without numbers torch takes it apart, and takes longer for it than for all else.
+
+class _WithoutElementwise(TorchFunctionMode):
+    """Leaves out batch normalisation and activations: no multiply-adds, and the shape stays.
+
+    On tensors without numbers torch takes them apart, and takes longer for them than for all else.
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func in _ACTIVATIONS and args and isinstance(args[0], Tensor):
+            return args[0]
         if func is F.batch_norm and len(args) > 1 and isinstance(args[1], Tensor):
             volumes, mean = args[:2]
             if mean.shape == volumes.shape[1:2]:
@@ -182,7 +204,7 @@ class _WithoutNormalising(TorchFunctionMode):
 def _measure(module: nn.Module, shape: tuple[int, ...], who: str) -> _Measured:
     counter = FlopCounterMode(display=False)
     try:
-        with counter, torch.no_grad(), _WithoutNormalising():
+        with counter, torch.no_grad(), _WithoutElementwise():
             output = module.eval()(torch.empty((1, *shape), device="meta"))
     except (RuntimeError, ValueError, TypeError) as error:
         raise BindingError(f"{who} cannot take volumes of shape {shape}: {error}") from error
