@@ -144,6 +144,7 @@ def test_a_retraining_runs_here_where_it_can_be_gone_on_with(development, trial_
     assert len(in_two._pool._workers) == before
 
 
+@pytest.mark.slow
 def test_what_is_left_running_is_ended(development, trial_of, in_two):
     trials = [trial_of(0, epochs=100_000), trial_of(1)]
     records = in_two.run(trials, development, silent)

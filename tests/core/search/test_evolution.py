@@ -99,6 +99,7 @@ def test_candidates_without_a_score_do_not_enter(tower):
     assert tower.rank(searcher.best()) >= 0
 
 
+@pytest.mark.slow
 def test_nothing_is_proposed_twice_until_the_space_is_used_up(space, planted, play):
     searcher = EvolutionSearcher(space, seed=0, steps=1, population=4, sample=2)
     proposed = play(searcher, planted(space, 0), 200, at_once=5)

@@ -74,8 +74,26 @@ class TestEvolution(SearcherContract):
     most_choices = 4000
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("optuna"), reason="optuna is an extra")
+needs_optuna = pytest.mark.skipif(
+    not importlib.util.find_spec("optuna"), reason="optuna is an extra"
+)
+
+
+@needs_optuna
 class TestOptuna(SearcherContract):
     searcher = "medpipe_core.search:OptunaSearcher"
     parameters = {"startup": 2}
+    # It asks a sampler again for each proposal that was there before: the rest is slow.
+    spaces = tuple(
+        toy for toy in toy_spaces() if toy.space.name in ("toy-conditional", "toy-budget")
+    )
+    steps = 12
     most_choices = 0  # a proposal takes TPE about a third of a millisecond a choice
+
+
+@pytest.mark.slow
+@needs_optuna
+class TestOptunaOnAllSpaces(SearcherContract):
+    searcher = "medpipe_core.search:OptunaSearcher"
+    parameters = {"startup": 2}
+    most_choices = 0

@@ -78,6 +78,7 @@ def test_inactive_choices_are_not_counted():
     assert most.size() == 1 + 2
 
 
+@pytest.mark.slow
 def test_samples_are_uniform_where_most_draws_would_be_refused_and_where_few_would():
     for bounds in ({"at_most": 3}, {"at_least": 1, "at_most": 1}, {"at_least": 7}):
         space = switches(8, Limit({"*": ["on"]}, **bounds))

@@ -200,6 +200,7 @@ def test_sampling_needs_exactly_one_source_of_randomness(conditional):
         conditional.sample()
 
 
+@pytest.mark.slow
 def test_ten_thousand_choices_are_sampled_and_counted_in_about_linear_time():
     def seconds(width):
         space = SearchSpace("wide", Group({f"c{i}": ValueChoice(1, 2) for i in range(width)}))
