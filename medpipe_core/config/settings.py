@@ -156,7 +156,8 @@ class Keys(Section):
     )
     hold: Literal["auto", "device", "host"] = Field(
         "auto",
-        description="where volumes are held: auto, device, or host (read ahead)",
+        description="where volumes are held: auto, device, or host (read ahead), where those that "
+        "are drawn anew in each epoch always are",
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="of convolutions in training; auto is bfloat16 on GPUs made for it"

@@ -48,14 +48,18 @@ if TYPE_CHECKING:
     from medpipe_core.data.preparation import (
         Chain,
         Preparation,
+        RandomPreparation,
         Volume,
+        begun_volume,
         check_chain,
         prepared,
         prepared_volume,
     )
+    from medpipe_core.data.redrawing import RedrawnSteps, split_chain
     from medpipe_core.data.room import check_room
     from medpipe_core.data.splits import folds, halves, split
     from medpipe_core.data.stored import StoredVolumes, value_range
+    from medpipe_core.data.varying import ChangedVolumes, VaryingVolumes
     from medpipe_core.data.volumes import DatasetCard, LabelledVolumes, blank, describe, overlap
 
 __all__ = [
@@ -64,6 +68,7 @@ __all__ = [
     "Batches",
     "CachedVolumes",
     "Chain",
+    "ChangedVolumes",
     "CrossValidatedDataset",
     "DataError",
     "Dataset",
@@ -75,14 +80,18 @@ __all__ = [
     "Outline",
     "Preparation",
     "PreparedByChain",
+    "RandomPreparation",
     "ReadsScans",
+    "RedrawnSteps",
     "SealedTest",
     "StoredVolumes",
     "TestSetError",
+    "VaryingVolumes",
     "Volume",
     "VolumeCache",
     "absent_classes",
     "appearance",
+    "begun_volume",
     "blank",
     "check_card",
     "check_chain",
@@ -110,6 +119,7 @@ __all__ = [
     "read_npz",
     "shared_patients",
     "split",
+    "split_chain",
     "unlike",
     "value_range",
 ]
@@ -169,11 +179,14 @@ __getattr__ = lazy_names(
         "preparation": (
             "Chain",
             "Preparation",
+            "RandomPreparation",
             "Volume",
+            "begun_volume",
             "check_chain",
             "prepared",
             "prepared_volume",
         ),
+        "redrawing": ("RedrawnSteps", "split_chain"),
         "room": ("check_room",),
         "splits": (
             "folds",
@@ -184,6 +197,7 @@ __getattr__ = lazy_names(
             "StoredVolumes",
             "value_range",
         ),
+        "varying": ("ChangedVolumes", "VaryingVolumes"),
         "volumes": (
             "DatasetCard",
             "LabelledVolumes",

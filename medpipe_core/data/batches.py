@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
+    from numpy.typing import NDArray
+
     from medpipe_core.data.volumes import LabelledVolumes
 
 Hold = Literal["auto", "device", "host"]
@@ -55,6 +57,9 @@ class Batches:
     Volumes are held on the device, as the type that they have, or stay on the host: then a thread
     gathers the next two batches while one is used. The batches are the same either way.
 
+    Volumes that vary are drawn anew in each epoch, from the seed and the epoch's number. They stay
+    on the host, whatever `hold` says.
+
     Args:
         data: The volumes.
         batch_size: Volumes in a batch.
@@ -81,11 +86,12 @@ class Batches:
                 f"cannot train on {counted(len(data), 'volume')}; at least two are needed"
             )
         self._count = len(data)
+        self._volumes = data.volumes
         self._reader = _reader(data, torch.device(device), hold)
         self._batch_size = min(batch_size, len(data))
         self._seed = seed
         self._epoch, self._position = 0, 0
-        self._orders: dict[int, Tensor] = {}
+        self._epochs: dict[int, _Epoch] = {}
 
     def __len__(self) -> int:
         return self._count // self._batch_size
@@ -106,7 +112,7 @@ class Batches:
         if self._position == len(self):
             self._epoch, self._position = self._epoch + 1, 0
         self._position += 1
-        self._orders = {n: order for n, order in self._orders.items() if n >= self._epoch}
+        self._epochs = {n: found for n, found in self._epochs.items() if n >= self._epoch}
         return batch
 
     def epoch_batches(self) -> Iterator[Batch]:
@@ -122,23 +128,27 @@ class Batches:
         """Go on from there: the same order, the same next batch."""
         self._seed, self._epoch = state["seed"], state["epoch"]
         self._position = state["position"]
-        self._orders.clear()
+        self._epochs.clear()
         self._reader.forget()
 
-    def _coming(self) -> Iterator[tuple[int, Tensor]]:
-        """Iterate over the batches to come: number since the beginning, and positions."""
+    def _coming(self) -> Iterator[_Coming]:
+        """Iterate over the batches to come."""
         number = self._epoch * len(self) + self._position
         while True:
             epoch, position = divmod(number, len(self))
-            if epoch not in self._orders:
-                self._orders[epoch] = self._order_of(epoch)
-            start = position * self._batch_size
-            yield number, self._orders[epoch][start : start + self._batch_size]
+            if epoch not in self._epochs:
+                self._epochs[epoch] = self._begun(epoch)
+            found, start = self._epochs[epoch], position * self._batch_size
+            positions = found.order[start : start + self._batch_size]
+            yield _Coming(number, positions, found.volumes)
             number += 1
 
-    def _order_of(self, epoch: int) -> Tensor:
+    def _begun(self, epoch: int) -> _Epoch:
         generator = torch.Generator().manual_seed(child_seed(self._seed, "epoch", str(epoch)))
-        return torch.randperm(self._count, generator=generator)
+        order, volumes = torch.randperm(self._count, generator=generator), self._volumes
+        if isinstance(volumes, StoredVolumes) and volumes.varies:
+            volumes = volumes.drawn(child_seed(self._seed, "volumes", str(epoch)))
+        return _Epoch(order, volumes)
 
 
 def ordered_batches(
@@ -149,8 +159,9 @@ def ordered_batches(
     simple = device.type == "cpu" and not isinstance(data.volumes, StoredVolumes)
     reader = _reader(data, device, "device" if simple else "host")
     positions = torch.split(torch.arange(len(data)), batch_size)
+    coming = [_Coming(n, where, data.volumes) for n, where in enumerate(positions)]
     for number in range(len(positions) if len(data) else 0):
-        yield reader.read(enumerate(positions[number:], start=number))
+        yield reader.read(coming[number:])
 
 
 def as_input(volumes: Tensor) -> Tensor:
@@ -158,11 +169,28 @@ def as_input(volumes: Tensor) -> Tensor:
     return volumes.float() / 255 if volumes.dtype == torch.uint8 else volumes.float()
 
 
+@dataclass(frozen=True, eq=False)
+class _Epoch:
+    """The order of an epoch, and the volumes as it sees them."""
+
+    order: Tensor
+    volumes: NDArray[Any] | StoredVolumes
+
+
+@dataclass(frozen=True, eq=False)
+class _Coming:
+    """A batch to come: its number since the beginning, and which of which volumes it has."""
+
+    number: int
+    positions: Tensor
+    volumes: NDArray[Any] | StoredVolumes
+
+
 class _Reader(Protocol):
     """Reads batches; it may be told of those to come."""
 
-    def read(self, coming: Iterable[tuple[int, Tensor]]) -> Batch:
-        """Return the first of the batches to come, given as numbers and positions."""
+    def read(self, coming: Iterable[_Coming]) -> Batch:
+        """Return the first of the batches to come."""
 
     def forget(self) -> None:
         """Drop what was read ahead."""
@@ -175,8 +203,8 @@ class _Held:
         self._volumes = torch.from_numpy(np.asarray(data.volumes)).to(device)
         self._labels = torch.from_numpy(data.labels).to(device)
 
-    def read(self, coming: Iterable[tuple[int, Tensor]]) -> Batch:
-        _, positions = next(iter(coming))
+    def read(self, coming: Iterable[_Coming]) -> Batch:
+        positions = next(iter(coming)).positions
         where = positions.to(self._volumes.device, non_blocking=True)  # or it waits for all before
         return Batch(as_input(self._volumes[where]), self._labels[where], positions)
 
@@ -187,26 +215,25 @@ class _Held:
 class _Ahead:
     """Gathers on the host, in one thread, a few batches before they are asked for."""
 
-    def __init__(self, data: LabelledVolumes, device: torch.device) -> None:
-        self._data = data
+    def __init__(self, labels: NDArray[np.int64], device: torch.device) -> None:
+        self._labels = labels
         self._device = device
         # Its thread ends with the process, or when nobody holds this object any more.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="medpipe-batches")
         self._read: dict[int, Future[tuple[Tensor, Tensor]]] = {}
 
-    def read(self, coming: Iterable[tuple[int, Tensor]]) -> Batch:
-        wanted = dict(islice(coming, 1 + _AHEAD))
-        for number, positions in wanted.items():
-            if number not in self._read:
-                self._read[number] = self._thread.submit(
-                    _gather, self._data, positions, pin=self._device.type == "cuda"
+    def read(self, coming: Iterable[_Coming]) -> Batch:
+        wanted = list(islice(coming, 1 + _AHEAD))
+        for one in wanted:
+            if one.number not in self._read:
+                self._read[one.number] = self._thread.submit(
+                    _gather, one, self._labels, pin=self._device.type == "cuda"
                 )
-        first = next(iter(wanted))
-        volumes, labels = self._read.pop(first).result()
+        volumes, labels = self._read.pop(wanted[0].number).result()
         return Batch(
             as_input(volumes.to(self._device, non_blocking=True)),
             labels.to(self._device, non_blocking=True),
-            wanted[first],
+            wanted[0].positions,
         )
 
     def forget(self) -> None:
@@ -215,16 +242,19 @@ class _Ahead:
         self._read.clear()
 
 
-def _gather(data: LabelledVolumes, positions: Tensor, *, pin: bool) -> tuple[Tensor, Tensor]:
-    where = positions.numpy()
-    volumes, labels = (torch.from_numpy(part[where]) for part in (data.volumes, data.labels))
-    return (volumes.pin_memory(), labels.pin_memory()) if pin else (volumes, labels)
+def _gather(coming: _Coming, labels: NDArray[np.int64], *, pin: bool) -> tuple[Tensor, Tensor]:
+    where = coming.positions.numpy()
+    gathered = tuple(torch.from_numpy(part[where]) for part in (coming.volumes, labels))
+    one, other = (part.pin_memory() for part in gathered) if pin else gathered
+    return one, other
 
 
 def _reader(data: LabelledVolumes, device: torch.device, hold: Hold) -> _Reader:
-    if hold == "auto":
+    if isinstance(data.volumes, StoredVolumes) and data.volumes.varies:
+        hold = "host"
+    elif hold == "auto":
         hold = "device" if _fits(data, device) else "host"
-    return _Held(data, device) if hold == "device" else _Ahead(data, device)
+    return _Held(data, device) if hold == "device" else _Ahead(data.labels, device)
 
 
 def _fits(data: LabelledVolumes, device: torch.device) -> bool:

@@ -85,14 +85,15 @@ class CrossValidatedDataset:
     def development(self) -> Development:
         """Return training and validation volumes of the other folds."""
         whole, parts, notes = self._parts()
-        return Development(whole.take(parts["train"]), whole.take(parts["validation"]), notes)
+        validation = whole.take(parts["validation"]).fixed()
+        return Development(whole.take(parts["train"]), validation, notes)
 
     def sealed_test(self) -> SealedTest:
         """Return the fold, sealed."""
 
         def read() -> LabelledVolumes:
             whole, parts, _ = self._parts()
-            return whole.take(parts["test"])
+            return whole.take(parts["test"]).fixed()
 
         card = self._dataset.card
         return SealedTest(read, outline=Outline((card.channels, *card.size), np.float32))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -63,6 +63,30 @@ class Preparation(Protocol):
 
     def __call__(self, scan: Volume, /) -> Volume:
         """Return the scan prepared; the given one stays as it is."""
+
+
+@runtime_checkable
+class RandomPreparation(Protocol):
+    """What a step has besides, if it draws: a training draws it anew in each epoch."""
+
+    def __call__(self, scan: Volume, /) -> Volume:
+        """Return the scan prepared as the step's own seed has it, the same every time."""
+
+    def redrawn(self, seed: int) -> Preparation | None:
+        """Return the step with another seed; None where its parameters leave nothing to draw."""
+
+
+@dataclass(frozen=True)
+class MadeStep:
+    """A step of a chain that has been made.
+
+    Attributes:
+        where: How messages call it.
+        preparation: What is called with a scan.
+    """
+
+    where: str
+    preparation: Preparation
 
 
 class Preparations(Protocol):
@@ -133,19 +157,61 @@ def prepared_volume(
     Raises:
         DataError: As of `prepared`.
     """
+    return finished(begun_volume(scan, chain, registry, training=training))
+
+
+def begun_volume(
+    scan: Any, chain: Sequence[Mapping[str, Any]], registry: Preparations, *, training: bool = False
+) -> Volume:
+    """Run the first part of a chain on a scan; values may still be of any range and shape.
+
+    Raises:
+        DataError: A step failed; the text says which and why.
+    """
     volume = Volume(np.asarray(scan.values, np.float32), getattr(scan, "affine", None))
-    for number, step in enumerate(chain, 1):
-        where = f"preparation {number}, {step['name']!r}"
+    return passed(volume, made_steps(chain, registry, training=training))
+
+
+def made_steps(
+    chain: Sequence[Mapping[str, Any]],
+    registry: Preparations,
+    *,
+    training: bool = False,
+    first: int = 1,
+) -> list[MadeStep]:
+    """Make the steps of a chain, or of a part of one that begins with step number `first`."""
+    found = []
+    for number, step in enumerate(chain, first):
         asked = {**step.get("parameters", {}), **(step.get("training", {}) if training else {})}
         preparation = registry.create("preparation", step["name"], **asked)
+        found.append(MadeStep(f"preparation {number}, {step['name']!r}", preparation))
+    return found
+
+
+def passed(volume: Volume, steps: Sequence[MadeStep]) -> Volume:
+    """Return a volume after some steps.
+
+    Raises:
+        DataError: A step failed; the text says which and why.
+    """
+    for step in steps:
         try:
-            volume = preparation(volume)
+            volume = step.preparation(volume)
         except MedpipeError as error:
-            raise DataError(f"{where}: {error}") from error
+            raise DataError(f"{step.where}: {error}") from error
         except Exception as error:
             raise DataError(
-                f"{where} raised {type(error).__name__}: {error}{place_of(error)}"
+                f"{step.where} raised {type(error).__name__}: {error}{place_of(error)}"
             ) from error
+    return volume
+
+
+def finished(volume: Volume) -> Volume:
+    """Return what a chain ends in, with values as a network takes them.
+
+    Raises:
+        DataError: They are none.
+    """
     return replace(volume, values=_as_input(volume))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,8 +27,27 @@ class Rows(Protocol):
     def __len__(self) -> int:
         """Return the count."""
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the voxels."""
+
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read rows by a slice or by positions."""
+
+
+@runtime_checkable
+class VaryingRows(Rows, Protocol):
+    """Rows that may be drawn anew; read as they are, they are as they are judged."""
+
+    @property
+    def varies(self) -> bool:
+        """Whether they are."""
+
+    def fixed(self) -> Rows:
+        """Return them as they are judged."""
+
+    def drawn(self, seed: int) -> Rows:
+        """Return them as an epoch with this seed sees them."""
 
 
 class StoredVolumes:
@@ -69,6 +88,11 @@ class StoredVolumes:
     def dtype(self) -> np.dtype[Any]:
         """Type of the voxels as they are read."""
         return self._dtype
+
+    @property
+    def varies(self) -> bool:
+        """Whether each epoch of a training draws some of them anew; reading them does not."""
+        return any(isinstance(rows, VaryingRows) and rows.varies for rows in self._sources)
 
     @property
     def nbytes(self) -> int:
@@ -113,6 +137,16 @@ class StoredVolumes:
         """Return these volumes and then others; nothing is read."""
         moved = other._rows + np.array([len(self._sources), 0])
         return StoredVolumes((*self._sources, *other._sources), np.concatenate((self._rows, moved)))
+
+    def fixed(self) -> StoredVolumes:
+        """Return the volumes as they are judged, whoever trains on them; nothing is read."""
+        kept = [rows.fixed() if isinstance(rows, VaryingRows) else rows for rows in self._sources]
+        return StoredVolumes(kept, self._rows)
+
+    def drawn(self, seed: int) -> StoredVolumes:
+        """Return the volumes as an epoch with this seed sees them; nothing is read."""
+        anew = [r.drawn(seed) if isinstance(r, VaryingRows) else r for r in self._sources]
+        return StoredVolumes(anew, self._rows)
 
 
 def parts(volumes: NDArray[Any] | StoredVolumes) -> Iterator[NDArray[Any]]:

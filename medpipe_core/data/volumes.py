@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import operator
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,6 +135,12 @@ class LabelledVolumes:
         stored = isinstance(self.volumes, StoredVolumes)
         volumes = self.volumes.choose(indices) if stored else self.volumes[indices]
         return LabelledVolumes(volumes, self.labels[indices], groups, cases, facts)
+
+    def fixed(self) -> LabelledVolumes:
+        """Return the volumes as they are judged, where a training would draw them anew."""
+        if not isinstance(self.volumes, StoredVolumes) or not self.volumes.varies:
+            return self
+        return replace(self, volumes=self.volumes.fixed())
 
     def join(self, other: LabelledVolumes) -> LabelledVolumes:
         """Return these volumes followed by others, all of one type and scale.

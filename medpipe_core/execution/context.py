@@ -160,7 +160,7 @@ class RunContext:
         self, network: nn.Module, data: LabelledVolumes, between: Callable[[], None]
     ) -> None:
         """Estimate a network's batch-norm statistics anew; `between` is called before batches."""
-        batches = self.batches(data, "recalibrate")
+        batches = self.batches(data.fixed(), "recalibrate")
         count = min(self.keys.search.recalibration_batches, len(batches))
         recalibrate(network, (batches.next() for _ in range(count)), between)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_core.data import split
+from medpipe_core.data import ChangedVolumes, StoredVolumes, split
 from medpipe_core.errors import MedpipeError
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Fidelity:
 def shrunk(data: LabelledVolumes, edge: float | tuple[float, ...]) -> LabelledVolumes:
     """Return volumes averaged to a share of their edge lengths: one for all axes, or one for each.
 
+    What is stored stays so, and is averaged each time that it is read.
+
     Raises:
         FidelityError: There are not as many shares as axes.
     """
@@ -82,17 +85,21 @@ def shrunk(data: LabelledVolumes, edge: float | tuple[float, ...]) -> LabelledVo
         raise FidelityError(f"edge={edge}: {len(edges)} shares for volumes of {axes} axes")
     if all(share == 1 for share in edges):
         return data
+    lengths = zip(edges, data.volumes.shape[2:], strict=True)
+    size = tuple(max(round(edge * length), 1) for edge, length in lengths)
+    if isinstance(data.volumes, StoredVolumes):
+        shape = (data.volumes.shape[1], *size)
+        source = ChangedVolumes(data.volumes, partial(_averaged, size=size), shape)
+        return replace(data, volumes=StoredVolumes([source]))
     parts = (data.volumes[i : i + _PART] for i in range(0, len(data), _PART))
-    volumes = np.concatenate([_averaged(np.asarray(part), edges) for part in parts])
+    volumes = np.concatenate([_averaged(part, size) for part in parts])
     return replace(data, volumes=volumes)
 
 
-def _averaged(volumes: NDArray[Any], edges: tuple[float, ...]) -> NDArray[Any]:
+def _averaged(volumes: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
     import torch
     import torch.nn.functional as F
 
-    lengths = zip(edges, volumes.shape[2:], strict=True)
-    size = [max(round(edge * length), 1) for edge, length in lengths]
     averaged: NDArray[Any] = F.interpolate(
         torch.from_numpy(volumes).float(), size, mode="area"
     ).numpy()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from medpipe_core.data import StoredVolumes
+from medpipe_core.data.arrays import in_type
 from medpipe_core.execution.checked_dataset import make_dataset
 from medpipe_core.execution.execute import configured_space
 from medpipe_core.record.genotype_text import NOT_USED, number, tables
@@ -102,24 +104,33 @@ def preview(
     seed = child_seed(configuration.keys.seed, "preview")
     drawn = [space.sample(seed=child_seed(seed, str(number))) for number in range(draws)]
     policies = [build_policy(space, genotype, spacing=card.spacing) for genotype in drawn]
+    volumes, words = train.volumes, "augmented"
+    epochs = [volumes] * draws
+    if isinstance(volumes, StoredVolumes) and volumes.varies:
+        epochs = [volumes.drawn(child_seed(seed, "volumes", str(n))) for n in range(draws)]
+        words = "drawn anew and augmented"
     examples = []
     for label, name in enumerate(card.classes):
         for row in np.flatnonzero(train.labels == label)[:each].tolist():
-            volume = np.asarray(train.volumes[row])
-            volume = volume / np.float32(255) if volume.dtype == np.uint8 else volume
             case = f"train-{row:05}" if train.cases is None else str(train.cases[row])
-            pictures = [Picture(volume[0], card.spacing, "prepared")]
+            pictures = [Picture(_shown(train.volumes[row])[0], card.spacing, "prepared")]
             if isinstance(dataset.dataset, ShowsOriginals):
                 pictures.insert(0, _original(dataset.dataset, case))
             for turn, policy in enumerate(policies):
                 generator = torch.Generator().manual_seed(child_seed(seed, str(turn), case))
+                volume = _shown(epochs[turn][row])
                 batch = torch.from_numpy(np.ascontiguousarray(volume, np.float32))[None]
                 with torch.no_grad():
                     augmented = policy(batch, generator)[0, 0].numpy()
-                pictures.append(Picture(augmented, card.spacing, f"augmented, {turn + 1}"))
+                pictures.append(Picture(augmented, card.spacing, f"{words}, {turn + 1}"))
             examples.append(Example(name, case, tuple(pictures)))
     told = tuple(_words(tables(space, genotype)) for genotype in drawn)
     return Preview(card, development.notes, told, tuple(examples))
+
+
+def _shown(volume: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a volume as float32 in [0, 1]."""
+    return in_type(np.asarray(volume), np.dtype(np.float32))
 
 
 def _original(dataset: ShowsOriginals, case: str) -> Picture:

@@ -82,7 +82,7 @@ class SearchStage:
             return self._found(done)
         weights_half, other_half = self._halves(development)
         training: BatchSource = context.batches(weights_half, "search", "weights")
-        validation: BatchSource = context.batches(other_half, "search", "searcher")
+        validation: BatchSource = context.batches(other_half.fixed(), "search", "searcher")
         if not self.trains_weights(settings.epochs * len(training)):
             training = validation = NoBatches()
         steps = settings.epochs * len(training)

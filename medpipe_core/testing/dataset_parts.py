@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_core.data import Development, LabelledVolumes, blank, describe, overlap, value_range
+from medpipe_core.data import (
+    Development,
+    LabelledVolumes,
+    StoredVolumes,
+    blank,
+    describe,
+    overlap,
+    value_range,
+)
 from medpipe_core.testing.checking import given, in_words, require
 
 if TYPE_CHECKING:
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 _KINDS = {"i": "whole numbers", "u": "whole numbers"}
 _MANY_VALUES = 32  # below which unlike volumes may have the same voxels by chance
+_DRAWN, _SEEDS = 4, 8  # volumes that are drawn, and how often
 _DARK = 1 / 64  # what the brightest voxel is above, as a share of what it could be
 
 
@@ -154,6 +163,26 @@ class PartsContract:
                 f"all {len(part)} volumes of {name} are of one patient, so that figures on it say "
                 "nothing of others. Does `groups` name the patient of each volume?",
             )
+
+    def test_what_is_drawn_anew_follows_from_the_seed(self) -> None:
+        """Training volumes that vary are the same for one seed, whoever reads them in any order."""
+        one, again = (self.parts()["train"].volumes for _ in range(2))
+        if not (isinstance(one, StoredVolumes) and isinstance(again, StoredVolumes) and one.varies):
+            return
+        rows = np.arange(min(len(one), _DRAWN))
+        drawn, repeated = one.drawn(0), again.drawn(0)
+        backwards = np.stack([repeated[row] for row in rows[::-1]])[::-1]
+        require(
+            bool(np.array_equal(drawn[rows], backwards)),
+            "training volumes are drawn differently from the same seed by a second dataset that "
+            "reads them in another order; draw from the seed that is handed over and the case",
+        )
+        others = (one.drawn(seed)[rows] for seed in range(1, _SEEDS))
+        require(
+            any(not np.array_equal(drawn[rows], other) for other in others),
+            f"training volumes vary, and are drawn the same from {_SEEDS} seeds; hand over what "
+            "stays the same as an array",
+        )
 
     # For tests of your own
 

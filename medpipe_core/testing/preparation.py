@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_core.data.preparation import Volume
+from medpipe_core.data.preparation import RandomPreparation, Volume
 from medpipe_core.testing.checking import given, in_words, require
 from medpipe_core.testing.watching import global_state_kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_SEEDS = range(16)
 
 
 class PreparationContract:
@@ -98,11 +101,38 @@ class PreparationContract:
                 "the settings alone",
             )
 
+    def test_a_redraw_follows_from_its_seed(self) -> None:
+        """`redrawn(seed)`, where it has that, gives another step whose draw the seed decides."""
+        step = self._made()
+        if not isinstance(step, RandomPreparation):
+            return
+        for name, scan in self.scans():
+            before = step(scan).values
+            drawn = [[self._redrawn(step, seed, scan) for seed in _SEEDS] for _ in range(2)]
+            require(
+                all(np.array_equal(one, other) for one, other in zip(*drawn, strict=True)),
+                f"{name} is drawn differently from the same seed; the seed alone decides",
+            )
+            require(
+                bool(np.array_equal(before, step(scan).values)),
+                f"redrawn() changes the step itself, which prepares {name} differently afterwards; "
+                "return another step",
+            )
+            require(
+                step.redrawn(0) is None
+                or any(not np.array_equal(drawn[0][0], values) for values in drawn[0]),
+                f"{name} is drawn the same from {len(_SEEDS)} seeds; return None from redrawn() "
+                "where nothing is drawn",
+            )
+
     def test_global_random_state_is_neither_used_nor_changed(self) -> None:
         """The global generators stay where they were."""
         scan = self.example()
+        step = self._made()
         with global_state_kept("the preparation", "Draw from a seed among the settings"):
             self.prepare(scan)
+            if isinstance(step, RandomPreparation):
+                self._redrawn(step, 0, scan)
 
     # For tests of your own
 
@@ -119,7 +149,16 @@ class PreparationContract:
     def prepare(self, scan: Volume) -> Any:
         """Prepare a scan with a fresh preparation."""
         __tracebackhide__ = True
-        with in_words(f"the preparation cannot be made with {dict(self.settings)}."):
-            preparation = given(self, "preparation")(**self.settings)
+        preparation = self._made()
         with in_words("the example cannot be prepared."):
             return preparation(scan)
+
+    def _made(self) -> Any:
+        __tracebackhide__ = True
+        with in_words(f"the preparation cannot be made with {dict(self.settings)}."):
+            return given(self, "preparation")(**self.settings)
+
+    def _redrawn(self, step: RandomPreparation, seed: int, scan: Volume) -> Any:
+        __tracebackhide__ = True
+        with in_words(f"redrawn({seed}) cannot prepare the example."):
+            return (step.redrawn(seed) or step)(scan).values

@@ -26,6 +26,7 @@ from medpipe_core.data import (
 )
 from medpipe_plugins.datasets.folder_cache import CachedDoor, as_bytes
 from medpipe_plugins.datasets.folder_cases import read_case
+from medpipe_plugins.datasets.folder_drawn import DrawnScans
 from medpipe_plugins.datasets.folder_facts import summary
 from medpipe_plugins.datasets.folder_headers import file_facts
 from medpipe_plugins.datasets.folder_manifest import read_cases
@@ -38,8 +39,11 @@ from medpipe_plugins.preparations.grid import Orient
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from medpipe_core import Registry
-    from medpipe_core.data import Chain, NewScan
+    from medpipe_core.data import Chain, NewScan, StoredVolumes
+    from medpipe_plugins.datasets.folder_drawn import KeptScan
     from medpipe_plugins.datasets.folder_facts import Facts
     from medpipe_plugins.datasets.folder_manifest import Case
     from medpipe_plugins.datasets.folder_survey import Problem, Survey
@@ -85,6 +89,7 @@ class FolderDataset:
                 f"Scans: {counts}.",
                 *self._fold_notes(),
                 f"Prepared by: {' → '.join(steps) or 'nothing; scans are taken as they are'}.",
+                *self._drawn_notes(),
             ),
         )
 
@@ -103,7 +108,9 @@ class FolderDataset:
         found = self._survey
         count = sum(map(len, found.cases.values()))
         itemsize = 1 if self.settings.voxels == "uint8" else 4
+        kept = [nbytes for nbytes, _ in self._looked_at]
         held = count * math.prod(self._shape) * itemsize
+        held += len(found.cases["train"]) * sum(kept) // len(kept)
         check_room(
             (held if self._cached is None else 0) + _COPIES * 4 * found.largest,
             f"{count} volumes of {self._shape} voxels",
@@ -200,25 +207,29 @@ class FolderDataset:
     @cached_property
     def _shape(self) -> tuple[int, ...]:
         """Channel, depth, height and width: of the first training scan that can be prepared."""
-        return self._looked_at[0].volume.shape
+        return self._looked_at[0][1].volume.shape
 
     @cached_property
     def _spacing(self) -> tuple[float, ...] | None:
         """The median of those of a few training scans, in millimetres; None if not known."""
-        known = [scan.spacing for scan in self._looked_at if scan.spacing is not None]
+        known = [scan.spacing for _, scan in self._looked_at if scan.spacing is not None]
         return tuple(map(float, np.median(known, axis=0))) if known else None
 
     @cached_property
-    def _looked_at(self) -> list[PreparedScan]:
-        """The first training scan that can be prepared, and a few more for their spacing."""
+    def _looked_at(self) -> list[tuple[int, PreparedScan]]:
+        """The first training scan that can be prepared, and a few more for their spacing.
+
+        With each, the bytes that are kept of it besides, to draw it from.
+        """
         problems: list[Problem] = []
-        found: list[PreparedScan] = []
+        found: list[tuple[int, PreparedScan]] = []
         cases = list(self._survey.cases["train"])
         while cases and len(found) < _LOOKED_AT:
             # From the first on at equal distances, and on to the next where one cannot be used.
             case = cases.pop(len(found) * (len(cases) - 1) // (_LOOKED_AT - 1))
             try:
-                found.append(self._prepared(case, training=True)[1])
+                kept, _, scan = self._prepared(case, training=True)
+                found.append((0 if kept is None else kept.nbytes, scan))
             except DataError as error:
                 problems.append((case.name, str(error)))
         if found:
@@ -227,6 +238,12 @@ class FolderDataset:
             "no training scan can be read and prepared; dataset.prepare says how scans become "
             f"volumes in [0, 1] (none, ct-lung, ct-soft, mr-brain, or steps)\n{table(problems)}"
         )
+
+    def _drawn_notes(self) -> list[str]:
+        steps = self._drawn.repeated
+        if not steps:
+            return []
+        return [f"Each epoch of a training draws anew from {steps[0]['name']!r} on."]
 
     def _fold_notes(self) -> list[str]:
         fold, folds = self.settings.fold, self.settings.folds
@@ -251,11 +268,18 @@ class FolderDataset:
         cache = VolumeCache(settings.cache, int(settings.cache_gib * _GIB))
         return CachedDoor(self._door, self._chain, cache, whole=settings.voxels == "uint8")
 
-    def _prepared(self, case: Case, *, training: bool) -> tuple[str, PreparedScan]:
-        """Return a scan, and its key where there is a cache."""
+    @cached_property
+    def _drawn(self) -> DrawnScans:
+        whole = self.settings.voxels == "uint8"
+        return DrawnScans(self._door, self._chain, self._cached, whole=whole)
+
+    def _prepared(self, case: Case, *, training: bool) -> tuple[KeptScan | None, str, PreparedScan]:
+        """Return what a scan is drawn from, its key where there is a cache, and the scan."""
+        if training and self._drawn.repeated:
+            return self._drawn.prepared(case)
         if self._cached is None:
-            return "", self._door.prepared(case, self._chain, training=training)
-        return self._cached.prepared(case, training=training)
+            return None, "", self._door.prepared(case, self._chain, training=training)
+        return None, *self._cached.prepared(case, training=training)
 
     def _read(
         self,
@@ -272,9 +296,10 @@ class FolderDataset:
         )
         kept: list[Case] = []
         keys: list[str] = []
+        drawn_from: list[KeptScan] = []
         for case in cases:
             try:
-                key, scan = self._prepared(case, training=training)
+                whence, key, scan = self._prepared(case, training=training)
                 volume = scan.volume
                 if volume.shape != self._shape:
                     raise DataError(
@@ -290,16 +315,18 @@ class FolderDataset:
                 held[len(kept)] = as_bytes(volume) if whole else volume
             kept.append(case)
             keys.append(key)
+            drawn_from += [] if whence is None else [whence]
             notes.update(scan.notes)
             if training:
                 self._facts.append(scan.facts)
         labels = [self._survey.classes.index(case.label) for case in kept]
         patients = [case.patient for case in kept]
-        volumes = (
-            held[: len(kept)]
-            if cached is None
-            else cached.volumes(kept, keys, self._shape, training=training)
-        )
+        volumes: NDArray[Any] | StoredVolumes = held[: len(kept)]
+        if cached is not None:
+            as_trained = training and not drawn_from
+            volumes = cached.volumes(kept, keys, self._shape, training=as_trained)
+        if drawn_from:
+            volumes = self._drawn.volumes(volumes, drawn_from)
         return LabelledVolumes(
             volumes,
             np.array(labels, np.int64),

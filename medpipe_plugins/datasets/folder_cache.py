@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpipe_core.data import CachedVolumes, DataError, StoredVolumes, VolumeCache
-from medpipe_plugins.datasets.folder_scans import PreparedScan, ScanDoor
+from medpipe_core.data import CachedVolumes, DataError, StoredVolumes, Volume, VolumeCache
+from medpipe_plugins.datasets.folder_scans import BegunScan, PreparedScan, ScanDoor
 from medpipe_plugins.scans import scan_files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -50,18 +50,48 @@ class CachedDoor:
         Raises:
             DataError: It cannot be read or prepared, or the cache cannot be written.
         """
-        key = self._key(case, training=training)
+        return self.kept(
+            case, lambda: self.door.prepared(case, self.chain, training=training), training=training
+        )
+
+    def kept(
+        self, case: Case, make: Callable[[], PreparedScan], *, training: bool = False
+    ) -> tuple[str, PreparedScan]:
+        """Return the key of a scan, and the scan: from the cache, or made and kept there."""
+        key = self._key(case, self.chain, training=training, whole=self.whole)
         found = self.cache.get(key)
         if found is not None:
             volume, about = found
             spacing = None if about["spacing"] is None else tuple(about["spacing"])
             notes = tuple(about["notes"])
             return key, PreparedScan(_as_floats(volume), spacing, about["facts"], notes)
-        scan = self.door.prepared(case, self.chain, training=training)
+        scan = make()
         stored = as_bytes(scan.volume) if self.whole else scan.volume
         about = {"facts": scan.facts, "notes": list(scan.notes), "spacing": scan.spacing}
         self.cache.put(key, stored, about)
         return key, scan
+
+    def begun(self, case: Case, chain: Chain) -> tuple[str, BegunScan]:
+        """Return the key of a scan after the first part of the chain, and the scan.
+
+        Raises:
+            DataError: As of `prepared`.
+        """
+        key = self._key(case, chain, training=False, whole=False)
+        found = self.cache.get(key)
+        if found is not None:
+            values, about = found
+            affine = None if about["affine"] is None else np.array(about["affine"])
+            return key, BegunScan(Volume(values, affine), about["facts"], tuple(about["notes"]))
+        begun = self.door.begun(case, chain)
+        affine = begun.scan.affine
+        about = {
+            "facts": begun.facts,
+            "notes": list(begun.notes),
+            "affine": None if affine is None else np.asarray(affine, float).tolist(),
+        }
+        self.cache.put(key, begun.scan.values, about)
+        return key, begun
 
     def volumes(
         self, cases: Sequence[Case], keys: Sequence[str], shape: tuple[int, ...], *, training: bool
@@ -77,15 +107,15 @@ class CachedDoor:
         dtype = np.uint8 if self.whole else np.float32
         return StoredVolumes([CachedVolumes(self.cache, keys, make, shape, dtype)])
 
-    def _key(self, case: Case, *, training: bool) -> str:
-        """Return what a prepared scan follows from, as a digest."""
+    def _key(self, case: Case, chain: Chain, *, training: bool, whole: bool) -> str:
+        """Return what a scan after a chain follows from, as a digest."""
         steps = [
             {
                 "name": step["name"],
                 "parameters": step["parameters"] | (step.get("training", {}) if training else {}),
                 "by": self._by("preparation", step["name"]),
             }
-            for step in self.chain
+            for step in chain
         ]
         registry = self.door.registry
         made_of = {
@@ -94,7 +124,7 @@ class CachedDoor:
             "readers": {name: self._by("reader", name) for name in registry.names("reader")},
             "series": self.door.series,
             "volume": self.door.volume,
-            "whole": self.whole,
+            "whole": whole,
             "slices": case.slices,
             "files": [_content(path, self.door) for path in case.paths],
         }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.data import DataError, NewScan, prepared_volume
+from medpipe_core.data import DataError, NewScan, begun_volume, prepared_volume
 from medpipe_plugins.datasets.folder_cases import read_case
 from medpipe_plugins.datasets.folder_facts import TrainingFacts, facts_of, unlike
 from medpipe_plugins.datasets.folder_manifest import Case, read_paths
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from medpipe_core import Registry
-    from medpipe_core.data import Chain
+    from medpipe_core.data import Chain, Volume
     from medpipe_plugins.datasets.folder_facts import Facts
 
 _TABLES = (".csv", ".tsv", ".json")
@@ -39,6 +39,21 @@ class PreparedScan:
 
     volume: NDArray[np.float32]
     spacing: tuple[float, ...] | None
+    facts: Facts
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BegunScan:
+    """A scan that some steps of a chain have been through.
+
+    Attributes:
+        scan: It as it is between two steps.
+        facts: What it was like before, as `facts_of` tells.
+        notes: What was unusual when it was read.
+    """
+
+    scan: Volume
     facts: Facts
     notes: tuple[str, ...]
 
@@ -66,6 +81,15 @@ class ScanDoor:
         scan = read_case(case, self, self.registry)
         found = prepared_volume(scan, chain, self.registry, training=training)
         return PreparedScan(found.values, found.spacing, facts_of(scan), scan.notes)
+
+    def begun(self, case: Case, chain: Chain) -> BegunScan:
+        """Read a scan and go through the first part of a chain.
+
+        Raises:
+            DataError: One of them failed; the text says which and why.
+        """
+        scan = read_case(case, self, self.registry)
+        return BegunScan(begun_volume(scan, chain, self.registry), facts_of(scan), scan.notes)
 
     def new_scans(self, path: Any, chain: Chain, facts: Mapping[str, Any]) -> Iterator[NewScan]:
         """Read and prepare what a path stands for; what cannot be used says why.

@@ -169,14 +169,17 @@ class PublishedCT(FolderDataset):
 
 
 def published_chain(steps: Sequence[dict[str, Any]], size: Sequence[int]) -> list[dict[str, Any]]:
-    """Return a chain with slices sampled as the paper does, and a resize.
+    """Return a chain with a resize, and slices sampled as the paper does.
+
+    What comes before the slices is done once, so that an epoch has little to repeat.
 
     Args:
         steps: What comes before.
         size: Slices, height and width that it ends in.
     """
+    resize = {"name": "resize", "parameters": {"size": [None, *size[1:]]}}
     slices = {"name": "slices", "parameters": {"count": size[0]}, "training": {"how": "random"}}
-    return [*steps, slices, {"name": "resize", "parameters": {"size": list(size)}}]
+    return [*steps, resize, slices]
 
 
 def counted(one: PublishedList, labels: Mapping[str, str]) -> dict[str, tuple[int, int]]:

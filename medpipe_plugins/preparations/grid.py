@@ -85,14 +85,14 @@ class Resample(Step):
 class Resize(Step):
     """Brings scans to a number of voxels, trilinearly; averages where that is fewer."""
 
-    size: Voxels | tuple[Voxels, Voxels, Voxels] = Field(
-        64, description="voxels, one number or depth, height, width"
+    size: Voxels | tuple[Voxels | None, Voxels | None, Voxels | None] = Field(
+        64, description="voxels, one number or depth, height, width; null for as many as there are"
     )
 
     def __call__(self, scan: Volume) -> Volume:
         """Return the scan in that size, over the same room."""
-        size = _three(self.size)
         shape = scan.values.shape[-3:]
+        size = [new or n for n, new in zip(shape, _three(self.size), strict=True)]
         return _interpolated(scan, size, [n / new for n, new in zip(shape, size, strict=True)])
 
 

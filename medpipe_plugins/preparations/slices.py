@@ -21,7 +21,8 @@ class Slices(Step):
     """Takes slices along the depth: at equal distances about the middle, or at random.
 
     He et al. (2021) take them at random in training and about the middle in testing: as a step,
-    `{"name": "slices", "parameters": {"count": 16}, "training": {"how": "random"}}`.
+    `{"name": "slices", "parameters": {"count": 16}, "training": {"how": "random"}}`. Each epoch of
+    a training draws them anew.
     """
 
     count: Annotated[int, Ge(1), Le(4096)] = Field(16, description="slices")
@@ -29,7 +30,7 @@ class Slices(Step):
         "middle", description="at equal distances about the middle, or at random in order"
     )
     seed: Annotated[int, Ge(0)] = Field(
-        0, description="of the draw at random, which differs from scan to scan"
+        0, description="of the draw at random, which differs from scan to scan; not of training's"
     )
 
     def __call__(self, scan: Volume) -> Volume:
@@ -38,11 +39,16 @@ class Slices(Step):
         if self.how == "middle":
             chosen = middle_slices(depth, self.count)
         else:
-            seed = (self.seed, zlib.crc32(scan.values.tobytes()))
+            some = np.ascontiguousarray(scan.values[..., depth // 2, :, :])
+            seed = (self.seed, zlib.crc32(some.data))
             chosen = random_slices(depth, self.count, np.random.default_rng(seed))
         note = f"{depth} slices became {self.count}" if depth < self.count else ""
         values = np.take(scan.values, chosen, axis=-3)
         return scan.with_values(values, affine=_stretched(scan.affine, chosen), note=note)
+
+    def redrawn(self, seed: int) -> Slices | None:
+        """Return the step with another seed; None about the middle, where nothing is drawn."""
+        return self.model_copy(update={"seed": seed}) if self.how == "random" else None
 
 
 def middle_slices(depth: int, count: int) -> NDArray[np.int64]:

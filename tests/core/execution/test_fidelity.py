@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medpipe_core.data import LabelledVolumes
+from medpipe_core.data import LabelledVolumes, StoredVolumes, VaryingVolumes
 from medpipe_core.execution.fidelity import Fidelity, FidelityError, shrunk
 
 
@@ -70,3 +70,36 @@ def test_training_volumes_are_smaller_as_well():
 def test_what_is_no_fidelity_is_refused(wrong):
     with pytest.raises(FidelityError):
         Fidelity(**wrong)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4"])
+def test_stored_volumes_stay_stored_and_have_the_same_averages(dtype):
+    inside = data(dtype=dtype)
+    stored = LabelledVolumes(StoredVolumes([inside.volumes]), inside.labels)
+    small = shrunk(stored, (1, 0.5, 0.5)).volumes
+    assert isinstance(small, StoredVolumes)
+    assert not small.varies
+    expected = shrunk(inside, (1, 0.5, 0.5)).volumes
+    assert small.dtype == expected.dtype
+    assert np.array_equal(small[:], expected)
+    assert np.array_equal(small[np.array([3, 1])], expected[[3, 1]])
+
+
+def test_smaller_volumes_are_drawn_anew_as_whole_ones_are():
+    inside = data(dtype="f4")
+
+    def draw(row, seed):
+        return np.roll(inside.volumes[row], seed, axis=1)
+
+    varying = StoredVolumes([VaryingVolumes(inside.volumes, draw)])
+    part = Fidelity(1, volumes=0.5, edge=0.5).of_training(
+        LabelledVolumes(varying, inside.labels), seed=0
+    )
+    assert part.volumes.varies
+    assert np.array_equal(
+        part.volumes[:], Fidelity(1, volumes=0.5, edge=0.5).of_training(inside, seed=0).volumes
+    )
+    rolled = LabelledVolumes(np.roll(inside.volumes, 3, axis=2), inside.labels)
+    expected = Fidelity(1, volumes=0.5, edge=0.5).of_training(rolled, seed=0).volumes
+    assert np.array_equal(part.volumes.drawn(3)[:], expected)
+    assert not part.fixed().volumes.varies

@@ -319,6 +319,10 @@ SEARCHER = [
      "turned round"),
 ]  # fmt: skip
 DATASET = [
+    ("DrawnInTurn", "draws that depend on the order of reading",
+     "what_is_drawn_anew_follows_from_the_seed", "another order"),
+    ("DrawnTheSame", "says that it varies and does not",
+     "what_is_drawn_anew_follows_from_the_seed", "as an array"),
     ("LabelsFromOne", "labels out of range", "labels_are_among_the_classes", "from 1 to 2"),
     ("AbsentClass", "a class without training volumes", "every_class_is_in_every_part", "grey"),
     ("OtherEachTime", "other data at each call", "it_is_the_same_every_time", "each time"),
@@ -411,6 +415,12 @@ PREPARATION = [
      "it_is_the_same_every_time", "prepared again"),
     ("DrawsGlobally", "draws from numpy's global generator",
      "global_random_state_is_neither_used_nor_changed", "numpy"),
+    ("RedrawsEachTime", "another redraw each time", "a_redraw_follows_from_its_seed",
+     "the seed alone decides"),
+    ("RedrawsNothing", "says that it draws and does not", "a_redraw_follows_from_its_seed",
+     "return None from redrawn()"),
+    ("RedrawsItself", "a redraw that changes the step", "a_redraw_follows_from_its_seed",
+     "return another step"),
 ]  # fmt: skip
 PLUGIN = [
     ("Half", "registers half and stumbles", "it_registers_whole", "augmentations"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_volumes_are_those_without_a_cache_and_stay_on_the_disk(opened, voxels):
     ):
         assert isinstance(cached.volumes, StoredVolumes)
         assert cached.volumes.dtype == held.volumes.dtype == np.dtype(voxels)
-        assert np.array_equal(cached.volumes[:], held.volumes)
+        assert np.array_equal(cached.volumes[:], held.volumes[:])
         assert np.array_equal(cached.labels, held.labels)
         assert list(cached.cases) == list(held.cases)
 
@@ -111,12 +112,19 @@ def test_other_content_steps_or_types_are_prepared_anew(opened, read, manifest, 
     parts(opened())
     for settings in (
         {"prepare": [{"name": "resize", "parameters": {"size": 6}}]},
+        {"prepare": [{"name": "normalise"}, *STEPS]},
+    ):
+        read.clear()
+        parts(opened(**settings))
+        assert len(read) == 20
+    # Training scans are kept as they are before the step that draws.
+    for settings in (
         {"prepare": [STEPS[0], {"name": "resize", "parameters": {"size": 5}}]},
         {"voxels": "uint8"},
     ):
         read.clear()
         parts(opened(**settings))
-        assert len(read) == 20
+        assert len(read) == 6
     copied = shutil.copytree(manifest.parent, tmp_path / "copied")
     (copied / "03.npy").rename(copied / "three.npy")
     np.save(copied / "05.npy", scan(99))
@@ -148,8 +156,10 @@ def test_what_another_run_needed_the_room_of_is_prepared_again(opened, tmp_path,
     held = parts(opened(cache=None))[0]
     development = opened(**settings).development()
     assert any("data.cache_gib" in note for note in development.notes)
-    assert np.array_equal(development.train.volumes[:], held.volumes)
-    assert np.array_equal(development.train.volumes[:], held.volumes)
+    for seed in range(2):
+        assert np.array_equal(development.train.volumes[:], held.volumes[:])
+        drawn = development.train.volumes.drawn(seed)[:]
+        assert np.array_equal(drawn, held.volumes.drawn(seed)[:])
     kept = list((tmp_path / "cache").glob("??/*"))
     assert 0 < sum(path.stat().st_size for path in kept) <= 5 * 1100
 
@@ -185,25 +195,26 @@ def test_two_processes_share_a_cache(opened, manifest, tmp_path, read):
     told = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     train, _, test = parts(opened(cache=None))
-    assert told == [f"{float(train.volumes.sum())} {float(test.volumes.sum())}\n"] * 2
+    assert told == [f"{float(train.volumes[:].sum())} {float(test.volumes.sum())}\n"] * 2
     read.clear()
     parts(opened())
     assert read == []
 
 
 FLAT = """
-import resource, sys
+import json, resource, sys
 import numpy as np
 import medpipe_core as mp
 from medpipe_core.data import Batches, appearance, describe, ordered_batches, overlap, stored
 from medpipe_core.execution.checked_dataset import CheckedDataset
+from medpipe_core.execution.fidelity import shrunk
 from medpipe_plugins.datasets.folder import FolderDataset
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 def through(manifest):
-    steps = [{"name": "resize", "parameters": {"size": [32, 64, 64]}}]
+    steps = json.loads(sys.argv[4])
     made = FolderDataset(registry=registry, manifest=manifest, cache=sys.argv[3], prepare=steps)
     dataset = CheckedDataset(made, "it")
     development = dataset.development()
@@ -213,7 +224,7 @@ def through(manifest):
     assert describe(train, dataset.card.classes)["doubles"] == 0
     assert appearance(train.volumes)
     half = train.take(np.arange(0, len(train), 2))
-    for data in (train, half):
+    for data in (train, half, shrunk(train, 0.5)):
         batches = Batches(data, batch_size=2, seed=0, device="cpu")
         assert not batches.held
         for batch in batches.epoch_batches():
@@ -230,8 +241,13 @@ print(size, peak() - before)
 """
 
 
+SIZED = {"name": "resize", "parameters": {"size": [32, 64, 64]}}
+DRAWN = {"name": "slices", "parameters": {"count": 32}, "training": {"how": "random"}}
+
+
 @pytest.mark.slow
-def test_a_set_of_ten_times_the_memory_is_gone_through_with_flat_memory(tmp_path):
+@pytest.mark.parametrize("steps", [[SIZED], [SIZED, DRAWN], [DRAWN, SIZED]])
+def test_a_set_of_ten_times_the_memory_is_gone_through_with_flat_memory(tmp_path, steps):
     for name, count in (("few", 10), ("many", 300)):
         (tmp_path / name).mkdir()
         rows = ["path,label"]
@@ -240,6 +256,7 @@ def test_a_set_of_ten_times_the_memory_is_gone_through_with_flat_memory(tmp_path
             rows.append(f"{number}.npy,{number % 2}")
         (tmp_path / name / "scans.csv").write_text("\n".join(rows))
     words = [tmp_path / "few" / "scans.csv", tmp_path / "many" / "scans.csv", tmp_path / "cache"]
+    words.append(json.dumps(steps))
     done = subprocess.run(
         [sys.executable, "-c", FLAT, *words], check=True, capture_output=True, text=True
     )

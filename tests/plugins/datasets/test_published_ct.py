@@ -39,6 +39,12 @@ def picture(number):
     return np.random.default_rng(number).integers(0, 256, (6, 5), np.uint8)
 
 
+def first_of(case):
+    """Return the number of the first picture of a case, class/patient/scan."""
+    label, patient, scan = case.split("/")
+    return 1000 * ("CP", "NCP", "Normal").index(label) + 100 * int(patient[-1]) + 10 * int(scan)
+
+
 def made(root, patients=6, slices=4):
     """Make Clean-CC-CCII's layout: classes, patients with two scans, slices in reverse order."""
     lists = {"train": {}, "test": {}}
@@ -51,7 +57,8 @@ def made(root, patients=6, slices=4):
                 folder.mkdir(parents=True)
                 names = [f"{index:04}.png" for index in range(slices)]
                 for index, name in enumerate(names):
-                    Image.fromarray(picture(100 * number + index)).save(folder / name)
+                    first = first_of(f"{label}/{patient}/{scan}")
+                    Image.fromarray(picture(first + index)).save(folder / name)
                 of_patient = lists[part].setdefault(label, {}).setdefault(patient, {})
                 of_patient[scan] = names[::-1]
     for part, content in lists.items():
@@ -79,12 +86,14 @@ def test_slices_are_in_the_order_of_the_list_each_once(tmp_path):
     made(tmp_path)
     folder = tmp_path / "dataset_cleaned" / "CP" / "CP0" / "1"
     scan = read_slices(folder, ["0003.png", "0000.png"])
-    assert np.array_equal(scan.values, np.stack([picture(3), picture(0)]))
+    assert np.array_equal(
+        scan.values, np.stack([picture(first_of("CP/CP0/1") + n) for n in (3, 0)])
+    )
     changed(tmp_path, "test", lambda c: c["CP"]["CP4"].update({"1": ["0002.png", "0001.png"] * 2}))
     dataset = CCCCII(root=str(tmp_path), prepare=[{"name": "normalise"}, *SIZED])
     test = dataset.sealed_test().open(after="a test")
     volume = test.volumes[test.cases.tolist().index("CP/CP4/1")][0].astype(int)
-    expected = np.stack([picture(402), picture(401)]).astype(float)
+    expected = np.stack([picture(first_of("CP/CP4/1") + n) for n in (2, 1)]).astype(float)
     expected = np.rint((expected - expected.min()) / (np.ptp(expected)) * 255)
     assert np.array_equal(volume, expected)
     notes = " ".join(dataset.card.notes)
@@ -99,19 +108,17 @@ def test_training_draws_slices_and_the_test_takes_the_middle(tmp_path):
     made(tmp_path, slices=9)
     dataset = CCCCII(root=str(tmp_path), size=(3, 6, 5), voxels="uint8")
     steps = dataset.preparation()
-    assert steps[1]["training"] == {"how": "random"}
-    assert steps[2] == {"name": "resize", "parameters": {"size": [3, 6, 5]}}
+    assert steps[1] == {"name": "resize", "parameters": {"size": [None, 6, 5]}}
+    assert steps[2]["training"] == {"how": "random"}
     assert "how in training=random" in " ".join(dataset.card.notes)
     test = dataset.sealed_test().open(after="a test")
     for volume, case in zip(test.volumes, test.cases, strict=True):
-        number = int(case.split("/")[1][-1])
-        expected = [picture(100 * number + index) for index in (8, 4, 0)]
+        expected = [picture(first_of(case) + index) for index in (8, 4, 0)]
         assert np.array_equal(volume[0], np.stack(expected))
     train = dataset.development().train
     drawn = set()
-    for volume, case in zip(train.volumes, train.cases, strict=True):
-        number = int(case.split("/")[1][-1])
-        slices = [picture(100 * number + index) for index in range(9)]
+    for volume, case in zip(train.volumes.drawn(0), train.cases, strict=True):
+        slices = [picture(first_of(case) + index) for index in range(9)]
         found = [next(i for i, s in enumerate(slices) if np.array_equal(s, v)) for v in volume[0]]
         assert found == sorted(found, reverse=True)
         drawn.add(tuple(found))
@@ -310,4 +317,4 @@ def test_a_miniature_in_the_published_layout_becomes_a_tested_model(kind, tmp_pa
         assert found[2] == scans[kind(root=str(folder)).asked.test_list]
     assert tuple(result.content["classes"]) == tuple(dict.fromkeys(kind.published.labels.values()))
     chain = json.loads((result.folder / "preparation.json").read_text())
-    assert [step["name"] for step in chain][-3:] == ["slices", "resize", "quantise"]
+    assert [step["name"] for step in chain][-3:] == ["resize", "slices", "quantise"]

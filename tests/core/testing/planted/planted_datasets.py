@@ -6,7 +6,15 @@ import dataclasses
 
 import numpy as np
 
-from medpipe_core.data import DatasetCard, Development, LabelledVolumes, Outline, SealedTest
+from medpipe_core.data import (
+    DatasetCard,
+    Development,
+    LabelledVolumes,
+    Outline,
+    SealedTest,
+    StoredVolumes,
+    VaryingVolumes,
+)
 from medpipe_core.testing import DatasetContract
 
 
@@ -47,6 +55,24 @@ class Blobs:
 
     def rng(self, number):
         return np.random.default_rng([self.seed, number])
+
+
+class DrawnInTurn(Blobs):
+    def development(self):
+        given = super().development()
+        volumes, rng = given.train.volumes, np.random.default_rng(0)
+        varying = VaryingVolumes(volumes, lambda row, seed: volumes[row] * np.float32(rng.random()))
+        train = dataclasses.replace(given.train, volumes=StoredVolumes([varying]))
+        return dataclasses.replace(given, train=train)
+
+
+class DrawnTheSame(Blobs):
+    def development(self):
+        given = super().development()
+        volumes = given.train.volumes
+        varying = VaryingVolumes(volumes, lambda row, seed: volumes[row])
+        train = dataclasses.replace(given.train, volumes=StoredVolumes([varying]))
+        return dataclasses.replace(given, train=train)
 
 
 class LabelsFromOne(Blobs):
@@ -106,6 +132,14 @@ class WideIntensities(Blobs):
 class TestBlobs(DatasetContract):
     dataset = Blobs
     settings = {"seed": 1}
+
+
+class TestDrawnInTurn(DatasetContract):
+    dataset = DrawnInTurn
+
+
+class TestDrawnTheSame(DatasetContract):
+    dataset = DrawnTheSame
 
 
 class TestLabelsFromOne(DatasetContract):

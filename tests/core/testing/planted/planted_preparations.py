@@ -60,6 +60,27 @@ class DrawsGlobally(Halve):
         return super().__call__(scan)
 
 
+class RedrawsEachTime(Halve):
+    def redrawn(self, seed):
+        return lambda scan: scan.with_values(np.random.default_rng().random(scan.values.shape))
+
+
+class RedrawsNothing(Halve):
+    def redrawn(self, seed):
+        return self
+
+
+class RedrawsItself(Halve):
+    by = 0.5
+
+    def redrawn(self, seed):
+        self.by = seed
+        return self
+
+    def __call__(self, scan):
+        return scan.with_values(scan.values * self.by)
+
+
 class TestHalve(PreparationContract):
     preparation = Halve
 
@@ -94,3 +115,15 @@ class TestDrawsEachTime(PreparationContract):
 
 class TestDrawsGlobally(PreparationContract):
     preparation = DrawsGlobally
+
+
+class TestRedrawsEachTime(PreparationContract):
+    preparation = RedrawsEachTime
+
+
+class TestRedrawsNothing(PreparationContract):
+    preparation = RedrawsNothing
+
+
+class TestRedrawsItself(PreparationContract):
+    preparation = RedrawsItself
