@@ -39,11 +39,13 @@ class Interrupted(KeyboardInterrupt):
     """The run was asked to stop by a signal; whoever lets Ctrl-C pass lets any of them pass.
 
     Attributes:
+        signal_number: Which one.
         exit_code: 130 after SIGINT, 143 after SIGTERM, 75 after SIGUSR1, with which a batch system
             says that the time is up: run it again.
     """
 
     def __init__(self, signal_number: int) -> None:
+        self.signal_number = signal_number
         again = signal_number == getattr(signal, "SIGUSR1", None)
         self.exit_code = REQUEUE if again else 128 + signal_number
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+_AGAIN = 0.02  # seconds, after which a signal that nothing can be done about is taken again
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
 )
@@ -33,6 +35,8 @@ class Stop:
         self._on_first = on_first
         self._stepping = False
         self._asked: int | None = None
+        self._waiting = False
+        self._timer: threading.Timer | None = None
 
     @property
     def asked(self) -> bool:
@@ -56,16 +60,49 @@ class Stop:
     def take(self, number: int, frame: FrameType | None = None) -> None:
         """Take a signal.
 
+        While torch is imported nothing is raised: its C++ calls Python there and ends the whole
+        process if an exception comes out of it. The signal is taken again, until that is over.
+
         Raises:
             Interrupted: It is the second one, or nobody waits for steps.
         """
+        if self._waiting:  # another one, meanwhile
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         if self._asked is not None:
             signal.signal(number, signal.SIG_DFL)
             raise Interrupted(number)
+        if not self._stepping and _imports_torch(frame):
+            self._take_later(number)
+            return
         self._asked = number
         if not self._stepping:
             raise Interrupted(number)
         self._on_first(number)
+
+    def lost(self, end: Interrupted) -> None:
+        """Take a signal again that was raised where nothing can be, as in a `__del__`."""
+        self._asked = None
+        self._take_later(end.signal_number)
+
+    def end(self) -> None:
+        """Take nothing again any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+
+    def _take_later(self, number: int) -> None:
+        self._waiting = True
+        self._timer = threading.Timer(_AGAIN, self._send_again, (number,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _send_again(self, number: int) -> None:
+        self._waiting = False
+        if hasattr(signal, "pthread_kill"):  # it wakes a main thread that sleeps
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+        else:
+            signal.raise_signal(number)
 
 
 @contextlib.contextmanager
@@ -78,9 +115,31 @@ def stopping(on_first: Callable[[int], None]) -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+    unraisable = sys.unraisablehook
+
+    def heard(what: sys.UnraisableHookArgs) -> None:
+        if isinstance(what.exc_value, Interrupted):
+            stop.lost(what.exc_value)
+        else:
+            unraisable(what)
+
     before = {number: signal.signal(number, stop.take) for number in _SIGNALS}
+    sys.unraisablehook = heard
     try:
         yield stop
     finally:
+        sys.unraisablehook = unraisable
+        stop.end()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _imports_torch(frame: FrameType | None) -> bool:
+    """Say whether a module of torch's is being imported where the program stands."""
+    while frame is not None:
+        if frame.f_code.co_name == "<module>":
+            name = str(frame.f_globals.get("__name__"))
+            if name == "torch" or name.startswith("torch."):
+                return True
+        frame = frame.f_back
+    return False

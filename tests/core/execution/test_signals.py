@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import time
 
 import pytest
 
@@ -46,6 +48,65 @@ def test_a_second_signal_stops_at_once():
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Interrupted):
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_while_torch_is_imported_waits_for_its_end(forked):
+    """Raised there, it might come out of C++ that ends the process for it."""
+    ended = forked(
+        """
+import os, signal, sys
+from medpipe_core.config.errors import Interrupted
+from medpipe_core.execution.signals import stopping
+
+class Within:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch.distributed":
+            sys.meta_path.remove(self)
+            print("within")
+            os.kill(os.getpid(), signal.SIGTERM)
+            print("goes on")
+
+sys.meta_path.insert(0, Within())
+try:
+    with stopping(lambda _: print("nobody is to wait")) as stop:
+        import torch
+        print("imported", torch.nn.Linear.__name__)
+        for _ in range(10_000_000):
+            pass
+        print("lost")
+except Interrupted as end:
+    print(end.exit_code)
+""",
+        imported=("json",),
+    )
+    told = ended.output.splitlines(), ended.problems
+    assert told == (["within", "goes on", "imported Linear", "143"], "")
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="a sleep is not woken there")
+def test_a_signal_that_is_raised_in_a_finaliser_is_taken_again(capfd):
+    class Last:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with stopping(lambda _: pytest.fail("nobody is to wait")), pytest.raises(Interrupted):
+        Last()
+        time.sleep(60)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_else_is_raised_in_a_finaliser_is_told_as_before(monkeypatch):
+    class Last:
+        def __del__(self):
+            raise ValueError
+
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: told.append(what.exc_type))
+    hook = sys.unraisablehook
+    with stopping(lambda _: None):
+        Last()
+    assert told == [ValueError]
+    assert sys.unraisablehook is hook
 
 
 def test_handlers_are_put_back():
