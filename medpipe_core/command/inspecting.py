@@ -204,8 +204,9 @@ def _comparison_text(content: dict[str, Any]) -> Iterator[str]:
 def _exit_code(error: MedpipeError) -> int:
     from medpipe_core.command.exit_codes import exit_code_of
 
-    if isinstance(error, UnknownNameError) and not isinstance(error, MissingPluginError):
-        return WRONG_WORDS
+    if isinstance(error, UnknownNameError):
+        missing = isinstance(error, MissingPluginError) and not error.misspelt
+        return BROKEN_PLUGIN if missing else WRONG_WORDS
     return exit_code_of(error)
 
 

@@ -14,7 +14,13 @@ from medpipe_core.command.telling import tell
 from medpipe_core.command.trust import LOAD, OPTION, foreign_plugins
 from medpipe_core.config.command_line import CommandLine, read_command_line
 from medpipe_core.config.configuration import Configuration, read_file, resolve
-from medpipe_core.config.errors import DONE, FAILED, WRONG_WORDS, ConfigurationError
+from medpipe_core.config.errors import (
+    DONE,
+    FAILED,
+    WRONG_WORDS,
+    ConfigurationError,
+    RunFolderError,
+)
 from medpipe_core.config.yaml_values import LONGEST
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.registry import registry_for
@@ -55,17 +61,24 @@ def obey(argv: Sequence[str], out: CommandOutput, stop: Stop) -> int:
 
 def _obey(words: CommandLine, stop: Stop) -> int:
     folder = None if words.resumed is None else open_folder(words.resumed)
+    stored = {} if folder is None else folder.configuration()
     problems = list(words.problems)
     if "--version" in words.options and not problems:
         write_line(sys.stdout, f"medpipe {importlib.metadata.version('medpipe')}")
         return DONE
-    base = _trusted(words, _base(words, problems), problems)
+    base = _trusted(words, stored or _base(words, problems), problems)
     if "--help" in words.options and not problems:
         from medpipe_core.config.help_text import help_text
 
         write_line(sys.stdout, help_text(_registry(words, base), next(words.runs())))
         return DONE
-    configurations, registry = _resolve_all(words, base, problems)
+    the_users = bool(problems or words.values)
+    try:
+        configurations, registry = _resolve_all(words, base, problems)
+    except ConfigurationError as error:
+        if folder is None or the_users or error.exit_code != WRONG_WORDS:
+            raise
+        raise RunFolderError(f"{folder.path} cannot be gone on with: {error}") from error
     if "--cfg" in words.options:
         write_line(sys.stdout, "---\n".join(c.to_yaml() for c in configurations).rstrip("\n"))
         return DONE

@@ -7,7 +7,6 @@ folder's `config.yaml` and the words that made it say the same.
 from __future__ import annotations
 
 import contextlib
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +51,6 @@ GIVEN: Mapping[str, Mapping[str, Any]] = {
     },
     "executor": {},
 }
-# So alike that a misspelling is likelier than a name of a plugin that failed to load.
-_MISSPELT = 0.8
 
 
 @dataclass(frozen=True)
@@ -230,9 +227,10 @@ class _Resolver:
             return None
 
     def _unknown_member(self, group: str, name: str, error: MedpipeError) -> None:
-        misspelt = difflib.get_close_matches(name, self.registry.names(group), 1, _MISSPELT)
-        if ":" in name or (isinstance(error, MissingPluginError) and not misspelt):
+        if isinstance(error, MissingPluginError) and not error.misspelt:
             self.plugin_problems.append(f"{group}={name}: {error}")
+        elif ":" in name:
+            self.problems.append(f"{group}={name}: {error}")
         else:
             hint = did_you_mean(name, self.registry.names(group))
             self.problems.append(f"{group}={name}: there is no such {group}.{hint}")

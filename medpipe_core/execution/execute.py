@@ -9,6 +9,7 @@ from medpipe_core.config.errors import ConfigurationError, RunFolderError
 from medpipe_core.execution.checked_dataset import make_dataset
 from medpipe_core.execution.results import RunResult
 from medpipe_core.execution.run_identity import differences, run_identity
+from medpipe_core.record.checksums import delete_files
 from medpipe_core.record.environment import environment, plugin_table
 from medpipe_core.record.predictions_csv import split_csv
 from medpipe_core.record.run_folder import RunFolder, create_folder, usable_root
@@ -86,9 +87,10 @@ def resume_run(
     with RunLock(folder.path):
         from medpipe_core.record.checkpoints import Checkpoints
 
+        if folder.finished:  # some of its checkpoints may be left, of each perhaps a part
+            delete_files(folder.path / folder.CHECKPOINTS)
         checkpoint = Checkpoints(folder.path / folder.CHECKPOINTS).newest()
-        has_result = (folder.path / folder.RESULT).is_file()
-        if folder.finished or (checkpoint is None and has_result):
+        if checkpoint is None and (folder.path / folder.RESULT).is_file():
             content = folder.result()
             genotype = Genotype.from_dict(content["genotype"])
             return RunResult(folder.path, genotype, content)
@@ -161,7 +163,7 @@ class _Work:
             _refuse_changes(folder, saved["identity"], self._identity)
         journal = folder.journal()
         with contextlib.closing(journal), ending_noted(journal):
-            dropped = journal.cut(0 if saved is None else saved["journal"])
+            dropped = journal.cut(None if saved is None else saved["journal"])
             listening = [journal, *listeners]
 
             def emit(event: str, /, **fields: Any) -> None:
@@ -173,6 +175,7 @@ class _Work:
                 self._begin(folder, emit)
                 memory.save()
             else:
+                self._describe(folder)  # whatever became of these files meanwhile
                 catch_up(listeners, folder.events())
                 emit("resumed", checkpoint=checkpoint.number, dropped=dropped)
                 for problem in checkpoint.damaged:
@@ -200,9 +203,7 @@ class _Work:
     def _begin(self, folder: RunFolder, emit: Emit) -> None:
         import torch
 
-        from medpipe_core.execution.data_card import DataCard
         from medpipe_core.execution.device import slow_convolutions
-        from medpipe_core.execution.final_test import development_rows
 
         context = self._context
         emit("run-started", configuration=context.configuration.flat())
@@ -212,6 +213,16 @@ class _Work:
             cudnn_version=torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         ):
             emit("device-warning", message=slow)
+        self._describe(folder)
+
+    def _describe(self, folder: RunFolder) -> None:
+        """Write what is known before the search begins."""
+        import torch
+
+        from medpipe_core.execution.data_card import DataCard
+        from medpipe_core.execution.final_test import development_rows
+
+        context = self._context
         folder.write_json(folder.PLUGINS, plugin_table(context.registry))
         if (chain := self._dataset.preparation()) is not None:
             folder.write_json(folder.PREPARATION, chain)

@@ -249,7 +249,7 @@ def _load_weights(run: RunFolder, network: nn.Module) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = run.path / run.WEIGHTS
+    path = run.checked(run.WEIGHTS)
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:

@@ -14,7 +14,18 @@ class UnknownNameError(MedpipeError):
 
 
 class MissingPluginError(UnknownNameError):
-    """A name that no loaded plugin registered, while some plugin failed or is disabled."""
+    """A name that no loaded plugin registered, and that may be of one that is not there.
+
+    It says which distribution it is of, and that has no plugin here; or some plugin failed or is
+    disabled.
+
+    Attributes:
+        misspelt: Whether it is so near to a name that is registered that it is likelier meant.
+    """
+
+    def __init__(self, text: str, *, misspelt: bool = False) -> None:
+        super().__init__(text)
+        self.misspelt = misspelt
 
 
 class ParameterError(MedpipeError):

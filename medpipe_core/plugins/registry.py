@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ KINDS = (
 THIS_PROCESS = "this process"
 """The distribution of what `Registry.adding` added."""
 MODEL_GIVEN = ("in_channels", "num_classes")
+# So alike that a misspelling is likelier than a name of a plugin that is not there.
+_MISSPELT = 0.8
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -156,7 +159,8 @@ class Registry:
 
         Raises:
             UnknownNameError: No loaded plugin registered it.
-            MissingPluginError: The same, while a plugin that may have it failed or is disabled.
+            MissingPluginError: The same, while a plugin that may have it failed, is disabled or is
+                not installed.
         """
         self._check_kind(kind)
         entry = self.find(kind, name)
@@ -164,10 +168,19 @@ class Registry:
             return entry
         text = f"there is no {kind} {name!r}.{self._hint(kind, name)}"
         absent = [plugin for plugin in self.plugins if plugin.status != "loaded"]
-        if not absent:
+        reasons = [f"{p.name} is disabled" if not p.error else p.error for p in absent]
+        distribution, colon, short = name.rpartition(":")
+        known = {normal(plugin.distribution) for plugin in self.plugins}
+        known |= {normal(entry.distribution) for entry in self._entries.values()}
+        if distribution.strip(":") and normal(distribution) not in known:
+            reasons.insert(0, f"no plugin of {distribution} is installed")
+        if not reasons:
             raise UnknownNameError(text)
-        reasons = "; ".join(f"{p.name} is disabled" if not p.error else p.error for p in absent)
-        raise MissingPluginError(f"{text} It may belong to a plugin that is not there: {reasons}")
+        near = difflib.get_close_matches(short, self.names(kind), 1, _MISSPELT)
+        raise MissingPluginError(
+            f"{text} It may belong to a plugin that is not there: {'; '.join(reasons)}",
+            misspelt=any(not colon or self.find(kind, f"{distribution}:{one}") for one in near),
+        )
 
     def factory(self, kind: str, name: str) -> Callable[..., Any]:
         """Return the factory of an entry."""

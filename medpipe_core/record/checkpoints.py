@@ -25,7 +25,7 @@ from medpipe_core.record.state_encoding import StateError, decode, encode
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
 _KEPT = 2
 _NAME = re.compile(r"(\d{6,})\.json")
 _LARGEST_TEXT = 2**30

@@ -7,13 +7,16 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.atomic_files import write_json
+from medpipe_core.record.journal import check_readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 _BLOCK = 2**20
+_LARGEST = 2**20
 
 
 def write_checksums(path: Path, files: Iterable[Path]) -> None:
@@ -32,29 +35,68 @@ def damaged_files(path: Path) -> Iterator[str]:
         path: The file of checksums.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        files = [(name, dict(known)) for name, known in told.items()]
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        yield f"{path.name} cannot be read: {getattr(error, 'strerror', None) or error}"
+        files = read_checksums(path)
+    except RunFolderError as error:
+        yield str(error)
         return
-    for name, known in files:
-        file = path.parent / str(name).replace("/", "_")
-        try:
-            now = _told(file)
-        except OSError as error:
-            yield f"{name}: {error.strerror or error}"
-            continue
-        if now["bytes"] != known.get("bytes"):
-            yield f"{name}: {now['bytes']} bytes, not {known.get('bytes')}"
-        elif now != known:
-            yield f"{name}: its content has changed"
+    for name, known in files.items():
+        damage = _damage(path.parent / name.replace("/", "_"), known)
+        if damage:
+            yield f"{name}: {damage}"
+
+
+def check_file(path: Path, name: str) -> None:
+    """Refuse a file that is not as it was when its checksum was written.
+
+    One that has no checksum, since it came later, is as good as any.
+
+    Args:
+        path: The file of checksums.
+        name: The file beside it.
+
+    Raises:
+        RunFolderError: It has changed or is gone, or the checksums cannot be read.
+    """
+    known = read_checksums(path).get(name)
+    damage = None if known is None else _damage(path.parent / name, known)
+    if damage:
+        raise RunFolderError(
+            f"{path.parent / name} is not as the run left it: {damage}. Put it back as it was; if "
+            f"it was changed on purpose, delete {path.name} there, and nothing is compared"
+        )
+
+
+def read_checksums(path: Path) -> dict[str, dict[str, Any]]:
+    """Read what is known of each file: `sha256` and `bytes`, by its name.
+
+    Raises:
+        RunFolderError: It cannot be read.
+    """
+    try:
+        check_readable(path, _LARGEST)
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): dict(known) for name, known in told.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RunFolderError(f"{path} cannot be read: {reason}") from error
 
 
 def delete_files(folder: Path) -> None:
     """Delete what is in a folder of files that nobody needs any more."""
-    for file in folder.iterdir():
+    for file in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(OSError):  # it only takes room
             file.unlink()
+
+
+def _damage(file: Path, known: Mapping[str, Any]) -> str:
+    """Say how a file differs from what is known of it; nothing where it does not."""
+    try:
+        now = _told(file)
+    except OSError as error:
+        return error.strerror or str(error)
+    if now["bytes"] != known.get("bytes"):
+        return f"{now['bytes']} bytes, not {known.get('bytes')}"
+    return "" if now == known else "its content has changed"
 
 
 def _told(file: Path) -> dict[str, Any]:

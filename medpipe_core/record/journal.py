@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -14,6 +15,7 @@ from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.atomic_files import writing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _BLOCK = 65536
@@ -39,6 +41,7 @@ class Journal:
         self._lock = threading.Lock()
         with writing(path):
             _drop_torn_line(path)
+            self._written = hashlib.sha256(path.read_bytes() if path.exists() else b"")
             self._file = path.open("a", encoding="utf-8")
 
     def __call__(self, event: str, /, **fields: Any) -> None:
@@ -48,30 +51,27 @@ class Journal:
         with self._lock, writing(self.path):
             self._file.write(f"{text}\n")
             self._file.flush()
+            self._written.update(f"{text}\n".encode())
 
-    def position(self) -> int:
-        """Return the bytes of all events so far, which are on the disk then."""
+    def position(self) -> dict[str, Any]:
+        """Return `bytes` and `sha256` of all events so far, which are on the disk then."""
         with self._lock, writing(self.path):
             self._file.flush()
             os.fsync(self._file.fileno())
-            return os.fstat(self._file.fileno()).st_size
+            size = os.fstat(self._file.fileno()).st_size
+            return {"bytes": size, "sha256": self._written.hexdigest()}
 
-    def cut(self, position: int) -> int:
-        """Drop the events after a position; return how many there were.
+    def cut(self, position: Mapping[str, Any] | None) -> int:
+        """Drop the events after a position, all where there is none; return how many there were.
 
         Raises:
-            RunFolderError: There are not so many bytes.
+            RunFolderError: The events before it are not those of then.
         """
         with self._lock, writing(self.path):
-            later = self.path.stat().st_size - position
-            if later < 0:
-                raise RunFolderError(
-                    f"{self.path} has lost its end: {-later} bytes less than when the run was saved"
-                )
-            with self.path.open("rb") as file:
-                file.seek(position)
-                dropped = file.read().count(b"\n")
-            os.truncate(self.path, position)
+            kept = b"" if position is None else events_before(self.path, position)
+            dropped = self.path.read_bytes()[len(kept) :].count(b"\n")
+            os.truncate(self.path, len(kept))
+            self._written = hashlib.sha256(kept)
             return dropped
 
     def close(self) -> None:
@@ -96,6 +96,27 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
             ]
     except OSError as error:
         raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def events_before(path: Path, position: Mapping[str, Any]) -> bytes:
+    """Return what a journal held when it had a position.
+
+    Raises:
+        RunFolderError: It cannot be read, is shorter now, or its beginning is another.
+    """
+    check_readable(path, _LARGEST)
+    size = position["bytes"]
+    with path.open("rb") as file:
+        found = file.read(size)
+    if len(found) < size:
+        raise RunFolderError(
+            f"{path} has lost its end: {size - len(found)} bytes less than when the run was saved"
+        )
+    if hashlib.sha256(found).hexdigest() != position["sha256"]:
+        raise RunFolderError(
+            f"{path} is not as it was when the run was saved: its first {size} bytes have changed"
+        )
+    return found
 
 
 def read_json(text: str | bytes) -> Any:

@@ -16,7 +16,7 @@ from medpipe_core.config.errors import ConfigurationError, RunFolderError
 from medpipe_core.config.plain_values import user_path
 from medpipe_core.record import run_lock
 from medpipe_core.record.atomic_files import sync_folder, write_atomically, write_json, writing
-from medpipe_core.record.checksums import delete_files, write_checksums
+from medpipe_core.record.checksums import check_file, delete_files, write_checksums
 from medpipe_core.record.journal import Journal, check_readable, read_journal, read_json
 
 if TYPE_CHECKING:
@@ -61,6 +61,16 @@ class RunFolder:
         write_checksums(self.path / self.CHECKSUMS, kept)
         delete_files(self.path / self.CHECKPOINTS)
 
+    def checked(self, name: str) -> Path:
+        """Return the path of a file, which in a finished run has to be as the run left it.
+
+        Raises:
+            RunFolderError: It has changed since, or is gone.
+        """
+        if self.finished:
+            check_file(self.path / self.CHECKSUMS, name)
+        return self.path / name
+
     def journal(self) -> Journal:
         """Open the journal for appending."""
         return Journal(self.path / self.EVENTS)
@@ -92,7 +102,7 @@ class RunFolder:
         Raises:
             RunFolderError: It is missing or damaged.
         """
-        return read_journal(self.path / self.EVENTS)
+        return read_journal(self.checked(self.EVENTS))
 
     def result(self) -> dict[str, Any]:
         """Read `result.json`.
@@ -122,7 +132,7 @@ class RunFolder:
         Raises:
             RunFolderError: It is damaged.
         """
-        if not (self.path / self.PREPARATION).exists():
+        if not self.checked(self.PREPARATION).exists():
             return None
         return self._read_json(self.PREPARATION)
 
@@ -132,7 +142,7 @@ class RunFolder:
         Raises:
             RunFolderError: It is damaged.
         """
-        if not (self.path / self.SCANS).exists():
+        if not self.checked(self.SCANS).exists():
             return {}
         content = self._read_json(self.SCANS)
         if not isinstance(content, dict):
@@ -145,7 +155,7 @@ class RunFolder:
         Raises:
             RunFolderError: It is damaged.
         """
-        if not (self.path / self.DATA_CARD).exists():
+        if not self.checked(self.DATA_CARD).exists():
             return {}
         content = self._read_json(self.DATA_CARD)
         if not isinstance(content, dict):
@@ -171,7 +181,7 @@ class RunFolder:
             raise RunFolderError(f"{self.path / name} is not usable JSON ({error})") from None
 
     def _read(self, name: str) -> str:
-        path = self.path / name
+        path = self.checked(name)
         check_readable(path, _LARGEST)
         try:
             return path.read_text(encoding="utf-8")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.config.errors import RunFolderError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -28,7 +30,7 @@ def compare_runs(first: RunFolder, again: RunFolder) -> dict[str, Any]:
     """
     one, other = _leaves(first.result()), _leaves(again.result())
     names = [name for name in dict.fromkeys([*one, *other]) if not _is_time(name)]
-    weights = [(run.path / run.WEIGHTS).read_bytes() for run in (first, again)]
+    weights = [_weights(run) for run in (first, again)]
     return {
         "first": str(first.path),
         "again": str(again.path),
@@ -78,6 +80,14 @@ def comparison_lines(compared: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  {text}" for text in compared["surroundings"])
     yield f"then: {compared['first']}"
     yield f"now:  {compared['again']}"
+
+
+def _weights(run: RunFolder) -> bytes:
+    path = run.checked(run.WEIGHTS)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _differences(

@@ -10,6 +10,7 @@ from medpipe_core.config.errors import RunFolderError
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.run_identity import differences, identity_now
 from medpipe_core.record.checksums import damaged_files
+from medpipe_core.record.journal import events_before
 from medpipe_core.record.run_lock import is_locked
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def check_run(
     try:
         folder.events()
         _check_checkpoints(folder, configured, found)
+        if found.state == "finished":
+            found.problems.append(f"{folder.CHECKSUMS} is gone: no file of it can be compared")
     except MedpipeError as error:
         found.problems.append(str(error))
     return found
@@ -93,14 +96,18 @@ def _check_checkpoints(
     from medpipe_core.record.checkpoints import Checkpoints
 
     checkpoint = Checkpoints(folder.path / folder.CHECKPOINTS).newest()
+    if checkpoint is None and (folder.path / folder.RESULT).is_file():
+        found.state = "finished"
+        return
     if checkpoint is None:
         found.notes.append("it was stopped before its first checkpoint and would begin anew")
         return
     found.notes += checkpoint.damaged
     state = checkpoint.state
-    lost = state["journal"] - (folder.path / folder.EVENTS).stat().st_size
-    if lost > 0:
-        found.problems.append(f"{folder.EVENTS} has lost its end: {lost} bytes")
+    try:
+        events_before(folder.path / folder.EVENTS, state["journal"])
+    except RunFolderError as error:
+        found.problems.append(str(error))
     changed = list(differences(state["identity"], identity_now(*configured())))
     found.problems += [f"it would not be the same any more: {change}" for change in changed]
     if not found.problems:

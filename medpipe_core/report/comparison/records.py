@@ -164,7 +164,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _read(folder: RunFolder) -> Run:
-    if not os.path.isfile(folder.path / folder.RESULT):
+    if not folder.finished and not os.path.isfile(folder.path / folder.RESULT):
         raise RunFolderError(_ending(folder))
     result = checked(Result, folder.result(), folder.RESULT)
     events = folder.events()

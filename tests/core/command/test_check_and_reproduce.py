@@ -13,6 +13,7 @@ from medpipe_core.command.medpipe import main
 from medpipe_core.config import resolve
 from medpipe_core.config.errors import Interrupted
 from medpipe_core.execution.signals import Stop
+from medpipe_core.record.run_folder import open_folder
 from medpipe_core.record.run_lock import RunLock
 
 
@@ -154,6 +155,7 @@ def test_what_differs_is_named_with_what_else_differs(finished, tmp_path, capsys
     machine = json.loads((finished / "environment.json").read_text())
     machine["versions"]["torch"] = "1.0"
     (finished / "environment.json").write_text(json.dumps(machine))
+    open_folder(finished).finish()  # as if it had ended so
     words = ["reproduce", str(finished), "--trust-plugins", "--out", str(tmp_path / "again")]
     assert main(words) == 1
     out = capsys.readouterr().out

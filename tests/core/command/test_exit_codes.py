@@ -193,6 +193,28 @@ def test_what_troubles_tells_of_plugins_ends_so(obeyed, tmp_path, toy_words):
     assert obeyed("searcher=optuna", "plugins.disable=[medpipe]")[0] == 3
 
 
+@pytest.mark.parametrize("broken", [False, True])
+@pytest.mark.parametrize(
+    ("name", "code", "says"),
+    [
+        ("acme:gone", 3, "no plugin of acme is installed"),
+        ("acme:gumbel", 3, "'gumbel' is of medpipe"),
+        ("medpipe:gumbl", 2, "Did you mean 'gumbel'"),
+        ("gumbl", 2, "Did you mean 'gumbel'"),
+    ],
+)
+def test_a_name_that_is_not_there_has_one_code_in_both_commands(
+    obeyed, capfd, name, code, says, broken
+):
+    """Whatever failed beside it: what is nearly a name is misspelt, and not of another plugin."""
+    left_out = ["plugins.disable=[medpipe-planted]"] if broken else []
+    run = obeyed(f"searcher={name}", *left_out)
+    shown = medpipe(["show", "searcher", name, *left_out]), capfd.readouterr().err
+    assert (run[0], shown[0]) == (code, code)
+    assert says in run[1]
+    assert says in shown[1]
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

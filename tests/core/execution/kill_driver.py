@@ -4,11 +4,16 @@ A process loads everything once and forks: each child runs or resumes the toy ru
 by SIGKILL at the n-th *point*: before or in the middle of a write, before or after a flush, rename,
 deletion or truncation, or between two steps. It prints one JSON line for each run that was killed.
 Other faults than `kill` come at such a point, too: `disk`, which is full from there on; `term`, a
-signal that is heard at the next step; and `clock`, which jumps by a day either way while the run
-goes on.
+signal that is heard at the next step; `rename`, from where on no file takes the place of another;
+and `clock`, which jumps by a day either way while the run goes on.
 
     python kill_driver.py FOLDER --kills 20 --seed 0 [--faults kill,disk] [key=value ...]
-    python kill_driver.py FOLDER --seconds 3600 --faults kill,disk,term,clock
+    python kill_driver.py FOLDER --seconds 3600 --faults kill,disk,term,clock,rename
+    python kill_driver.py FOLDER --stage test --faults kill,disk,rename
+
+With `--stage` a run is killed as a stage begins, and each fault comes at every point from there to
+the end, once: each time to a copy of what was left. Whoever opens the test set is watched always:
+what was chosen and trained has to be on the disk by then, and no process may open it twice.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import itertools
 import json
 import os
 import random
@@ -28,14 +34,17 @@ import traceback
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 
 from medpipe_core import api
 from medpipe_core.config import resolve
 from medpipe_core.config.yaml_values import read
+from medpipe_core.data import SealedTest
 from medpipe_core.execution import checkpointing
 from medpipe_core.execution.signals import stopping
 from medpipe_core.plugins import load_plugins
 from medpipe_core.record import atomic_files, journal
+from medpipe_core.record.checksums import damaged_files
 
 TOY = Path(__file__).parents[1] / "toy_plugin.py"
 KEYS = {
@@ -47,10 +56,13 @@ KEYS = {
 }  # fmt: skip
 
 
+FILES = (
+    "weights.safetensors", "genotype.json", "policy.txt", "predictions.csv", "decision.json",
+    "split.csv", "data_card.json", "plugins.json", "environment.json",
+)  # fmt: skip
 TIMES = {"time", "seconds", "run.root"}
 
 
-FAULTS = ("kill", "disk", "term", "clock")
 WRITES = ("before write", "before fsync", "before replace", "before rename", "before event")
 DAY = 86_400  # seconds
 
@@ -58,11 +70,15 @@ DAY = 86_400  # seconds
 class Points:
     """Counts the points that a process passes, and lets a fault happen at one of them."""
 
-    def __init__(self, last, fault="kill"):
+    def __init__(self, root, last, fault="kill"):
+        self.root = root
         self.last = last
         self.fault = fault
         self.full = False
+        self.stuck = False
         self.names = []
+        self.stages = {}
+        self.opened = 0
 
     def __call__(self, name):
         self.names.append(name)
@@ -70,6 +86,8 @@ class Points:
             getattr(self, self.fault)()
         if self.full and name in WRITES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self.stuck and name in ("before replace", "before rename"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def kill(self):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -79,6 +97,9 @@ class Points:
 
     def disk(self):
         self.full = True
+
+    def rename(self):
+        self.stuck = True
 
     def clock(self):
         days = DAY * (1 if self.last % 2 else -1)
@@ -110,6 +131,8 @@ class Points:
             real_through(path, data)
 
         def event(log, name, /, **fields):
+            if name == "stage-started":
+                self.stages.setdefault(fields["stage"], len(self.names) + 1)
             self("before event")
             if len(self.names) + 1 == self.last and self.fault == "kill":
                 with log._lock:
@@ -118,12 +141,28 @@ class Points:
             self("within event")
             real_event(log, name, **fields)
 
+        def opened(sealed, *, after):
+            texts = trained_texts(only_folder(self.root) / "weights.safetensors")
+            innermost = after == "everything was chosen"
+            self.opened += innermost
+            if self.opened > 1 or not (innermost or texts.get("genotype_digest") == after):
+                raise RuntimeError(f"the test set is opened {self.opened} times, by {texts}")
+            self("before the test set")
+            return real_open(sealed, after=after)
+
+        real_open, SealedTest.open = SealedTest.open, opened
         atomic_files._write_through = through
         journal.Journal.__call__ = event
 
 
-def forked(work, last=0, names=None, fault="kill"):
-    """Run in a child; return its exit status, what it printed, and the points that it passed."""
+def trained_texts(path):
+    """Return what weights on the disk say of themselves, if they are those of the end."""
+    with safe_open(path, "pt") as file:
+        return file.metadata() if file.metadata()["state"] == "trained" else {}
+
+
+def forked(work, root, last=0, fault="kill"):
+    """Run in a child; return its exit status, and what it passed, or the error it ended with."""
     out, back = os.pipe()
     child = os.fork()
     if child:
@@ -132,18 +171,20 @@ def forked(work, last=0, names=None, fault="kill"):
             told = stream.read()
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told
     os.close(out)
-    points = Points(last, fault)
+    points = Points(root, last, fault)
     try:
         points.install()
         work()
-        text, code = json.dumps(points.names if names is None else names()), 0
+        passed = {"points": points.names, "stages": points.stages, "modules": sorted(sys.modules)}
+        text, code = json.dumps(passed), 0
     except BaseException:
         text, code = traceback.format_exc(), 1
-    os.write(back, text.encode())
+    with os.fdopen(back, "w") as stream:
+        stream.write(text)
     os._exit(code)
 
 
-SAYS = {"disk": "No space left", "term": "Interrupted"}
+SAYS = {"disk": "No space left", "term": "Interrupted", "rename": "Input/output error"}
 """What a run says that a fault has ended, other than by killing it."""
 
 
@@ -157,12 +198,12 @@ def stoppable(work):
     return run
 
 
-def preload(work):
+def preload(work, root):
     """Import here what a run imports, so that no child has to."""
-    code, text = forked(work, names=lambda: sorted(sys.modules))
+    code, text = forked(work, root)
     if code:
         sys.exit(text)
-    for name in json.loads(text):
+    for name in json.loads(text)["modules"]:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
 
@@ -173,11 +214,15 @@ def outcome(folder):
     del content["seconds"]
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     told = [_timeless(e) for e in events if e["event"] not in {"resumed", "resume-warning"}]
-    files = {
-        name: (folder / name).read_bytes()
-        for name in ("weights.safetensors", "genotype.json", "policy.txt")
+    files = {name: (folder / name).read_bytes() for name in FILES}
+    whole = (folder / "report.html").exists(), list(damaged_files(folder / "checksums.json"))
+    return {
+        "whole": whole,
+        "content": content,
+        "events": told,
+        "order": [e["event"] for e in told],
+        **files,
     }
-    return {"content": content, "events": told, "order": [e["event"] for e in told], **files}
 
 
 def _timeless(value):
@@ -225,6 +270,8 @@ def main():
     parser.add_argument("--chain", type=int, default=3, help="kills of one run, at most")
     parser.add_argument("--seconds", type=float, default=0, help="go on for at least so long")
     parser.add_argument("--faults", type=lambda text: text.split(","), default=["kill"])
+    parser.add_argument("--stage", help="every fault at every point from its beginning on")
+    parser.add_argument("--every", type=int, default=1, help="one in so many, after the first ten")
     parser.add_argument("words", nargs="*")
     asked = parser.parse_intermixed_args()
     given = dict(word.split("=", 1) for word in asked.words)
@@ -240,37 +287,33 @@ def main():
     def go_on(folder):
         return stoppable(lambda stop: api.resume(folder, registry=registry, stop=stop))
 
-    preload(begin(asked.folder / "first"))
+    preload(begin(asked.folder / "first"), asked.folder / "first")
     whole = asked.folder / "whole"
-    code, told = forked(begin(whole))
+    code, told = forked(begin(whole), whole)
     if code:
         sys.exit(told)
-    points = json.loads(told)
+    passed = json.loads(told)
+    points = passed["points"]
     expected = outcome(only_folder(whole))
     ordered = keys.get("executor.workers", 1) == 1
     print(json.dumps({"points": len(points)}), flush=True)
-    done, started = 0, time.monotonic()
-    while done < asked.kills or time.monotonic() - started < asked.seconds:
-        root = asked.folder / "killed"
-        shutil.rmtree(root, ignore_errors=True)
-        at, where, stages, began = [], [], [], time.monotonic()
-        for _ in range(rng.randint(1, asked.chain)):
-            last = rng.randint(1, len(points))
-            folder, fault = only_folder(root), rng.choice(asked.faults)
-            work = begin(root) if folder is None else go_on(folder)
-            code, told = forked(work, last, fault=fault)
-            if code not in (0, -signal.SIGKILL) and SAYS.get(fault, "?") not in told:
-                sys.exit(f"{fault} at point {last} after {at}: {told}")
-            at.append(f"{fault} {last}")
-            met = "later" if len(at) > 1 else points[last - 1]
-            where.append(met if asked.faults == ["kill"] else fault)
-            if code == 0:
-                where.pop()
-                break
-            stages.append(stage_of(only_folder(root)))
-            done += 1
+    stretches = list(itertools.pairwise([1, *passed["stages"].values(), len(points) + 1]))
+    done, started, root = 0, time.monotonic(), asked.folder / "killed"
+
+    def afresh(root):
         folder = only_folder(root)
-        code, told = forked(begin(root) if folder is None else go_on(folder))
+        return begin(root) if folder is None else go_on(folder)
+
+    def faulted(last, fault):
+        """Go on with the run under a fault; say whether it came to its end in spite of it."""
+        code, told = forked(afresh(root), root, last, fault)
+        if code not in (0, -signal.SIGKILL) and SAYS.get(fault, "?") not in told:
+            sys.exit(f"{fault} at point {last}: {told}")
+        return code == 0
+
+    def ended(at, where, stages, began):
+        """Let the run come to its end; tell of it, and compare."""
+        code, told = forked(afresh(root), root)
         if code:
             sys.exit(f"after {at}: {told}")
         wrong = differing(expected, outcome(only_folder(root)), ordered)
@@ -280,6 +323,39 @@ def main():
         print(json.dumps(line), flush=True)
         if wrong:
             sys.exit(f"killed at {at}: {wrong}")
+
+    if asked.stage is not None:
+        base = asked.folder / "base"
+        code, told = forked(begin(base), base, passed["stages"][asked.stage])
+        if code != -signal.SIGKILL:
+            sys.exit(told)
+        shutil.copytree(base, root)
+        code, told = forked(afresh(root), root)
+        left, first = json.loads(told)["points"], json.loads(told)["stages"][asked.stage]
+        near, far = range(first, first + 10), range(first + 10, len(left) + 1, asked.every)
+        for last, fault in itertools.product((*near, *far), asked.faults):
+            shutil.rmtree(root)
+            shutil.copytree(base, root)
+            began = time.monotonic()
+            finished = faulted(last, fault)
+            stages = [] if finished else [stage_of(only_folder(root))]
+            ended([f"{fault} {last}"], [left[last - 1]], stages, began)
+        return
+    while done < asked.kills or time.monotonic() - started < asked.seconds:
+        shutil.rmtree(root, ignore_errors=True)
+        at, where, stages, began = [], [], [], time.monotonic()
+        for _ in range(rng.randint(1, asked.chain)):
+            first, end = rng.choice(stretches)  # short stages are met as often as long ones
+            last, fault = rng.randrange(first, end), rng.choice(asked.faults)
+            finished = faulted(last, fault)
+            at.append(f"{fault} {last}")
+            if finished:
+                break
+            met = "later" if len(at) > 1 else points[last - 1]
+            where.append(met if asked.faults == ["kill"] else fault)
+            stages.append(stage_of(only_folder(root)))
+            done += 1
+        ended(at, where, stages, began)
 
 
 if __name__ == "__main__":

@@ -46,16 +46,27 @@ def test_two_hundred_kills_and_the_same_result(tmp_path, kills, words):
     where, stages = killed(tmp_path, "--kills", kills, *words)
     assert sum(where.values()) >= kills
     assert len(where) > 5, "the kills were all at the same kind of place"
-    assert {"search", "evaluate", "retrain"} <= set(stages)
+    assert {"search", "evaluate", "retrain", "test", "ending"} <= set(stages)
+
+
+def test_a_fault_between_the_retraining_and_the_end_leaves_the_same_result(tmp_path):
+    """At each point as the test set is opened, and at some of what is written from there on."""
+    where, stages = killed(
+        tmp_path, "--stage", "test", "--every", os.environ.get("MEDPIPE_EVERY", "20"),
+        "--faults", "kill,disk,rename", "searcher=gumbel",
+    )  # fmt: skip
+    assert {"before write", "within write", "before replace", "before fsync"} & set(where)
+    assert {"test", "ending"} <= set(stages)
 
 
 def test_a_soak_of_faults_of_all_kinds_ends_as_the_undisturbed_run(tmp_path):
     """A minute of it, or as many seconds as MEDPIPE_SOAK says."""
-    where, _ = killed(
+    where, stages = killed(
         tmp_path, "--kills", 12, "--seconds", os.environ.get("MEDPIPE_SOAK", "60"),
-        "--faults", "kill,disk,term,clock", "searcher=gumbel", "retrain.select=best",
+        "--faults", "kill,disk,term,clock,rename", "searcher=gumbel", "retrain.select=best",
     )  # fmt: skip
-    assert {"kill", "disk", "term"} <= set(where)
+    assert {"kill", "disk", "term", "rename"} <= set(where)
+    assert {"search", "retrain", "test"} <= set(stages)
 
 
 def test_kills_while_two_processes_train_and_the_same_result(tmp_path):

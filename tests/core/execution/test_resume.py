@@ -21,7 +21,7 @@ from medpipe_core.data import Batches
 from medpipe_core.execution.run_memory import RunMemory
 from medpipe_core.execution.signals import Stop
 from medpipe_core.plugins import load_plugins
-from medpipe_core.record import atomic_files
+from medpipe_core.record import atomic_files, run_folder
 from medpipe_core.record.checkpoints import Checkpoints
 from medpipe_core.record.run_folder import open_folder
 from medpipe_core.record.run_lock import RunLock, RunLockedError
@@ -274,6 +274,23 @@ def test_a_finished_run_is_not_run_again(keys, start, registry):
     result = api.resume(folder, registry=registry)
     after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert after == before
+    assert result.content == open_folder(folder).result()
+    assert list((folder / "checkpoints").iterdir()) == []
+
+
+def test_a_run_that_was_killed_while_its_checkpoints_were_deleted_is_finished(
+    keys, start, registry, tmp_path, monkeypatch
+):
+    def killed(folder):
+        min(folder.iterdir()).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(run_folder, "delete_files", killed)
+        start(keys())
+    folder = only_folder(tmp_path / "run")
+    assert list((folder / "checkpoints").iterdir())
+    result = api.resume(folder, registry=registry)
     assert result.content == open_folder(folder).result()
     assert list((folder / "checkpoints").iterdir()) == []
 

@@ -148,6 +148,7 @@ def test_a_number_that_cannot_be_is_refused(run_of, members):
 @pytest.mark.parametrize("told", [0, 10**9, "3", True, None, [3]])
 def test_a_foreign_number_is_refused(ensemble, registry, tmp_path, told):
     folder = shutil.copytree(ensemble.folder, tmp_path / "foreign")
+    (folder / "checksums.json").unlink()
     content = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(json.dumps({**content, "members": told}))
     with pytest.raises(RunFolderError, match="members="):
@@ -156,6 +157,7 @@ def test_a_foreign_number_is_refused(ensemble, registry, tmp_path, told):
 
 def test_a_run_of_before_there_were_ensembles_is_one_network(run_of, registry, volumes, tmp_path):
     folder = shutil.copytree(run_of().folder, tmp_path / "old")
+    (folder / "checksums.json").unlink()
     content = json.loads((folder / "result.json").read_text())
     del content["members"]
     (folder / "result.json").write_text(json.dumps(content))

@@ -89,9 +89,12 @@ def test_a_signal_that_is_raised_in_a_finaliser_is_taken_again(capfd):
         def __del__(self):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with stopping(lambda _: pytest.fail("nobody is to wait")), pytest.raises(Interrupted):
+    def work():
         Last()
         time.sleep(60)
+
+    with stopping(lambda _: pytest.fail("nobody is to wait")), pytest.raises(Interrupted):
+        work()
     assert capfd.readouterr().err == ""
 
 
