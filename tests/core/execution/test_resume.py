@@ -285,8 +285,8 @@ def test_a_run_that_was_killed_while_its_checkpoints_were_deleted_is_finished(
         min(folder.iterdir()).unlink()
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(run_folder, "delete_files", killed)
+    monkeypatch.setattr(run_folder, "delete_files", killed)
+    with pytest.raises(KeyboardInterrupt):
         start(keys())
     folder = only_folder(tmp_path / "run")
     assert list((folder / "checkpoints").iterdir())
