@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.report.html import escape
+from medpipe_core.report.html import COLOURS, escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _WIDTH, _HEIGHT = 640, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 24, 34
-_COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce", "#a16207", "#be123c")
+_COUNTED = ("epoch", "step")  # of which there are no halves
 _DASHES = ("", ' stroke-dasharray="6 3"', ' stroke-dasharray="2 3"')
 _MOST_POINTS = 400
 # What an event says of where it is, not of how good something is.
@@ -90,7 +90,8 @@ def svg(curves: Sequence[Curve], *, along: str, title: str, up: str = "") -> str
     ys += [y for curve in curves for _, *ends in curve.band for y in ends]
     if not xs:
         return ""
-    x_axis, y_axis = _Axis(min(xs), max(xs)), _Axis(min(ys), max(ys))
+    least = 1.0 if along in _COUNTED else 0.0
+    x_axis, y_axis = _Axis(min(xs), max(xs), least), _Axis(min(ys), max(ys))
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">',
         *_grid(x_axis, y_axis, along, up),
@@ -106,14 +107,14 @@ def svg(curves: Sequence[Curve], *, along: str, title: str, up: str = "") -> str
 
 
 class _Axis:
-    """Where values lie between 0 and 1, and which round values get a line."""
+    """Where values lie between 0 and 1, and which round values get a line, `least` apart."""
 
-    def __init__(self, low: float, high: float) -> None:
+    def __init__(self, low: float, high: float, least: float = 0.0) -> None:
         spread, size = high - low, max(abs(low), abs(high))
         if spread < max(_LEAST, 1e-6 * size):  # steps so small would be lost beside the values
             spread = size if size > _LEAST else 1.0
         step = 10.0 ** math.floor(math.log10(spread / 4))
-        step *= next(n for n in (1, 2, 5, 10) if spread / (step * n) <= 5)
+        step = max(step * next(n for n in (1, 2, 5, 10) if spread / (step * n) <= 5), least)
         self.low = math.floor(low / step) * step
         self.high = max(math.ceil(high / step) * step, self.low + step)
         count = round((self.high - self.low) / step)
@@ -124,11 +125,12 @@ class _Axis:
 
 
 def _colour(number: int) -> str:
-    return _COLOURS[number % len(_COLOURS)]
+    """Return the class that gives a curve its colour, which differs in the dark."""
+    return f"c{number % COLOURS}"
 
 
 def _dashes(number: int) -> str:
-    return _DASHES[number // len(_COLOURS) % len(_DASHES)]
+    return _DASHES[number // COLOURS % len(_DASHES)]
 
 
 def _grid(x_axis: _Axis, y_axis: _Axis, along: str, up: str) -> Iterable[str]:
@@ -154,13 +156,14 @@ def _area(curve: Curve, colour: str, x_axis: _Axis, y_axis: _Axis) -> str:
     there = [(_x(x_axis, x), _y(y_axis, low)) for x, low, _ in curve.band]
     back = [(_x(x_axis, x), _y(y_axis, high)) for x, _, high in reversed(curve.band)]
     text = " ".join(f"{x},{y}" for x, y in there + back)
-    return f'<polygon points="{text}" fill="{colour}" fill-opacity="0.15"/>'
+    return f'<polygon points="{text}" class="{colour}" fill="currentColor" fill-opacity="0.15"/>'
 
 
 def _line(curve: Curve, colour: str, dashes: str, x_axis: _Axis, y_axis: _Axis) -> str:
     places = _places(curve, x_axis, y_axis)
     if len(places) == 1:
-        return f'<circle cx="{places[0][0]}" cy="{places[0][1]}" r="3" fill="{colour}"/>'
+        centre = f'cx="{places[0][0]}" cy="{places[0][1]}"'
+        return f'<circle {centre} r="3" class="{colour}" fill="currentColor"/>'
     return _polyline(places, colour, dashes)
 
 
@@ -173,7 +176,8 @@ def _over(curves: Sequence[Curve], x_axis: _Axis, y_axis: _Axis) -> Iterable[str
         if len(places) == 1:
             radius = 3 + 1.5 * (number + 1)
             centre = f'cx="{places[0][0]}" cy="{places[0][1]}"'
-            yield f'<circle {centre} r="{radius}" fill="none" stroke="{colour}"/>'
+            ring = f'class="{colour}" stroke="currentColor"'
+            yield f'<circle {centre} r="{radius}" fill="none" {ring}/>'
             continue
         turn = f'stroke-dasharray="{_TURN} {_TURN * (len(curves) - 1)}"'
         yield _polyline(places, colour, f' {turn} stroke-dashoffset="{-_TURN * number}"')
@@ -185,14 +189,14 @@ def _places(curve: Curve, x_axis: _Axis, y_axis: _Axis) -> list[tuple[float, flo
 
 def _polyline(places: Sequence[tuple[float, float]], colour: str, dashes: str) -> str:
     text = " ".join(f"{x},{y}" for x, y in places)
-    style = f'stroke="{colour}" stroke-width="1.6"{dashes}'
+    style = f'class="{colour}" stroke="currentColor" stroke-width="1.6"{dashes}'
     return f'<polyline points="{text}" fill="none" {style}/>'
 
 
 def _legend(curves: Sequence[Curve]) -> str:
     names = (
         f'<span><svg viewBox="0 0 24 8"><line x1="0" x2="24" y1="4" y2="4" '
-        f'stroke="{_colour(i)}" stroke-width="3"{_dashes(i)}/></svg>'
+        f'class="{_colour(i)}" stroke="currentColor" stroke-width="3"{_dashes(i)}/></svg>'
         f"{escape(curve.name.replace('_', ' '))}</span>"
         for i, curve in enumerate(curves)
     )

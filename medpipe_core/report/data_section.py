@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.record.genotype_text import Table
+from medpipe_core.record.genotype_text import Table, count
 from medpipe_core.report.html import escape, html_table
 from medpipe_core.report.summary import figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_SAID = ("source", "licence")
+_MANY, _FEW = 10_000, 1e-3
 _ALONE = (
     "How well each fact alone predicts the class, by a model fitted on the training set. A network "
     "may have learned what such a fact gives away. p is how often chance ranks as well."
@@ -30,8 +32,8 @@ def data_parts(result: Mapping[str, Any], card: Mapping[str, Any]) -> Iterator[s
     if parts:
         yield html_table(_counts(result, parts))
         about = result.get("card", {})
-        told = f"{about.get('source', '')} {about.get('licence', '')}"
-        yield f"<p>{escape(told)}</p>"
+        told = [f"{name.capitalize()}: {about[name]}." for name in _SAID if about.get(name)]
+        yield f"<p>{escape(' '.join(told))}</p>"
     if card:
         tables = (_shortcuts(card), _facts(card), _across(card))
         yield html_table(tables[0])
@@ -101,8 +103,18 @@ def _summary(told: Mapping[str, Any]) -> str:
         return ", ".join(shown + ["…"] * (told["different"] > len(shown)))
     if "median" not in told:
         return "–"
-    unknown = f", {told['unknown']} unknown" if told["unknown"] else ""
-    return f"{told['median']:.4g} ({told['low']:.4g} to {told['high']:.4g}{unknown})"
+    unknown = f"{told['unknown']} unknown" if told["unknown"] else ""
+    low, middle, high = (_short(told[name]) for name in ("low", "median", "high"))
+    between = "" if low == high else f"{low} to {high}"
+    more = ", ".join(filter(None, [between, unknown]))
+    return f"{middle} ({more})" if more else middle
+
+
+def _short(value: float) -> str:
+    """Return a number without powers of ten, but for very small ones."""
+    if abs(value) >= _MANY:
+        return count(round(value))
+    return f"{value:.4g}" if abs(value) >= _FEW or not value else f"{value:.1g}"
 
 
 def _across(card: Mapping[str, Any]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config import yaml_values
@@ -9,7 +10,7 @@ from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.genotype_text import Table, count
 from medpipe_core.record.run_folder import open_folder
 from medpipe_core.report.checking import Reported, checked
-from medpipe_core.report.curves import stage_curves, svg
+from medpipe_core.report.curves import Curve, stage_curves, svg
 from medpipe_core.report.data_section import data_parts
 from medpipe_core.report.html import escape, html_page, html_table
 from medpipe_core.report.progress import duration
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+_PARTS = {"validation_": "validation ", "chance_": "by chance: ", "train_": "training "}
 _TITLES = {"search": "Search", "evaluate": "Comparing candidates", "retrain": "Retraining"}
 
 
@@ -79,7 +81,7 @@ def report_html(
         *_found(events),
         html_table(_candidates(result, str(configuration.get("evaluate.rank_by", "accuracy")))),
         *(f"{html_table(table)}\n<p>{FRONT}</p>" for table in front_tables(result)),
-        *_stages(events),
+        *_stages(events, result.get("classes", ())),
         html_table(_times(result)),
         html_table(_keys(configuration)),
     ]
@@ -101,40 +103,51 @@ def _found(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _candidates(result: Mapping[str, Any], rank_by: str) -> Table:
-    chosen = result["genotype_digest"]
+    chosen, classes = result["genotype_digest"], result.get("classes", ())
     rows = [
         (
             f"{row['genotype_digest']}{' (chosen)' if row['genotype_digest'] == chosen else ''}",
             figure(row["validation"].get(rank_by)),
-            row.get("failed") or ", ".join(_others(row, rank_by)),
+            row.get("failed") or ", ".join(_others(row, rank_by, classes)),
             str(row["epoch"]),
             count(row["parameters"]),
             count(row["multiply_adds"]),
         )
         for row in result["candidates"]
     ]
-    ranking = f"{measure(rank_by, result.get('classes', ()))}, which ranks"
+    ranking = f"{measure(rank_by, classes)}, which ranks"
     headings = ("genotype", ranking, "other figures", "epoch", "parameters", "multiply-adds")
     title = "Candidates that were compared, on volumes that they were not trained on"
     return Table(title, headings, tuple(rows))
 
 
-def _others(row: Mapping[str, Any], rank_by: str) -> list[str]:
+def _others(row: Mapping[str, Any], rank_by: str, classes: Sequence[str]) -> list[str]:
     figures = row["validation"].items()
     named = [(name, figure(v)) for name, v in figures if name not in (rank_by, "score")]
-    return [f"{name.replace('_', ' ')} {text}" for name, text in named if text != "–"][:4]
+    return [f"{measure(name, classes)} {text}" for name, text in named if text != "–"][:4]
 
 
-def _stages(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _stages(events: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Iterator[str]:
     for stage, title in _TITLES.items():
         drawings = [
-            svg(curves, along=along, title=f"{title}: {kind} by {along}")
+            svg(
+                [_named(curve, classes) for curve in curves],
+                along=along,
+                title=f"{title}: {kind} by {along}",
+            )
             for along in ("epoch", "step")
             for kind, curves in stage_curves(events, stage, along=along).items()
         ]
         if drawings:
             yield f"<h2>{escape(title)}</h2>"
             yield from drawings
+
+
+def _named(curve: Curve, classes: Sequence[str]) -> Curve:
+    """Return a curve under what its figure is called, of the class that it is of."""
+    part = next((part for part in _PARTS if curve.name.startswith(part)), "")
+    name = measure(curve.name.removeprefix(part), classes)
+    return replace(curve, name=f"{_PARTS.get(part, '')}{name}")
 
 
 def _times(result: Mapping[str, Any]) -> Table:

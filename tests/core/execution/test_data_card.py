@@ -9,7 +9,7 @@ import pytest
 
 from medpipe_core.data import DatasetCard, Development, LabelledVolumes
 from medpipe_core.execution.data_card import DataCard, card_notes
-from medpipe_core.report.data_section import data_parts
+from medpipe_core.report.data_section import _summary, data_parts
 
 CARD = DatasetCard("own", "Own", ("well", "ill"), 1, (6, 6, 6), "here", "any")
 
@@ -51,7 +51,7 @@ def test_a_planted_shortcut_is_told_beside_the_networks_figure():
     assert "'spacing' alone predicts the class" in note
     assert "1.000 (1.000 to 1.000) on the test set; that of the network is 0.650" in note
     page = "".join(data_parts({"dataset": "own", "classes": list(CARD.classes)}, content))
-    assert "<td>spacing</td><td>1.000 (1.000 to 1.000)</td>" in page
+    assert "<td>spacing</td><td>1.000 <span" in page
     assert "the network" in page
 
 
@@ -135,3 +135,20 @@ def test_facts_travel_with_volumes_and_have_to_fit():
     for wrong in ({"x": [1, 2]}, {"x": [object()] * 10}, 3):
         with pytest.raises(DataError, match="fact"):
             dataclasses.replace(whole, facts=wrong)
+
+
+def test_numbers_of_facts_are_written_as_people_write_them():
+    told = {"low": 19_640.0, "median": 58_110.0, "high": 188_900.0, "unknown": 0}
+    assert _summary(told) == "58.1 k (19.6 k to 189 k)"
+    assert _summary({**told, "low": 4.555e-5, "median": 4.555e-5, "high": 4.555e-5}) == "5e-05"
+    assert _summary({"low": 3.0, "median": 4.25, "high": 5.0, "unknown": 2}) == (
+        "4.25 (3 to 5, 2 unknown)"
+    )
+    assert _summary({"low": 3.0, "median": 3.0, "high": 3.0, "unknown": 2}) == "3 (2 unknown)"
+
+
+def test_source_and_licence_are_told_apart():
+    about = {"source": "/scans.csv", "licence": "that of the scans"}
+    parts = {"train": {"count": 1, "per_class": {}}}
+    page = "".join(data_parts({"dataset": "own", "card": about, "data": parts}, {}))
+    assert "<p>Source: /scans.csv. Licence: that of the scans.</p>" in page

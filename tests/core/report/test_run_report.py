@@ -13,6 +13,7 @@ from medpipe_core.command.medpipe import main
 from medpipe_core.config import RunFolderError
 from medpipe_core.report import write_report
 from medpipe_core.report.curves import Curve, stage_curves, svg
+from medpipe_core.report.html import COLOURS, html_page
 from medpipe_core.report.run_report import report_html
 
 EVIL = "<script>alert('x')</script>&\"\x1b[2J"
@@ -106,8 +107,8 @@ def test_everything_in_a_report_is_escaped(result, events):
 def test_a_report_has_figures_curves_confusion_and_configuration(result, events):
     text = report_html(result, events, {"search.epochs": 3})
     for part in (
-        "0.900 (0.800 to 0.950)", "Confusion on the test set", "<polyline", "search.epochs",
-        "not a medical device", "validation accuracy", "abc (chosen)",
+        '0.900 <span class="together">(0.800 to 0.950)</span>', "Confusion on the test set",
+        "<polyline", "search.epochs", "not a medical device", "validation accuracy", "abc (chosen)",
     ):  # fmt: skip
         assert part in text, part
 
@@ -130,12 +131,63 @@ def test_the_figure_that_ranks_candidates_has_a_column(result, events):
     assert "<td>abc (chosen)</td><td>0.777</td><td>accuracy 0.900, f1" in cells
 
 
+def test_a_figure_of_a_class_names_it_wherever_it_stands(result, events):
+    result["classes"] = ["healthy", "sick"]
+    result["candidates"][0]["validation"] = {"accuracy": 0.9, "sensitivity": 0.1, "precision": 0.2}
+    told = {"sensitivity": 0.5, "validation_precision": 0.5, "chance_auc": 0.6}
+    events.append({"event": "evaluate-epoch", "stage": "evaluate", "epoch": 1, **told})
+    text = report_html(result, events, {})
+    candidates = text.split("Candidates that")[1].split("</table>")[0]
+    assert (
+        "sensitivity of &#x27;sick&#x27; 0.100, precision of &#x27;sick&#x27; 0.200" in candidates
+    )
+    legends = " ".join(re.findall(r'<p class="legend">.*?</p>', text))
+    for name in (
+        "</svg>sensitivity of &#x27;sick&#x27;<",
+        "</svg>validation precision of &#x27;sick&#x27;<",
+        "</svg>by chance: area under the ROC curve<",
+    ):
+        assert name in legends, name
+
+
+def test_there_are_no_halves_of_epochs():
+    points = ((1.0, 0.25), (2.0, 0.75))
+    drawn = {along: svg([Curve("a", points)], along=along, title="t") for along in ("epoch", "x")}
+    ticks = {k: re.findall(r'text-anchor="middle">([\d.]+)<', text) for k, text in drawn.items()}
+    assert ticks["epoch"] == ["1", "2"]
+    assert "1.2" in ticks["x"]
+
+
+def test_every_colour_of_a_curve_has_one_for_the_dark():
+    style, dark = html_page("t", []).split("@media (prefers-color-scheme: dark)")
+    for number in range(COLOURS):
+        light, other = (re.search(rf"\.c{number} {{ color: (#\w+)", part) for part in (style, dark))
+        assert contrast(light[1], "#ffffff") > 4.5
+        assert contrast(other[1], "#121212") > 4.5
+    assert f".c{COLOURS} " not in style + dark
+    text = svg([Curve(str(n), ((0.0, n), (1.0, n))) for n in range(8)], along="x", title="t")
+    assert "#" not in text
+    assert set(re.findall(r'class="c(\d)"', text)) == set(map(str, range(COLOURS)))
+
+
+def contrast(one, other):
+    """Return the contrast of two colours by WCAG 2."""
+    lights = []
+    for colour in (one, other):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (
+            p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
+        )
+        lights.append(0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+    return max(lights) / min(lights)
+
+
 def test_curves_on_top_of_each_other_are_all_to_be_seen():
     points = ((0.0, 1.0), (50.0, 0.0), (100.0, 0.0))
     text = svg([Curve(name, points) for name in "abc"], along="step", title="t")
     check(text)
     lines = re.findall(r"<polyline [^>]*>", text)[3:]
-    turns = [re.search(r'stroke="(#\w+)".*dasharray="(\d+) (\d+)" stroke-dashoffset="(-?\d+)"', one)
+    turns = [re.search(r'class="(c\d)".*dasharray="(\d+) (\d+)" stroke-dashoffset="(-?\d+)"', one)
              for one in lines]  # fmt: skip
     assert len({turn[1] for turn in turns}) == 3
     on, off = int(turns[0][2]), int(turns[0][3])
