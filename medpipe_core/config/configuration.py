@@ -96,8 +96,8 @@ def resolve(
 ) -> Configuration:
     """Check keys and values, and fill in all others.
 
-    Defaults come first, then the preset, then what suits the groups' members (the `run_keys` of
-    their parameter models), then `base`, then `given`.
+    Defaults come first, then the preset, then what suits the groups' members (the `run_keys` and
+    `run_presets` of their parameter models), then `base`, then `given`.
 
     Args:
         given: Dotted key → value; the user's own words.
@@ -146,8 +146,9 @@ class _Resolver:
         models = {group: self._model(group) for group in GROUPS}
         user = {**self.base, **self.given}
         own = {k: v for k, v in user.items() if k not in DEFAULTS and _group(k) not in GROUPS}
-        suiting = {key: v for model in models.values() for key, v in _suiting(model).items()}
-        preset = {**PRESETS.get(self.names["preset"], {}), **suiting}
+        preset = dict(PRESETS.get(self.names["preset"], {}))
+        for model in models.values():
+            preset |= suiting(model, self.names["preset"])
         settings = self._validated(Keys, "", preset, own)
         parameters: dict[str, BaseModel] = {}
         for group, model in models.items():
@@ -297,9 +298,15 @@ def group_keys(registry: Registry, group: str, name: str) -> Iterator[Key]:
             yield key
 
 
-def _suiting(model: Model | None) -> Mapping[str, Any]:
-    """Return the keys of a run that suit a member: dotted key → value."""
-    return getattr(model, "run_keys", {})
+def suiting(model: Model | None, preset: str) -> Mapping[str, Any]:
+    """Return the keys of a run that suit a member: dotted key → value.
+
+    Args:
+        model: The member's parameter model; None where it cannot be loaded.
+        preset: The run's preset.
+    """
+    under_it = getattr(model, "run_presets", {}).get(preset, {})
+    return {**getattr(model, "run_keys", {}), **under_it}
 
 
 def _group(key: str) -> str:

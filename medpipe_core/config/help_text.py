@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.config import dotted_keys as dotted
 from medpipe_core.config import yaml_values
 from medpipe_core.config.command_line import OPTIONS
-from medpipe_core.config.configuration import DEFAULTS, GROUPS, group_keys
+from medpipe_core.config.configuration import DEFAULTS, GROUPS, group_keys, suiting
 from medpipe_core.config.presets import PRESETS, SUMMARIES
 from medpipe_core.config.settings import Keys
 from medpipe_core.errors import MedpipeError
@@ -15,7 +15,7 @@ from medpipe_core.errors import MedpipeError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from medpipe_core.config.dotted_keys import Key
+    from medpipe_core.config.dotted_keys import Key, Model
     from medpipe_core.plugins import Registry
 
 _EXIT_CODES = """\
@@ -59,22 +59,25 @@ def _groups(registry: Registry) -> Iterator[str]:
 
 
 def _rows(registry: Registry, chosen: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    core = PRESETS.get(chosen["preset"], {})
+    preset = chosen["preset"]
+    models = {group: _model(registry, group, chosen[group]) for group in GROUPS}
+    core = dict(PRESETS.get(preset, {}))
+    for model in models.values():
+        core |= suiting(model, preset)
     for key in dotted.walk(Keys):
         yield _row(key, core)
-    for group in GROUPS:
-        extra = _entry_preset(registry, group, chosen)
+    for group, model in models.items():
+        values = getattr(model, "presets", {}).get(preset, {})
+        extra = {f"{group}.{key}": value for key, value in values.items()}
         for key in group_keys(registry, group, chosen[group]):
             yield _row(key, extra)
 
 
-def _entry_preset(registry: Registry, group: str, chosen: Mapping[str, str]) -> dict[str, Any]:
+def _model(registry: Registry, group: str, name: str) -> Model | None:
     try:
-        model = registry.entry(group, chosen[group]).parameters()
+        return registry.entry(group, name).parameters()
     except MedpipeError:
-        return {}
-    values = getattr(model, "presets", {}).get(chosen["preset"], {})
-    return {f"{group}.{key}": value for key, value in values.items()}
+        return None
 
 
 def _row(key: Key, preset: Mapping[str, Any]) -> tuple[str, str]:

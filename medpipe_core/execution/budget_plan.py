@@ -6,8 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from medpipe_core.execution.plan import batch_count, plan, trials_of
-from medpipe_core.execution.race import rungs_of
+from medpipe_core.execution.plan import batch_count, plan, rounds_of_evaluation, trials_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,7 +51,13 @@ class BudgetPlan:
 
     def settled(self, settings: SearchSettings) -> SearchSettings:
         """Return the settings of the search with its epochs and candidates."""
-        return settings.model_copy(update={"epochs": self.epochs, "candidates": self.candidates})
+        warmup = min(settings.warmup_epochs, self.epochs - 1)
+        planned = {
+            "epochs": self.epochs,
+            "candidates": self.candidates,
+            "warmup_epochs": warmup,
+        }
+        return settings.model_copy(update=planned)
 
     def allows(self, epochs: int, seconds: float) -> bool:
         """Say whether another epoch may begin after so many that took so long.
@@ -171,12 +176,10 @@ def _epoch(
 def _later(keys: Keys, count: int, pace: Pace) -> tuple[float, float]:
     """Return the seconds of evaluation and retraining."""
     stages = plan(keys, count, trains_weights=False)
-    evaluate = keys.evaluate
-    rungs = rungs_of(
-        evaluate.top_k, evaluate.epochs, rungs=evaluate.rungs, reduction=evaluate.reduction
-    )
+    rungs = rounds_of_evaluation(keys)
     trials = sum(rung.count for rung in rungs)
-    looks = sum(rung.count * _looks(rung.epochs, evaluate.validate_every) for rung in rungs)
+    every = keys.evaluate.validate_every
+    looks = sum(rung.count * _looks(rung.epochs, every) for rung in rungs)
     members = keys.retrain.members
     again = members * _looks(keys.retrain.epochs, keys.retrain.validate_every)
     return (

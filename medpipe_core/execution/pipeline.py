@@ -147,7 +147,7 @@ class Pipeline:
         self._write_chosen(chosen)
         with self._stage("retrain") as emit, self._weights_so_far(chosen):
             trained = self._stages.retrain(development, chosen, emit)
-        if not chosen.validation:  # the answer was known, so nothing has measured it before
+        if not chosen.validation:  # it was the only one, so nothing has measured it before
             candidates = [replace(chosen, validation=trained.validation)]
         self._write_weights(chosen, trained.network.state_dict(), "trained")
         with self._stage("test", steps=False):

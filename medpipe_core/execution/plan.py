@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from medpipe_core.config.settings import Keys
+    from medpipe_core.execution.race import Rung
     from medpipe_core.search.settings import SearchSettings
 
 # A step of the search trains a path and shows it a validation batch; measured beside training.
@@ -26,11 +27,7 @@ def plan(keys: Keys, count: int, *, trains_weights: bool) -> dict[str, Planned]:
         trains_weights: Whether steps of the search train shared weights.
     """
     trial_epoch = batch_count(count // 2, keys.evaluate.batch_size)
-    evaluate = keys.evaluate
-    rungs = rungs_of(
-        evaluate.top_k, evaluate.epochs, rungs=evaluate.rungs, reduction=evaluate.reduction
-    )
-    trials = sum(rung.count * rung.epochs for rung in rungs)
+    trials = sum(rung.count * rung.epochs for rung in rounds_of_evaluation(keys))
     epochs = keys.retrain.epochs * keys.retrain.members
     training = epochs * batch_count(count, keys.retrain.batch_size)
     return {
@@ -38,6 +35,16 @@ def plan(keys: Keys, count: int, *, trains_weights: bool) -> dict[str, Planned]:
         "evaluate": Planned("evaluate-epoch", trials, trials * trial_epoch),
         "retrain": Planned("retrain-epoch", epochs, training),
     }
+
+
+def rounds_of_evaluation(keys: Keys) -> list[Rung]:
+    """Return the rounds in which candidates are compared; none for one of them."""
+    evaluate = keys.evaluate
+    if evaluate.top_k == 1:
+        return []
+    return rungs_of(
+        evaluate.top_k, evaluate.epochs, rungs=evaluate.rungs, reduction=evaluate.reduction
+    )
 
 
 def uses_shared_weights(keys: Keys, needs: Collection[str]) -> bool:

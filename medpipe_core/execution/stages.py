@@ -82,16 +82,17 @@ class RunStages:
 
         They are trained on the half that trained the search's weights, so that the ranking rests
         on the other half as well as on the validation set. A candidate that fails is last, and
-        says why; equal scores keep their order. Where the answer is known from the start there is
-        nothing to rank.
+        says why; equal scores keep their order. One candidate alone, as where the answer is known
+        from the start, is not trained: there is nothing to rank.
 
         Raises:
             NoContenderError: All of them failed, or there is none.
         """
         if not candidates:
             raise NoContenderError("there is no candidate to evaluate: the search scored none")
-        if self._search.known_answer() is not None:
-            return list(candidates)
+        if len(candidates) == 1:
+            # What the search's weights say of it is no figure of its own network.
+            return [replace(candidates[0], validation={})]
         keys = self._context.keys.evaluate
         rungs = rungs_of(len(candidates), keys.epochs, rungs=keys.rungs, reduction=keys.reduction)
 

@@ -29,7 +29,7 @@ _SHARE = 0.05
 
 
 class OrbitEstimator(LookAheadEstimator):
-    """The look-ahead, and predictions averaged over operations that keep all there is.
+    """The look-ahead, and predictions averaged over operations.
 
     An operation that leaves the label alone makes predictions better when they are averaged over
     it, as soon as the network has begun to overfit; one that destroys the label makes them worse.
@@ -41,7 +41,8 @@ class OrbitEstimator(LookAheadEstimator):
     the confidence of an overfitted network that is measured. The predictor is Augerino's (Benton
     et al. 2020, section 3). It is known for all probabilities that are offered from two passes
     without gradients, so the gradient is that of the expected loss over them, without the noise
-    of which one was drawn. It is added to that of the look-ahead.
+    of which one was drawn. It is added to that of the look-ahead. Noise, or an inversion, is judged
+    as a flip is: what a network cannot read when it is done to a volume is not preferred.
 
     A network that was trained on labels turned round by t knows t(x) better than x. To average is
     better than x alone then, though t destroys the label; so the look that has been known better,
@@ -52,7 +53,7 @@ class OrbitEstimator(LookAheadEstimator):
     Args:
         space: The space that is searched.
         changes: Which operations: those that declare some of these changes and no others, words
-            of `MEANINGS`; by default those that move a volume and leave all of it there.
+            of `MEANINGS`; None for all that declare any.
         tolerance: What acting on the most volumes may cost and still be preferred, as a share of
             what the network knows: of log classes minus the loss of one look. Less of it by as much
             as an operation acts on fewer. What destroys the label costs nearly all.
@@ -63,12 +64,12 @@ class OrbitEstimator(LookAheadEstimator):
         self,
         space: SearchSpace,
         *,
-        changes: Iterable[str] = ("side", "orientation", "position"),
+        changes: Iterable[str] | None = None,
         tolerance: float = 0.5,
         weight: float = 10.0,
     ) -> None:
         super().__init__(space)
-        self._changes = frozenset(changes)
+        self._changes = None if changes is None else frozenset(changes)
         self._tolerance = tolerance
         self._weight = weight
         # Choice → by how much the moved look has been known worse.
@@ -118,7 +119,9 @@ class OrbitEstimator(LookAheadEstimator):
         return [
             path
             for path, declared in changes.items()
-            if declared and declared <= self._changes and self._probabilities(f"{path}/{_P}")
+            if declared
+            and (self._changes is None or declared <= self._changes)
+            and self._probabilities(f"{path}/{_P}")
         ]
 
     def _learned(self, path: str, measured: Mapping[str, float]) -> list[float] | None:

@@ -14,7 +14,7 @@ _ESTIMATORS = {
     "look-ahead": "how much a step of the weights lowers the loss of clean volumes",
     "agreement": "cosine of the gradients of training and of clean volumes",
     "score": "loss of validation volumes that are augmented as well",
-    "orbit": "predictions averaged over flips and turns, else the look-ahead",
+    "orbit": "predictions averaged over operations, and the look-ahead",
     "gate": "the gradient that reaches the paper's gates, equations 3 and 4",
 }
 _PLAIN = "medpipe_core.search.searcher_settings:EstimatorSettings"

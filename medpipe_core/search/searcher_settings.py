@@ -37,9 +37,25 @@ class GumbelSettings(Strict):
     # Adam moves a logit by at most about lr a step: fewer steps need longer ones to get as far.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         {
-            "quick": MappingProxyType({"lr": 0.05, "prior_active": 1.0}),
+            "quick": MappingProxyType({"lr": 0.05, "estimator": "orbit"}),
             "laptop": MappingProxyType({"lr": 0.05}),
             "paper": MappingProxyType({"estimator": "gate"}),
+        }
+    )
+    # Two epochs of plain volumes, then every operation has its turn some thirty times. Trainings as
+    # short as eight epochs rank what is sampled then hardly better than chance, so nothing is
+    # compared.
+    run_presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+        {
+            "quick": MappingProxyType(
+                {
+                    "search.epochs": 8,
+                    "search.warmup_epochs": 2,
+                    "search.warmup": "plain",
+                    "search.candidates": 1,
+                    "evaluate.top_k": 1,
+                }
+            )
         }
     )
 
@@ -85,9 +101,10 @@ class EstimatorSettings(Strict):
 class OrbitSettings(EstimatorSettings):
     """Settings of the estimator `orbit`."""
 
-    changes: tuple[str, ...] = Field(
-        ("side", "orientation", "position"),
-        description="operations that declare these changes and no others are averaged over",
+    changes: tuple[str, ...] | None = Field(
+        None,
+        description="operations that declare these changes and no others are averaged over; null "
+        "for all that declare any",
     )
     tolerance: float = Field(
         0.5, ge=0, le=1, description="share of what is known that acting may cost, yet be preferred"
@@ -99,6 +116,14 @@ class OrbitSettings(EstimatorSettings):
 
 class DecoupledSettings(GumbelSettings):
     """Settings of `decoupled`: those of `gumbel`, and how its first stage goes."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+        {
+            **GumbelSettings.presets,
+            "quick": MappingProxyType({"lr": 0.05, "prior_active": 1.0}),
+        }
+    )
+    run_presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
 
     # Pydantic before 2.10 keeps every name that begins with `model_` for itself.
     model_config = ConfigDict(protected_namespaces=())

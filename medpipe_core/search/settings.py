@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 Share = Annotated[float, Gt(0), Le(1)]
 Count = Annotated[int, Ge(1), Le(1_000_000)]
@@ -83,7 +90,8 @@ class SearchSettings(Strict):
         0,
         ge=0,
         le=1_000_000,
-        description="first epochs that train weights only and teach the searcher nothing",
+        description="first epochs that train weights only and teach the searcher nothing; all but "
+        "the last at most",
     )
     warmup: Literal["sampled", "plain"] = Field(
         "sampled",
@@ -92,6 +100,12 @@ class SearchSettings(Strict):
     recalibration_batches: Count = Field(
         8, description="batches that estimate a candidate's batch-norm statistics anew"
     )
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _fewer_than_there_are(cls, warmup_epochs: int, info: ValidationInfo) -> int:
+        epochs: int = info.data.get("epochs", warmup_epochs + 1)  # not there where it was refused
+        return min(warmup_epochs, epochs - 1)
 
     @field_validator("objectives")
     @classmethod

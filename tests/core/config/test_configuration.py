@@ -7,8 +7,10 @@ import yaml
 
 from medpipe_core.config import ConfigurationError, resolve
 from medpipe_core.config.configuration import read_file
+from medpipe_core.config.help_text import help_text
 from medpipe_core.config.presets import PRESETS, SUMMARIES
 from medpipe_core.plugins import load_plugins
+from medpipe_core.search.searcher_settings import GumbelSettings
 
 TOY = {"space": "toy", "searcher": "random", "dataset": "toy"}
 
@@ -29,6 +31,30 @@ def test_a_space_brings_its_own_part_of_a_preset(registry):
     assert resolve(TOY, registry).parameters["space"]["width"] == 3
     assert resolve({**TOY, "preset": "paper"}, registry).parameters["space"]["width"] == 4
     assert resolve({**TOY, "space.width": 9}, registry).parameters["space"]["width"] == 9
+
+
+def test_a_member_brings_keys_of_the_run_for_a_preset(registry):
+    gumbel = {**TOY, "searcher": "gumbel"}
+    brought = GumbelSettings.run_presets["quick"]
+    quick = resolve(gumbel, registry).keys
+    assert quick.search.epochs == brought["search.epochs"] != PRESETS["quick"]["search.epochs"]
+    assert quick.evaluate.top_k == 1
+    assert resolve({**gumbel, "search.epochs": 3}, registry).keys.search.epochs == 3
+    laptop = resolve({**gumbel, "preset": "laptop"}, registry).keys
+    assert laptop.search.epochs == PRESETS["laptop"]["search.epochs"]
+    assert resolve(TOY, registry).keys.evaluate.top_k == PRESETS["quick"]["evaluate.top_k"]
+
+
+def test_the_help_shows_the_keys_that_suit_the_chosen_members(registry):
+    for searcher, told in (("halving", "search.scores=trained"), ("gumbel", "evaluate.top_k=1 ")):
+        assert told in help_text(registry, {"searcher": searcher})
+        assert told not in help_text(registry, {"searcher": "random"})
+
+
+def test_the_last_epoch_always_teaches_the_searcher(registry):
+    for epochs, warmup in ((1, 0), (2, 1), (9, 2)):
+        keys = resolve({**TOY, "searcher": "gumbel", "search.epochs": epochs}, registry).keys
+        assert keys.search.warmup_epochs == warmup
 
 
 def test_the_paper_preset_has_the_papers_figures(registry):

@@ -52,6 +52,18 @@ def test_a_space_with_nothing_to_choose_needs_no_search(run, registry):
     assert "search-step" not in {e["event"] for e in open_folder(result.folder).events()}
 
 
+def test_the_only_candidate_of_a_search_is_compared_with_nothing(run):
+    result = run(**{"searcher": "random", "evaluate.top_k": 1})
+    events = open_folder(result.folder).events()
+    names = [event["event"] for event in events]
+    assert "search-epoch" in names
+    assert not {"evaluate-candidate", "evaluate-epoch"} & set(names)
+    plan = next(event for event in events if event["event"] == "plan")
+    assert plan["stages"]["evaluate"]["work"] == 0
+    (row,) = result.content["candidates"]
+    assert row["validation"] == result.content["validation"]
+
+
 def test_the_same_genotype_trains_to_the_same_weights_as_after_a_search(run):
     searched = run(**{"retrain.inherit": False, "evaluate.inherit": False})
     path = str(searched.folder / "genotype.json")

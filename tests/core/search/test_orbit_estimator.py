@@ -146,12 +146,16 @@ def paths(measured):
 def test_operations_have_their_turn_by_what_they_declare_whether_they_act_or_not(
     start, orbits, loss, key
 ):
-    _, told = asked(start, orbits, loss, key, steps=3)
+    _, told = asked(start, orbits, loss, key, steps=3, changes=["side"])
     assert [paths(measured) for measured in told] == [
         {"augment/mirror/p"}, {"augment/negative/p"}, {"augment/mirror/p"},
     ]  # fmt: skip
     assert {measured["operations in turn"] for measured in told} == {2.0}
     assert told[0]["loss of knowing nothing"] == pytest.approx(math.log(2))
+    _, told = asked(start, orbits, loss, key, steps=4)
+    assert [path for measured in told for path in paths(measured)] == [
+        f"augment/{name}/p" for name in OPERATIONS if name != "untold"
+    ]
     _, (measured,) = asked(start, orbits, loss, key, changes=["texture"])
     assert paths(measured) == {"augment/grain/p"}
     _, (measured,) = asked(start, orbits, loss, key, changes=["size"])
