@@ -53,8 +53,8 @@ def test_help_tells_options_members_keys_and_codes(capsys, registry):
     for preset in PRESETS:
         assert any(line.startswith(preset) for line in lines)
     assert any(line.startswith("seed=0 ") for line in lines)
-    epochs = PRESETS["quick"]["search.epochs"]
-    assert any(line.startswith(f"search.epochs={epochs} ") for line in lines)
+    epochs = PRESETS["quick"]["retrain.epochs"]
+    assert any(line.startswith(f"retrain.epochs={epochs} ") for line in lines)
     assert "143" in text
     assert "--resume" in text
 
