@@ -173,7 +173,8 @@ class AugmentationContract(MeaningContract, PrecisionContract):
 
     def test_a_batch_equals_its_volumes_one_by_one(self) -> None:
         """A batch with its draw gives what each volume gives with its row of the draw."""
-        for size, count in (*((size, 3) for size in self.sizes), (self.sizes[0], _MANY)):
+        few = ((self.sizes[0], count) for count in (2, _MANY))
+        for size, count in (*((size, 3) for size in self.sizes), *few):
             batch = self.batch(count=count, size=size, dtype=torch.float64)
             for magnitudes in self.combinations():
                 operation = self.make()

@@ -168,7 +168,14 @@ class DrawContract:
         operation, batch = self.make(), self.batch()
         first, last = self.combinations()[0], self.combinations()[-1]
         before = self.run(batch, magnitudes=last, operation=operation)
+        drawn = self.draw(operation, batch, last)
+        copies = [part.clone() for part in drawn]
         self.run(self.batch(count=2, size=self.sizes[-1]), magnitudes=first, operation=operation)
+        require(
+            all(map(same, drawn, copies)),
+            f"{self.name}.draw changes what it drew before, which may still be applied or "
+            "replayed. Return new tensors, and keep none of them",
+        )
         fresh = self.run(batch, magnitudes=last)
         after = self.run(batch, magnitudes=last, operation=operation)
         require(

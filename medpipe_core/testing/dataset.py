@@ -170,7 +170,7 @@ class DatasetContract(LabelsContract):
         """Return what identifies the card and each part."""
         read = {"card": json.dumps(self.make().card.to_dict(), sort_keys=True, default=str)}
         for name, part in self.parts().items():
-            for what in ("volumes", "labels", "groups"):
+            for what in ("volumes", "labels", "groups", "cases"):
                 array = getattr(part, what)
                 found = b"" if array is None else np.ascontiguousarray(array[:]).tobytes()
                 read[f"{what} of {name}"] = hashlib.sha256(found).hexdigest()
@@ -187,8 +187,10 @@ def _rows(array: NDArray[Any], size: int) -> Iterator[bytes]:
 
 def _same_data(one: LabelledVolumes, other: LabelledVolumes) -> bool:
     pairs = [(one.volumes, other.volumes), (one.labels, other.labels)]
-    if one.groups is not None and other.groups is not None:
-        pairs.append((one.groups, other.groups))
-    return (one.groups is None) == (other.groups is None) and all(
-        np.array_equal(a, b) for a, b in pairs
-    )
+    for what in ("groups", "cases"):
+        had, has = getattr(one, what), getattr(other, what)
+        if (had is None) != (has is None):
+            return False
+        if had is not None:
+            pairs.append((had, has))
+    return all(np.array_equal(a, b) for a, b in pairs)

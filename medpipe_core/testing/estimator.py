@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from medpipe_core.search import NEEDS, Estimator, Outcome
-from medpipe_core.testing.checking import given, in_words, require, same
+from medpipe_core.testing.checking import alike, given, in_words, require, same
 from medpipe_core.testing.estimator_steps import TakenStep, small_search, small_space, take
 from medpipe_core.testing.searcher_runs import as_saved
 from medpipe_core.testing.watching import global_seeds, global_state_kept
@@ -88,7 +88,7 @@ class EstimatorContract:
             before = as_saved(estimator.state_dict(), f"{self.name}.state_dict()")
             taken = take(state, estimator, step, self._ask(estimator))
             require(
-                _alike(before, estimator.state_dict()),
+                alike(before, estimator.state_dict()),
                 f"{self.name}.ask changes the estimator's state; learn in `surrogate`, which is "
                 "called for steps that did not fail alone",
             )
@@ -122,6 +122,21 @@ class EstimatorContract:
             f"{self.name} moves no logit in {self.steps} steps. If it needs more of them to begin, "
             "raise `steps` in the test",
         )
+
+    def test_what_does_not_differ_is_no_error(self) -> None:
+        """Where all figures of a step are the same, or 0, a surrogate is None or finite."""
+        for number in (0.0, 1.0):
+            state, estimator = small_search(), self.make()
+            for step in range(self.steps):
+                taken = take(state, estimator, step, self._ask(estimator))
+                taken.outcome = _all(number, taken.outcome)
+                found = self._surrogate(estimator, taken)
+                require(
+                    found is None or bool(found.isfinite()),
+                    f"{self.name}.surrogate is {found} where every figure of a step is {number}, "
+                    "as those of two networks that do the same may be. Look for a division by a "
+                    "difference or a deviation, and put a smallest value under it",
+                )
 
     def test_outcomes_are_not_changed(self) -> None:
         """The outcome that a surrogate is made of is as it was."""
@@ -231,11 +246,13 @@ def _values(taken: list[TakenStep]) -> list[float | None]:
     return [None if one.surrogate is None else float(one.surrogate.detach()) for one in taken]
 
 
-def _alike(one: Any, other: Any) -> bool:
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return same(one, other)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(v, other[k]) for k, v in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_alike, one, other))
-    return bool(one == other)
+def _all(number: float, outcome: Outcome) -> Outcome:
+    """Return an outcome with one number in place of each that it tells."""
+    told: dict[str, Any] = {
+        name: number
+        for name in ("train_loss", "validation_loss", "agreement", "improvement")
+        if getattr(outcome, name) is not None
+    }
+    for name in ("gate_gradients", "measured"):
+        told[name] = dict.fromkeys(getattr(outcome, name), number)
+    return replace(outcome, **told)

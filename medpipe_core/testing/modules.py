@@ -84,7 +84,7 @@ class ModuleContract(ModeContract):
 
     def test_gradients_reach_the_input_and_every_parameter(self) -> None:
         """Training it trains all of it, and what comes before it."""
-        for one in self.variants():
+        for one in (*self.variants(), self.varied(in_channels=self.in_channels + 1)):
             module, volumes = one.make().train(), one.batch(count=4)
             missing = one._without_gradient(module, volumes)
             require(
@@ -217,6 +217,7 @@ class ModuleContract(ModeContract):
         for one in self.variants():
             module, volumes = one.trained().eval(), one.batch()
             expected = one.run(module, volumes)
+            one.run(module, volumes.clone().requires_grad_() * 1)  # as within a network
             with in_words(f"{one.name} cannot be copied, as a frozen network is."):
                 frozen = copy.deepcopy(module)
             with torch.no_grad():
@@ -252,8 +253,15 @@ class ModuleContract(ModeContract):
         weights = torch.rand(after.shape, generator=generator(3)) - 0.5
         with in_words(f"{self.name} cannot be differentiated."):
             (after * weights.to(after)).sum().backward()  # type: ignore[no-untyped-call]
-        reached = volumes.grad is not None and bool(volumes.grad.any())
+        gradient = torch.zeros_like(volumes) if volumes.grad is None else volumes.grad
+        reached = bool(gradient.any())
         require(reached, f"{self.name} sends no gradient to its input. {_CUT}")
+        alone = [n for n, part in enumerate(gradient.unbind(1)) if not bool(part.any())]
+        require(
+            not alone,
+            f"{self.name} sends no gradient to channel {', '.join(map(str, alone))} of the "
+            f"{volumes.shape[1]} that come in: what they hold has no effect. Use all of them",
+        )
         return [
             name
             for name, parameter in module.named_parameters()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,6 +100,32 @@ class PreparationContract:
                 bool(np.array_equal(self.prepare(scan).values, self.prepare(scan).values)),
                 f"{name} is prepared differently when it is prepared again; draw from a seed among "
                 "the settings alone",
+            )
+
+    def test_memory_layout_does_not_matter(self) -> None:
+        """Transposed and strided values give what contiguous ones of the same content do."""
+        for name, scan in self.scans():
+            values, expected = scan.values, self.prepare(scan).values
+            wide = np.repeat(values, 2, axis=-1)[..., ::2]
+            for how, other in (("transposed", np.asfortranarray(values)), ("strided", wide)):
+                found = self.prepare(replace(scan, values=other)).values
+                require(
+                    found.shape == expected.shape and bool(np.allclose(found, expected, atol=1e-6)),
+                    f"{name} is prepared differently where its memory is {how}; follow axes, and "
+                    "never the order in memory",
+                )
+
+    def test_other_scans_make_no_difference(self) -> None:
+        """A preparation that has prepared another scan gives what a fresh one does."""
+        for name, scan in self.scans():
+            step, expected = self._made(), self.prepare(scan).values
+            with in_words("a scan cannot be prepared after another one."):
+                step(scan.with_values(scan.values[..., ::-1, :] * 3 + 1))
+                found = step(scan).values
+            require(
+                bool(np.array_equal(found, expected)),
+                f"{name} is prepared differently after another scan: keep nothing in self that a "
+                "call changes. What follows from all training scans cannot be a preparation",
             )
 
     def test_a_redraw_follows_from_its_seed(self) -> None:

@@ -157,6 +157,19 @@ class ReaderContract:
             "reading changes, and draw nothing",
         )
 
+    def test_readings_stand_alone(self) -> None:
+        """What was read stays as it was, and a file that has changed is read anew."""
+        reader = self.make()
+        with self.written() as path:
+            with in_words("the example cannot be read a second time."):
+                first, second = reader.read(path), reader.read(path)
+            require(
+                first is not second and not np.shares_memory(first.values, second.values),
+                "a second reading gives the array of the first, so that whoever changes the one "
+                "changes the other, and a file that has changed is not read anew. Keep nothing "
+                "between readings",
+            )
+
     def test_reading_changes_no_file(self) -> None:
         """Files stay as they are, and none is left behind."""
         with tempfile.TemporaryDirectory() as name:

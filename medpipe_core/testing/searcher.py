@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.search import NEEDS, Outcome
 from medpipe_core.space import SearchSpace
-from medpipe_core.testing.checking import in_words, require
+from medpipe_core.testing.checking import alike, in_words, require
 from medpipe_core.testing.searcher_ranking import RankingContract
 from medpipe_core.testing.searcher_runs import ADMITTED, EPOCH, PROPOSED, as_saved
 from medpipe_core.testing.toys import ToySpace, outcome_of, score_of
@@ -226,6 +228,31 @@ class SearcherContract(RankingContract):
                     f"{self.name}.observe changes the outcome it is given; work on a copy, as in "
                     "dict(outcome.gate_gradients)",
                 )
+
+    def test_what_it_observed_may_change_afterwards(self) -> None:
+        """It keeps copies of what an outcome tells: the dictionaries are the loop's own."""
+        for toy in self.spaces:
+            told, cleared = self.make(toy), self.make(toy)
+            for step in range(self.steps):
+                for searcher in (told, cleared):
+                    decision = self.decide(searcher, step)
+                    outcome = outcome_of(decision, step, searcher.needs)
+                    gates, measured = dict(outcome.gate_gradients), {"seen": 1.0}
+                    measured |= outcome.measured
+                    searcher.observe(replace(outcome, gate_gradients=gates, measured=measured))
+                    if searcher is cleared:
+                        gates.clear()
+                        measured.clear()
+            found = [
+                as_saved(searcher.state_dict(), f"{self.name}.state_dict()")
+                for searcher in (told, cleared)
+            ]
+            require(
+                alike(*found),
+                f"{self.name} goes on otherwise where the dictionaries of an outcome are emptied "
+                "after it was observed: it has kept them. Keep a copy, as in "
+                "dict(outcome.measured)",
+            )
 
     def test_the_space_is_not_changed(self) -> None:
         """The space is as it was after a search."""

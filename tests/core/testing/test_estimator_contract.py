@@ -60,6 +60,13 @@ class NoGradient(LookAheadEstimator):
         return torch.tensor(1.0)
 
 
+class DividesByADifference(LookAheadEstimator):
+    def surrogate(self, sample, outcome):
+        found = super().surrogate(sample, outcome)
+        change = torch.tensor(outcome.improvement)
+        return None if found is None else found * (change / change)
+
+
 class NaNGradient(LookAheadEstimator):
     def surrogate(self, sample, outcome):
         return (sum(sample.log_p.values()) * 0.0).sqrt()
@@ -108,6 +115,7 @@ class UnknownNeed(LookAheadEstimator):
         (LearnsWhileAsking, "asking_learns_nothing", "learn in `surrogate`"),
         (NoGradient, "its_surrogates_lead_to_the_logits", "no logit leads to"),
         (NaNGradient, "its_surrogates_lead_to_the_logits", "not finite"),
+        (DividesByADifference, "what_does_not_differ_is_no_error", "division by a difference"),
         (Idle, "its_surrogates_lead_to_the_logits", "raise `steps`"),
         (ChangesTheOutcome, "outcomes_are_not_changed", "work on a copy"),
         (Forgets, "a_restored_estimator_goes_on_as_if_nothing_had_happened", "state_dict"),

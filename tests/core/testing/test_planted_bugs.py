@@ -122,6 +122,15 @@ AUGMENTATION = [
      "draw_is_made_of_uniform_numbers", "Leave draw and draw_for out"),
     ("ForgetsArrays", "joins with tensors alone",
      "joining_with_arrays_does_what_joining_with_tensors_does", "arrays"),
+    ("ByPlace", "depends on the place in the batch", "a_batch_equals_its_volumes_one_by_one",
+     "row i of the draw"),
+    ("MixesPairs", "mixes the volumes of a batch of two", "a_batch_equals_its_volumes_one_by_one",
+     "row i of the draw"),
+    ("OneBuffer", "draws into the tensor of its last draw", "nothing_is_kept_between_calls",
+     "Return new tensors"),
+    ("JoinsBetween", "touches volumes between those that it is handed",
+     "joining_a_fusion_does_what_apply_does",
+     "not handed the rows of"),
 ]  # fmt: skip
 BLOCK = [
     ("LyingChannels", "`out_channels` lies", "it_says_how_many_channels_it_gives", "3 channels"),
@@ -231,6 +240,14 @@ BLOCK = [
      "leaves norm"),
     ("EvenOnly", "names a width that takes even numbers alone", "it_can_be_made_narrower",
      "it take any whole number"),
+    ("OtherAlone", "gives a volume that comes alone another result",
+     "evaluation_repeats_itself_volume_by_volume",
+     "alone, or in another batch"),
+    ("KeepsItsInput", "keeps what came in", "a_copy_stands_alone",
+     "cannot be copied"),
+    ("ForgetsAChannel", "takes no notice of the last channel",
+     "gradients_reach_the_input_and_every_parameter",
+     "no gradient to channel 3"),
 ]  # fmt: skip
 MODEL = [
     ("Unpooled", "gives a map of logits", "it_gives_one_logit_for_each_class", "softmax"),
@@ -261,6 +278,9 @@ SPACE = [
      "at its neutral values"),
     ("TheSameTwice", "offers one candidate twice", "no_candidate_is_there_twice",
      "'conv' and 'other'"),
+    ("FirstChannelAlone", "looks at the first channel alone",
+     "gradients_reach_the_input_and_every_parameter",
+     "no gradient to channel 1"),
 ]  # fmt: skip
 SEARCHER = [
     ("ForgetsTheBest", "does not restore its best",
@@ -317,6 +337,12 @@ SEARCHER = [
      "turned round"),
     ("ClimbsLosses", "follows the gates' gradients upwards", "the_best_is_not_the_worst",
      "turned round"),
+    ("KeepsTheOutcome", "keeps a dictionary of the loop's",
+     "what_it_observed_may_change_afterwards",
+     "dict(outcome.measured)"),
+    ("KeepsTheState", "changes the state that it was restored from",
+     "a_restored_searcher_goes_on_as_if_nothing_had_happened",
+     "as copies"),
 ]  # fmt: skip
 DATASET = [
     ("DrawnInTurn", "draws that depend on the order of reading",
@@ -369,6 +395,10 @@ DATASET = [
      "before it is opened"),
     ("OtherOutline", "an outline of another type than the test set", "the_test_set_is_sealed",
      "leave it out"),
+    ("NewNames", "other names of cases at each call", "it_is_the_same_every_time",
+     "each time"),
+    ("OtherPatients", "other patients at each call", "it_is_the_same_every_time",
+     "each time"),
 ]  # fmt: skip
 READER = [
     ("NeverItsOwn", "does not take its own files",
@@ -397,6 +427,10 @@ READER = [
      "what_is_not_there_is_refused_by_name", "all the same"),
     ("MovesGlobalState", "draws from numpy's global generator",
      "global_random_state_is_neither_used_nor_changed", "numpy"),
+    ("KeepsWhatItRead", "reads a path once, whatever becomes of it", "readings_stand_alone",
+     "between readings"),
+    ("ViewsItsBuffer", "reads into one array", "readings_stand_alone",
+     "between readings"),
 ]  # fmt: skip
 PREPARATION = [
     ("WidensValues", "values of float64",
@@ -421,6 +455,10 @@ PREPARATION = [
      "return None from redrawn()"),
     ("RedrawsItself", "a redraw that changes the step", "a_redraw_follows_from_its_seed",
      "return another step"),
+    ("ByMemory", "follows the order of the memory", "memory_layout_does_not_matter",
+     "the order in memory"),
+    ("FitsTheFirst", "scales all scans by the first", "other_scans_make_no_difference",
+     "keep nothing in self"),
 ]  # fmt: skip
 PLUGIN = [
     ("Half", "registers half and stumbles", "it_registers_whole", "augmentations"),
