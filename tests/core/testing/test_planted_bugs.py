@@ -254,6 +254,12 @@ MODEL = [
     ("Softmaxed", "gives probabilities", "it_gives_logits_and_not_probabilities", "Leave softmax"),
     ("ThreeClasses", "knows three classes alone", "it_gives_one_logit_for_each_class", "(3, 5)"),
     ("Sigmoid", "ends in a sigmoid", "it_gives_logits_and_not_probabilities", "as a sigmoid"),
+    (
+        "FirstChannelAlone",
+        "looks at the first channel alone",
+        "gradients_reach_the_input_and_every_parameter",
+        "no gradient to channel 1",
+    ),
 ]
 SPACE = [
     ("KeyByKey", "draws each key alike, not each member", "sampling_is_uniform", "chi-square"),
@@ -278,9 +284,6 @@ SPACE = [
      "at its neutral values"),
     ("TheSameTwice", "offers one candidate twice", "no_candidate_is_there_twice",
      "'conv' and 'other'"),
-    ("FirstChannelAlone", "looks at the first channel alone",
-     "gradients_reach_the_input_and_every_parameter",
-     "no gradient to channel 1"),
 ]  # fmt: skip
 SEARCHER = [
     ("ForgetsTheBest", "does not restore its best",
