@@ -149,6 +149,7 @@ class _Resolver:
         preset = dict(PRESETS.get(self.names["preset"], {}))
         for model in models.values():
             preset |= suiting(model, self.names["preset"])
+        preset = {key: value for key, value in preset.items() if not _outdone(key, own)}
         settings = self._validated(Keys, "", preset, own)
         parameters: dict[str, BaseModel] = {}
         for group, model in models.items():
@@ -296,6 +297,12 @@ def group_keys(registry: Registry, group: str, name: str) -> Iterator[Key]:
     for key in dotted.walk(model, f"{group}."):
         if key.name.removeprefix(f"{group}.") not in GIVEN[group]:
             yield key
+
+
+def _outdone(key: str, own: Mapping[str, Any]) -> bool:
+    """Say whether a preset's least steps give way to a number of epochs that the user gave."""
+    section, _, name = key.rpartition(".")
+    return name == "min_steps" and f"{section}.epochs" in own
 
 
 def suiting(model: Model | None, preset: str) -> Mapping[str, Any]:

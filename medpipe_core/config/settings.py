@@ -13,7 +13,7 @@ from annotated_types import Ge, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medpipe_core.config.plain_values import LARGEST, PathText
-from medpipe_core.search.settings import SearchSettings
+from medpipe_core.search.settings import Least, SearchSettings
 from medpipe_core.train.settings import FitSettings
 
 MOST_MEMBERS = 100
@@ -91,6 +91,7 @@ class EvaluateKeys(FitSettings):
         le=1000,
         description="of so many candidates one goes on, with so many times the epochs",
     )
+    min_steps: Least = 0
     inherit: bool = Field(False, description="start from the weights of the search")
 
     @model_validator(mode="after")
@@ -103,6 +104,7 @@ class EvaluateKeys(FitSettings):
 class RetrainKeys(FitSettings):
     """Keys `retrain.*`."""
 
+    min_steps: Least = 0
     inherit: bool = Field(False, description="start from the weights of the search")
     members: int = Field(
         1,

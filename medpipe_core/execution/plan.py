@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from medpipe_core.execution.race import brackets_of, rungs_of
@@ -18,11 +19,41 @@ if TYPE_CHECKING:
 _SEARCH_STEP = 3.0
 
 
+def sized(keys: Keys, count: int) -> Keys:
+    """Return the keys with as many epochs as their least steps take.
+
+    An epoch of few volumes has few steps, and what is learnt follows the steps.
+
+    Args:
+        keys: The keys of the run.
+        count: Training volumes; search and evaluation train on half of them.
+    """
+    search, half = keys.search, count // 2
+    if search.scores == "shared":
+        epochs = _enough(search.epochs, search.min_steps, half, search.batch_size)
+        warmup = search.warmup_epochs * epochs // search.epochs
+        search = search.model_copy(update={"epochs": epochs, "warmup_epochs": warmup})
+    evaluate, retrain = keys.evaluate, keys.retrain
+    compared = _enough(evaluate.epochs, evaluate.min_steps, half, evaluate.batch_size)
+    retrained = _enough(retrain.epochs, retrain.min_steps, count, retrain.batch_size)
+    return keys.model_copy(
+        update={
+            "search": search,
+            "evaluate": evaluate.model_copy(update={"epochs": compared}),
+            "retrain": retrain.model_copy(update={"epochs": retrained}),
+        }
+    )
+
+
+def _enough(epochs: int, min_steps: int, count: int, batch_size: int) -> int:
+    return max(epochs, math.ceil(min_steps / batch_count(count, batch_size)))
+
+
 def plan(keys: Keys, count: int, *, trains_weights: bool) -> dict[str, Planned]:
     """Return what each stage is going to do.
 
     Args:
-        keys: The keys of the run.
+        keys: The keys of the run, `sized`.
         count: Training volumes.
         trains_weights: Whether steps of the search train shared weights.
     """

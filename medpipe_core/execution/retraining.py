@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.execution.plan import sized
 from medpipe_core.execution.trial import Fidelity, Trial, TrialFailedError
 from medpipe_core.seeding import child_seed
 from medpipe_core.supernet import Ensemble
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from medpipe_core.config.settings import Keys
     from medpipe_core.data import Development
     from medpipe_core.events import Emit
     from medpipe_core.execution.context import RunContext
@@ -57,7 +59,8 @@ class Retraining:
             TrialFailedError: A loss or weights did not stay finite, or memory ran out.
         """
         self._done = []
-        for number, trial in enumerate(self._trials(genotype, initial), start=1):
+        keys = sized(self._context.keys, len(development.train))
+        for number, trial in enumerate(self._trials(genotype, initial, keys), start=1):
             told = emit if self._count == 1 else _of_member(emit, number, self._count)
             record = self._executor.run_one(trial, development, told)
             if record.failed or record.weights is None:
@@ -97,8 +100,9 @@ class Retraining:
     def _count(self) -> int:
         return self._context.keys.retrain.members
 
-    def _trials(self, genotype: Genotype, initial: Mapping[str, Tensor] | None) -> Iterator[Trial]:
-        keys = self._context.keys
+    def _trials(
+        self, genotype: Genotype, initial: Mapping[str, Tensor] | None, keys: Keys
+    ) -> Iterator[Trial]:
         fidelity = Fidelity(keys.retrain.epochs)
         for number in range(self._count):
             seed = child_seed(keys.seed, "member", str(number)) if number else keys.seed

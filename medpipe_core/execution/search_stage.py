@@ -12,7 +12,7 @@ from medpipe_core.config.errors import ConfigurationError
 from medpipe_core.execution.budget_plan import BudgetPlan, planned, wanted
 from medpipe_core.execution.fidelity import shrunk
 from medpipe_core.execution.pace import measured_pace
-from medpipe_core.execution.plan import uses_shared_weights
+from medpipe_core.execution.plan import sized, uses_shared_weights
 from medpipe_core.execution.search_under_way import SearchUnderWay
 from medpipe_core.execution.trial_scoring import TrialScoring
 from medpipe_core.record.state_encoding import copied
@@ -126,7 +126,7 @@ class SearchStage:
             if unit == "hours":
                 pace = measured_pace(self._context, development, self._clock)
             found = planned(
-                keys,
+                sized(keys, len(development.train)),
                 len(development.train),
                 trains_weights=self.trains_weights(_ANY_STEPS),
                 pace=pace,
@@ -139,7 +139,7 @@ class SearchStage:
 
     def settings(self, development: Development) -> SearchSettings:
         """Return the settings of the search, with the epochs that its budget gives."""
-        settings = self._context.keys.search
+        settings = sized(self._context.keys, len(development.train)).search
         budget = self.budget(development)
         return settings if budget is None else budget.settled(settings)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError
-from medpipe_core.execution.plan import plan
+from medpipe_core.execution.plan import plan, sized
 from medpipe_core.execution.race import race, rungs_of
 from medpipe_core.execution.results import Trained
 from medpipe_core.execution.retraining import Retraining
@@ -56,7 +56,8 @@ class RunStages:
 
     def plan(self, development: Development) -> dict[str, Planned]:
         """Return what each stage is going to do."""
-        keys, count = self._context.keys, len(development.train)
+        count = len(development.train)
+        keys = sized(self._context.keys, count)
         if self._search.known_answer() is not None:
             return {"retrain": plan(keys, count, trains_weights=False)["retrain"]}
         keys = keys.model_copy(update={"search": self._search.settings(development)})
@@ -93,7 +94,7 @@ class RunStages:
         if len(candidates) == 1:
             # What the search's weights say of it is no figure of its own network.
             return [replace(candidates[0], validation={})]
-        keys = self._context.keys.evaluate
+        keys = sized(self._context.keys, len(development.train)).evaluate
         rungs = rungs_of(len(candidates), keys.epochs, rungs=keys.rungs, reduction=keys.reduction)
 
         def trial_of(number: int, rung: Rung) -> Trial:

@@ -50,6 +50,7 @@ class GumbelSettings(Strict):
             "quick": MappingProxyType(
                 {
                     "search.epochs": 8,
+                    "search.min_steps": 170,
                     "search.warmup_epochs": 2,
                     "search.warmup": "plain",
                     "search.candidates": 1,

@@ -15,6 +15,14 @@ from pydantic import (
 )
 
 Share = Annotated[float, Gt(0), Le(1)]
+Least = Annotated[
+    int,
+    Ge(0),
+    Le(10**9),
+    Field(
+        description="steps; where volumes are few there are more epochs, until there are so many"
+    ),
+]
 Count = Annotated[int, Ge(1), Le(1_000_000)]
 Several = Annotated[int, Ge(2), Le(1_000_000)]
 Rate = Annotated[float, Gt(0), Le(100)]
@@ -46,6 +54,7 @@ class SearchSettings(Strict):
     stop_after: Count | None = Field(
         None, description="epochs after which the search ends, though planned for more"
     )
+    min_steps: Least = 0
     batch_size: Several = Field(16, description="volumes in a batch")
     weights_lr: Rate = Field(3e-4, description="Adam's learning rate of the weights")
     weight_decay: float = Field(0.0, ge=0, le=100, description="L2 penalty on the weights")

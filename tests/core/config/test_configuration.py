@@ -45,6 +45,14 @@ def test_a_member_brings_keys_of_the_run_for_a_preset(registry):
     assert resolve(TOY, registry).keys.evaluate.top_k == PRESETS["quick"]["evaluate.top_k"]
 
 
+def test_epochs_that_are_given_outdo_the_least_steps_of_a_preset(registry):
+    assert resolve(TOY, registry).keys.retrain.min_steps == 1400
+    given = resolve({**TOY, "retrain.epochs": 7}, registry).keys
+    assert (given.retrain.min_steps, given.evaluate.min_steps) == (0, 180)
+    both = resolve({**TOY, "retrain.epochs": 7, "retrain.min_steps": 30}, registry).keys
+    assert (both.retrain.epochs, both.retrain.min_steps) == (7, 30)
+
+
 def test_the_help_shows_the_keys_that_suit_the_chosen_members(registry):
     for searcher, told in (("halving", "search.scores=trained"), ("gumbel", "evaluate.top_k=1 ")):
         assert told in help_text(registry, {"searcher": searcher})

@@ -1,0 +1,45 @@
+"""What the stages are going to do, by the number of volumes."""
+
+from __future__ import annotations
+
+import pytest
+
+from medpipe_core.config.settings import Keys
+from medpipe_core.execution.plan import plan, sized
+
+
+def keys(**more):
+    search = {"epochs": 8, "warmup_epochs": 2, "batch_size": 10, "min_steps": 80, **more}
+    evaluate = {"epochs": 5, "batch_size": 10, "min_steps": 50, "rungs": 2, "top_k": 4}
+    retrain = {"epochs": 20, "batch_size": 10, "min_steps": 400}
+    return Keys.model_validate({"search": search, "evaluate": evaluate, "retrain": retrain})
+
+
+def epochs(found):
+    return found.search.epochs, found.evaluate.epochs, found.retrain.epochs
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (1000, (8, 5, 20)),  # an epoch of half of them has 50 steps
+        (200, (8, 5, 20)),  # just enough: 10 and 20 steps an epoch
+        (199, (9, 6, 22)),
+        (40, (40, 25, 100)),
+        (3, (80, 50, 400)),
+    ],
+)
+def test_few_volumes_are_seen_more_often_until_there_are_enough_steps(count, expected):
+    found = sized(keys(), count)
+    assert epochs(found) == expected
+    assert found.search.warmup_epochs == expected[0] // 4
+    told = plan(found, count, trains_weights=True)
+    assert told["retrain"].count == expected[2]
+    assert told["retrain"].work >= 400
+    # A race: 4 for the first epochs, 2 for twice as many.
+    assert told["evaluate"].count == (4 + 2 * 2) * expected[1]
+
+
+def test_rounds_of_scoring_by_trainings_have_no_steps_to_be_enough():
+    assert sized(keys(scores="trained"), 40).search.epochs == 8
+    assert epochs(sized(Keys(), 40)) == epochs(Keys())
