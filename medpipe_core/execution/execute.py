@@ -90,7 +90,8 @@ def resume_run(
         if folder.finished:  # some of its checkpoints may be left, of each perhaps a part
             delete_files(folder.path / folder.CHECKPOINTS)
         checkpoint = Checkpoints(folder.path / folder.CHECKPOINTS).newest()
-        if checkpoint is None and (folder.path / folder.RESULT).is_file():
+        ended = checkpoint is None and (folder.path / folder.RESULT).is_file()
+        if folder.finished or ended:
             content = folder.result()
             genotype = Genotype.from_dict(content["genotype"])
             return RunResult(folder.path, genotype, content)
