@@ -398,7 +398,7 @@ DATASET = [
      "before it is opened"),
     ("OtherOutline", "an outline of another type than the test set", "the_test_set_is_sealed",
      "leave it out"),
-    ("NewNames", "other names of cases at each call", "it_is_the_same_every_time",
+    ("OtherNames", "other names of cases at each call", "it_is_the_same_every_time",
      "each time"),
     ("OtherPatients", "other patients at each call", "it_is_the_same_every_time",
      "each time"),

@@ -106,7 +106,7 @@ class KeepsTheState(Climber):
         return super().draw()
 
 
-class NewNames(Blobs):
+class OtherNames(Blobs):
     count = 0
 
     def make(self, part):
@@ -209,8 +209,8 @@ class TestKeepsTheState(Quick):
     searcher = KeepsTheState
 
 
-class TestNewNames(DatasetContract):
-    dataset = NewNames
+class TestOtherNames(DatasetContract):
+    dataset = OtherNames
 
 
 class TestOtherPatients(DatasetContract):
