@@ -141,7 +141,8 @@ class _Narrower:
 
         Args:
             node: The node.
-            places: Every path where it stands; several within a repetition.
+            places: Every path where it stands; several within a repetition, none where that is
+                left with no items: what is shared narrows its template all the same.
             shared: What lost keys itself among that which the node can refer to.
         """
         if not shared and self._above.isdisjoint(places):
@@ -199,7 +200,7 @@ class _Narrower:
     def _repeat(self, node: Repeat, places: Sequence[str], shared: Mapping[str, Mutable]) -> Repeat:
         counts = tuple(map(int, self._keys(node.keys, places)))
         items = [item for place in places for item, _ in repetitions(node, place, max(counts))]
-        return Repeat(self.node(node.template, items, shared) if items else node.template, counts)
+        return Repeat(self.node(node.template, items, shared), counts)
 
     def _shared(self, node: Shared, places: Sequence[str], shared: Mapping[str, Mutable]) -> Shared:
         before = dict(self.forbidden)
@@ -223,6 +224,8 @@ class _Narrower:
 
     def _keys(self, keys: Sequence[str], places: Sequence[str]) -> tuple[str, ...]:
         """Return the keys that are left at some place, and forbid them at the others."""
+        if not places:
+            return tuple(keys)
         lefts = [self._left.get(place, keys) for place in places]
         some = tuple(key for key in keys if any(key in left for left in lefts))
         self._forbid(some, places)

@@ -169,6 +169,16 @@ def test_an_operation_that_can_no_longer_do_nothing_is_never_neutral():
     assert not any(step.neutral for step in narrower.resolve(narrower.sample(seed=0)))
 
 
+def test_what_is_shared_narrows_what_is_repeated_no_more():
+    blur = Operation("augmentation", "blur", {"p": Ref("often")}, neutral={"p": 0})
+    body = Group({"first": ValueChoice(1, 2), "more": Repeat(blur, (0, 1))})
+    space = SearchSpace("s", Shared({"often": ValueChoice(0, 2)}, body))
+    member = space.decide(lambda choice: choice.keys[-1 if choice.path == "often" else 0])
+    alone = space.fix(member.choices)
+    assert alone.size() == 1
+    assert dict(alone.sample(seed=0).choices) == dict(member.choices)
+
+
 def test_what_is_shared_stays_where_its_last_use_is_taken_away():
     uses = Operation("block", "conv", {"kernel": Ref("kernel")})
     body = Group({"x": OperationChoice({"uses": uses, "none": Operation("block", "identity")})})
