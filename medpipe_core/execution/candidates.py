@@ -43,6 +43,20 @@ def most_promising(
     return [found[i] for i in sorted(order, key=lambda i: i != 0)][:count]
 
 
+def cheapest_first(candidates: Sequence[Candidate], objectives: Sequence[str]) -> list[Candidate]:
+    """Put the cheapest first, of those that score as the first one and were trained as long.
+
+    Args:
+        candidates: Evaluated candidates, the best score first.
+        objectives: `score`, and costs.
+    """
+    first, *others = candidates
+    equal = [c for c in others if (c.epochs, c.failed) == (first.epochs, first.failed)]
+    equal = [c for c in equal if _value(c, _SCORE) == _value(first, _SCORE)]
+    best = min([first, *equal], key=lambda candidate: _point(candidate, objectives))
+    return [best, *(candidate for candidate in candidates if candidate is not best)]
+
+
 def on_front(candidates: Sequence[Candidate], objectives: Sequence[str]) -> list[Candidate]:
     """Return the candidates that no other beats, in their order; none that failed."""
     able = [candidate for candidate in candidates if not candidate.failed]

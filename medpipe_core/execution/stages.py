@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError
+from medpipe_core.execution.candidates import cheapest_first
 from medpipe_core.execution.plan import plan, sized
 from medpipe_core.execution.race import race, rungs_of
 from medpipe_core.execution.results import Trained
@@ -126,7 +127,8 @@ class RunStages:
             reasons = "; ".join(dict.fromkeys(row.record.failed for row in rows))
             failed = "the candidate" if len(rows) == 1 else f"all {len(rows)} candidates"
             raise NoContenderError(f"{failed} failed in evaluation: {reasons}")
-        return [self._evaluated(candidates[row.number], row) for row in rows]
+        ranked = [self._evaluated(candidates[row.number], row) for row in rows]
+        return cheapest_first(ranked, self._context.keys.search.objectives)
 
     def retrain(self, development: Development, chosen: Candidate, emit: Emit) -> Trained:
         """Train the chosen network on the whole training set, as often as `retrain.members` says.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import medpipe_core as mp
 from medpipe_core.config import ConfigurationError, resolve
-from medpipe_core.execution.candidates import most_promising, on_front
+from medpipe_core.execution.candidates import cheapest_first, most_promising, on_front
 from medpipe_core.execution.results import Candidate
 from medpipe_core.report.summary import FRONT, summary_text
 
@@ -43,6 +45,15 @@ def test_the_searchers_own_answer_is_evaluated_though_others_beat_it():
 def test_no_candidate_is_no_front():
     assert most_promising([], BOTH, 3) == []
     assert on_front([candidate(0, 1, failed="out of memory")], BOTH) == []
+
+
+def test_of_equal_scores_the_cheapest_is_retrained():
+    points = [(0.9, 9), (0.9, 5), (0.9, 7), (0.8, 1)]
+    found = [*(candidate(score, cost) for score, cost in points), candidate(0, 1, failed="NaN")]
+    assert cheapest_first(found, ("score",)) == found
+    assert told(cheapest_first(found, BOTH)[:-1]) == [(0.9, 5), (0.9, 9), (0.9, 7), (0.8, 1)]
+    longer = [replace(found[0], epochs=8), *found[1:]]  # its round was a longer one
+    assert cheapest_first(longer, BOTH) == longer
 
 
 def test_a_candidate_that_failed_is_on_no_front():
