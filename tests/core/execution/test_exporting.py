@@ -127,15 +127,16 @@ def test_volumes_to_check_on_have_to_fit(run, registry, tmp_path, given, reason)
 
 
 @pytest.mark.slow
-def test_the_command_tells_what_it_wrote(copied, capsys):
-    assert main(["export", str(copied), "--trust-plugins"]) == 0
+def test_the_command_tells_what_it_wrote(run, tmp_path, capsys):
+    folder = shutil.copytree(run.folder, tmp_path / "whole")
+    assert main(["export", str(folder), "--trust-plugins"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert "takes volumes (batch, 1, 6, 6, 6)" in out
     assert out.count("probabilities of 4 volumes differ by") == 2
-    names = {path.name for path in (copied / "export").iterdir()}
+    names = {path.name for path in (folder / "export").iterdir()}
     assert names == {"model.pt2", "model.onnx", "model.json"}
-    assert main(["check", str(copied), "--trust-plugins"]) == 0
+    assert main(["check", str(folder), "--trust-plugins"]) == 0
 
 
 @pytest.mark.slow
