@@ -16,8 +16,9 @@ def root(registry, tmp_path):
         for seed in (0, 1):
             mp.run(
                 space="toy", searcher=searcher, dataset="toy-known", registry=registry, seed=seed,
-                search__epochs=2, search__candidates=3, search__batch_size=4, evaluate__top_k=3,
-                evaluate__epochs=1, evaluate__batch_size=4, retrain__batch_size=4,
+                search__epochs=2, search__warmup_epochs=0, search__warmup="sampled",
+                search__candidates=3, search__batch_size=4, evaluate__top_k=3, evaluate__epochs=1,
+                evaluate__batch_size=4, retrain__batch_size=4,
                 retrain__epochs=2, test__resamples=20, run__root=str(tmp_path),
             )  # fmt: skip
     return tmp_path
