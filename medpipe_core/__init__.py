@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medpipe_core.errors import MedpipeError, MissingExtraError, did_you_mean
     from medpipe_core.execution import RunResult, export_model, load_model
     from medpipe_core.plugins import Registered, Registrar, Registry, hookimpl, load_plugins
+    from medpipe_core.regular_files import open_regular_file, read_regular_file
     from medpipe_core.search import Outcome, Searcher
     from medpipe_core.seeding import child_seed
     from medpipe_core.space import (
@@ -99,7 +100,9 @@ __all__ = [
     "load_model",
     "load_plugins",
     "offered",
+    "open_regular_file",
     "operation",
+    "read_regular_file",
     "resources",
     "run",
     "widths",
@@ -110,6 +113,7 @@ _ROOMS = {
     "execution": ("RunResult", "export_model", "load_model"),
     "errors": ("MedpipeError", "MissingExtraError", "did_you_mean"),
     "plugins": ("Registered", "Registrar", "Registry", "hookimpl", "load_plugins"),
+    "regular_files": ("open_regular_file", "read_regular_file"),
     "search": ("Outcome", "Searcher"),
     "seeding": ("child_seed",),
     "space": (

@@ -138,7 +138,7 @@ def _most(search: SearchSettings, fits: Callable[[int], bool]) -> int:
 
 
 def _trials(search: SearchSettings, candidates: int) -> int:
-    return trials_of(search.model_copy(update={"candidates": candidates}))[0]
+    return trials_of(search.model_copy(update={"candidates": candidates}))
 
 
 def _of_hours(
@@ -167,9 +167,8 @@ def _epoch(
     steps = plan(only, count, trains_weights=trains_weights)["search"].work
     if one.scores == "shared":
         return steps * pace.step + candidates * pace.look
-    trials, _ = trials_of(one)
     training = plan(only, count, trains_weights=False)["search"].work
-    trained = training * pace.step + trials * (pace.start + pace.look)
+    trained = training * pace.step + trials_of(one) * (pace.start + pace.look)
     return (steps - training) * pace.step + trained / workers
 
 

@@ -85,8 +85,12 @@ def uses_shared_weights(keys: Keys, needs: Collection[str]) -> bool:
         keys: The keys of the run.
         needs: What the searcher wants to be told of a step.
     """
-    inherited = keys.evaluate.inherit or keys.retrain.inherit
-    return keys.search.scores == "shared" or inherited or bool(needs)
+    return keys.search.scores == "shared" or inherits_weights(keys) or bool(needs)
+
+
+def inherits_weights(keys: Keys) -> bool:
+    """Say whether a training begins with the search's weights; one candidate is not compared."""
+    return keys.retrain.inherit or (keys.evaluate.inherit and keys.evaluate.top_k > 1)
 
 
 def batch_count(count: int, size: int) -> int:
@@ -97,18 +101,30 @@ def batch_count(count: int, size: int) -> int:
 def _search(keys: Keys, count: int, trial_epoch: int, *, trains_weights: bool) -> Planned:
     search = keys.search
     steps = search.epochs * batch_count(count, search.batch_size) if trains_weights else 0
-    trials, epochs = trials_of(search) if search.scores == "trained" else (0, 0.0)
-    work = _SEARCH_STEP * steps + search.epochs * epochs * trial_epoch
-    event = "search-race" if search.rungs > 1 else "search-epoch"
-    return Planned("search-step" if steps else event, steps or search.epochs * trials, work)
+    rungs = _rungs(search) if search.scores == "trained" else []
+    stepping = _SEARCH_STEP * steps
+    training = search.epochs * trial_cost(search) * trial_epoch if rungs else 0.0
+    if training > stepping:  # what takes longer tells best how far the search is
+        epochs = sum(rung.count * search.levels()[rung.level]["epochs"] for rung in rungs)
+        return Planned("search-trial", round(search.epochs * epochs), stepping + training)
+    return Planned("search-step" if steps else "search-epoch", steps, stepping)
 
 
-def trials_of(search: SearchSettings) -> tuple[int, float]:
-    """Return the trials that the candidates of an epoch take, and their cost in whole epochs.
+def trials_of(search: SearchSettings) -> int:
+    """Return the number of trials that the candidates of an epoch take."""
+    return sum(rung.count for rung in _rungs(search))
+
+
+def trial_cost(search: SearchSettings) -> float:
+    """Return what training the candidates of an epoch of the search costs, in whole epochs.
 
     A smaller share of volumes, edge or width counts as much less as it takes fewer operations.
     """
     levels = search.levels()
+    return sum(rung.count * _cost(**levels[rung.level]) for rung in _rungs(search))
+
+
+def _rungs(search: SearchSettings) -> list[Rung]:
     brackets = brackets_of(
         search.candidates,
         search.trial_epochs,
@@ -116,9 +132,7 @@ def trials_of(search: SearchSettings) -> tuple[int, float]:
         reduction=search.reduction,
         brackets=search.brackets,
     )
-    rungs = [rung for rungs in brackets for rung in rungs]
-    cost = sum(rung.count * _cost(**levels[rung.level]) for rung in rungs)
-    return sum(rung.count for rung in rungs), cost
+    return [rung for rungs in brackets for rung in rungs]
 
 
 def _cost(epochs: float, volumes: float, edge: float, width: float) -> float:

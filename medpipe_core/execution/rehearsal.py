@@ -6,6 +6,7 @@ missing package costs a second and leaves nothing behind.
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from medpipe_core.supernet import BindingError, Supernet, build_network, build_p
 from medpipe_core.supernet.building import NETWORK_KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from medpipe_core.execution.context import RunContext
     from medpipe_core.plugins import Registry
     from medpipe_core.space import Genotype, SearchSpace
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
 
 # As many as a searcher draws before it gives up.
 _DRAWS = 2000
+# Of a space with very many choices fewer are drawn: so many choices are walked through in all.
+_MOST_STEPS = 50_000
+_FEWEST_DRAWS = 20
+_MOST_ONE_BY_ONE = 100
 # How many the search will have is known once the data are read; so many suit every searcher.
 _STEPS = 1000
 
@@ -92,13 +99,19 @@ def _beyond_budget(space: SearchSpace, meter: ResourceMeter, *, seed: int) -> st
     """Measure genotypes until one keeps the budget; return what is wrong where none does."""
     rng = random.Random(child_seed(seed, "rehearsal"))  # noqa: S311
     cheapest = space.sample(rng=rng)
-    for _ in range(_DRAWS):
-        if meter.admits(cheapest):
+    least = _excess(space, meter(cheapest))
+    draws = max(min(_DRAWS, _MOST_STEPS // max(len(cheapest.choices), 1)), _FEWEST_DRAWS)
+    for _ in range(draws):
+        if least <= 1:
             return ""
-        cheapest = min(cheapest, space.sample(rng=rng), key=lambda g: _excess(space, meter(g)))
+        drawn = space.sample(rng=rng)
+        excess = _excess(space, meter(drawn))
+        if excess < least:
+            cheapest, least = drawn, excess
     cost = meter(_cheaper(space, meter, cheapest))
     return (
-        f"none of {_DRAWS} genotypes keeps the budget ({space.budget}); the cheapest that was "
+        f"none of {draws} genotypes drawn at random keeps the budget ({space.budget}), so that a "
+        "search finds none either; the cheapest that was "
         f"found has {cost.parameters:,} parameters and {cost.multiply_adds:,} multiply-adds. Raise "
         "the budget (a preset may have set it), or narrow the channels or the resolution of the "
         "volumes (such as dataset.size)"
@@ -106,18 +119,36 @@ def _beyond_budget(space: SearchSpace, meter: ResourceMeter, *, seed: int) -> st
 
 
 def _cheaper(space: SearchSpace, meter: ResourceMeter, start: Genotype) -> Genotype:
-    """Change one choice after another for as long as that lowers the cost."""
-    now, before = start, None
-    while now != before:
-        before = now
-        for path in before:
-            if path not in now.choices:  # a change of this round has closed it
-                continue
-            for key in space.choices[path].keys:
-                kept = {**now.choices, path: key}
-                moved = space.decide(lambda choice: kept.get(choice.path, choice.keys[0]))  # noqa: B023
-                if space.admits(moved):
-                    now = min(now, moved, key=lambda g: _excess(space, meter(g)))
+    """Change choices for as long as that lowers the cost: alike ones at once, then one by one.
+
+    In a space of very many choices it is left at the first, since the second takes their square.
+    """
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for path, choice in space.choices.items():
+        alike.setdefault(choice.keys, []).append(path)
+    now = _changed(space, meter, start, alike.values())
+    if len(space.choices) <= _MOST_ONE_BY_ONE:
+        before = None
+        while now != before:
+            before = now
+            now = _changed(space, meter, now, [[path] for path in before])
+    return now
+
+
+def _changed(
+    space: SearchSpace, meter: ResourceMeter, now: Genotype, groups: Iterable[Sequence[str]]
+) -> Genotype:
+    """Give the choices of one group after another the key with which the network costs least."""
+    least = _excess(space, meter(now))
+    for paths in groups:
+        if not any(path in now.choices for path in paths):  # a change has closed them
+            continue
+        for key in space.choices[paths[0]].keys:
+            kept = {**now.choices, **dict.fromkeys(paths, key)}
+            moved = space.decide(lambda choice: kept.get(choice.path, choice.keys[0]))  # noqa: B023
+            excess = _excess(space, meter(moved)) if space.admits(moved) else math.inf
+            if excess < least:
+                now, least = moved, excess
     return now
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.execution.checked_dataset import make_dataset
 from medpipe_core.record.journal import plain_fields
+from medpipe_core.regular_files import read_regular_file
 from medpipe_core.space.description import operations
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def differences(
 
 def _digest(path: str) -> str | None:
     try:
-        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(read_regular_file(Path(path).expanduser())).hexdigest()[:16]
     except OSError:  # it was loaded from elsewhere
         return None
 

@@ -12,7 +12,7 @@ from medpipe_core.config.errors import ConfigurationError
 from medpipe_core.execution.budget_plan import BudgetPlan, planned, wanted
 from medpipe_core.execution.fidelity import shrunk
 from medpipe_core.execution.pace import measured_pace
-from medpipe_core.execution.plan import sized, uses_shared_weights
+from medpipe_core.execution.plan import inherits_weights, sized, uses_shared_weights
 from medpipe_core.execution.search_under_way import SearchUnderWay
 from medpipe_core.execution.trial_scoring import TrialScoring
 from medpipe_core.record.state_encoding import copied
@@ -101,14 +101,13 @@ class SearchStage:
             under_way.run(settings, context.task.loss, scorer)
         best = state.asked.best()
         ranked = sorted(state.candidates, key=lambda c: (c.genotype != best, -c.rung, -c.score))
-        inherited = context.keys.evaluate.inherit or context.keys.retrain.inherit
         done = {
             "candidates": [
                 {"genotype": c.genotype.to_dict(), "figures": dict(c.figures), "epoch": c.epoch}
                 for c in ranked
             ],
             "steps": steps,
-            "supernet": copied(supernet.state_dict()) if inherited else None,
+            "supernet": copied(supernet.state_dict()) if inherits_weights(context.keys) else None,
         }
         self._memory.finish("search", done)
         return self._found(done)

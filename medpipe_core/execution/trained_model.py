@@ -18,6 +18,7 @@ from medpipe_core.execution.execute import configured_space
 from medpipe_core.execution.new_inputs import ScansOfRun, asked
 from medpipe_core.execution.registry import registry_for
 from medpipe_core.record.run_folder import open_folder
+from medpipe_core.regular_files import check_regular_file
 from medpipe_core.space import Genotype
 from medpipe_core.supernet import Averaged, Ensemble, Symmetry, build_network
 from medpipe_core.train import ClassificationTask, DecisionRule, predict
@@ -251,6 +252,7 @@ def _load_weights(run: RunFolder, network: nn.Module) -> None:
 
     path = run.checked(run.WEIGHTS)
     try:
+        check_regular_file(path.stat(), path)
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise RunFolderError(f"{path} cannot be read: {error}") from error

@@ -23,11 +23,14 @@ from medpipe_core.plugins.errors import PluginError
 from medpipe_core.plugins.hookspecs import Hooks
 from medpipe_core.plugins.import_isolation import isolated_import
 from medpipe_core.plugins.registry import PluginRecord, Registrar, Registry
+from medpipe_core.regular_files import read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from medpipe_core.plugins.registry_entry import Entry
+
+_LARGEST = 16 * 2**20
 
 
 def load_plugins(
@@ -93,7 +96,7 @@ def _from_file(path: str | Path) -> Candidate:
 
     def load() -> Any:
         # Compiled here, not by an import: no stale bytecode, and none left beside the file.
-        code = compile(path.read_bytes(), str(path), "exec")
+        code = compile(read_regular_file(path, _LARGEST), str(path), "exec")
         name = f"medpipe_file_{path.stem}_{zlib.crc32(bytes(path.resolve())):08x}"
         module = types.ModuleType(name)
         module.__file__ = str(path)

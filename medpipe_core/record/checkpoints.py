@@ -21,6 +21,7 @@ from safetensors.torch import load, save
 from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.atomic_files import write_atomically
 from medpipe_core.record.state_encoding import StateError, decode, encode
+from medpipe_core.regular_files import read_regular_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,9 +119,7 @@ class Checkpoints:
         """
         path = self._path(number, "json")
         try:
-            if path.stat().st_size > _LARGEST_TEXT:
-                raise ValueError("it is larger than a run writes it")
-            checksum, _, content = path.read_bytes().partition(b"\n")
+            checksum, _, content = read_regular_file(path, _LARGEST_TEXT).partition(b"\n")
             if checksum != _sha256(content).encode():
                 raise ValueError("its checksum does not fit")
             told = json.loads(content)
@@ -142,7 +141,7 @@ class Checkpoints:
         path = self._path(number, "safetensors")
         if path.stat().st_size != told["bytes"]:  # before any memory is taken for it
             raise ValueError(f"{path.name} has {path.stat().st_size} bytes, not {told['bytes']}")
-        blob = path.read_bytes()
+        blob = read_regular_file(path)
         if _sha256(blob) != told["sha256"]:
             raise ValueError(f"the checksum of {path.name} does not fit")
         return load(blob)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.atomic_files import write_json
-from medpipe_core.record.journal import check_readable
+from medpipe_core.regular_files import open_regular_file, read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -73,8 +74,7 @@ def read_checksums(path: Path) -> dict[str, dict[str, Any]]:
         RunFolderError: It cannot be read.
     """
     try:
-        check_readable(path, _LARGEST)
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads(read_regular_file(path, _LARGEST))
         return {str(name): dict(known) for name, known in told.items()}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -91,17 +91,18 @@ def delete_files(folder: Path) -> None:
 def _damage(file: Path, known: Mapping[str, Any]) -> str:
     """Say how a file differs from what is known of it; nothing where it does not."""
     try:
-        now = _told(file)
+        with open_regular_file(file) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size != known.get("bytes"):  # before all of it is read
+                return f"{size} bytes, not {known.get('bytes')}"
+        return "" if _told(file) == known else "its content has changed"
     except OSError as error:
         return error.strerror or str(error)
-    if now["bytes"] != known.get("bytes"):
-        return f"{now['bytes']} bytes, not {known.get('bytes')}"
-    return "" if now == known else "its content has changed"
 
 
 def _told(file: Path) -> dict[str, Any]:
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
+    with open_regular_file(file) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return {"sha256": digest.hexdigest(), "bytes": file.stat().st_size}

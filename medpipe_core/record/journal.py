@@ -6,13 +6,13 @@ import hashlib
 import json
 import math
 import os
-import stat
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from medpipe_core.config.errors import RunFolderError
 from medpipe_core.record.atomic_files import writing
+from medpipe_core.regular_files import open_regular_file, read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ class Journal:
         self._lock = threading.Lock()
         with writing(path):
             _drop_torn_line(path)
-            self._written = hashlib.sha256(path.read_bytes() if path.exists() else b"")
+            self._written = hashlib.sha256(read_regular_file(path) if path.exists() else b"")
             self._file = path.open("a", encoding="utf-8")
 
     def __call__(self, event: str, /, **fields: Any) -> None:
@@ -69,7 +69,7 @@ class Journal:
         """
         with self._lock, writing(self.path):
             kept = b"" if position is None else events_before(self.path, position)
-            dropped = self.path.read_bytes()[len(kept) :].count(b"\n")
+            dropped = read_regular_file(self.path)[len(kept) :].count(b"\n")
             os.truncate(self.path, len(kept))
             self._written = hashlib.sha256(kept)
             return dropped
@@ -86,9 +86,8 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunFolderError: It cannot be read, or a line is no event.
     """
-    check_readable(path, _LARGEST)
     try:
-        with path.open("rb") as file:
+        with open_regular_file(path, _LARGEST) as file:
             return [
                 _event(line, f"{path}, line {number}")
                 for number, line in enumerate(file, start=1)
@@ -104,10 +103,12 @@ def events_before(path: Path, position: Mapping[str, Any]) -> bytes:
     Raises:
         RunFolderError: It cannot be read, is shorter now, or its beginning is another.
     """
-    check_readable(path, _LARGEST)
     size = position["bytes"]
-    with path.open("rb") as file:
-        found = file.read(size)
+    try:
+        with open_regular_file(path, _LARGEST) as file:
+            found = file.read(size)
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
     if len(found) < size:
         raise RunFolderError(
             f"{path} has lost its end: {size - len(found)} bytes less than when the run was saved"
@@ -127,24 +128,6 @@ def read_json(text: str | bytes) -> Any:
         RecursionError: It is nested too deeply.
     """
     return json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_none)
-
-
-def check_readable(path: Path, largest: int) -> None:
-    """Refuse what is no file, such as a pipe that nobody writes to, or is too large to be read.
-
-    Raises:
-        RunFolderError: It is.
-    """
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise RunFolderError(f"cannot read {path}: it is no file")
-    if found.st_size > largest:
-        raise RunFolderError(
-            f"{path} has {found.st_size} bytes, more than a run writes ({largest})"
-        )
 
 
 def plain_fields(value: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medpipe_core.config.errors import RunFolderError
+from medpipe_core.regular_files import read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _COLUMNS = ["case", "patient", "part", "true class"]
 _PROBABILITY = "probability of "
+
+_LARGEST = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,10 @@ def read_predictions(path: Path) -> tuple[tuple[str, ...], list[Prediction]]:
         RunFolderError: It cannot be read, or is no such table.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            headings = next(reader, [])
-            rows = list(reader)
+        text = read_regular_file(path, _LARGEST).decode()
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        headings = next(reader, [])
+        rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RunFolderError(f"{path} cannot be read: {reason}") from error

@@ -17,7 +17,8 @@ from medpipe_core.config.plain_values import user_path
 from medpipe_core.record import run_lock
 from medpipe_core.record.atomic_files import sync_folder, write_atomically, write_json, writing
 from medpipe_core.record.checksums import check_file, delete_files, write_checksums
-from medpipe_core.record.journal import Journal, check_readable, read_journal, read_json
+from medpipe_core.record.journal import Journal, read_journal, read_json
+from medpipe_core.regular_files import read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,7 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
-        return (self.path / self.CHECKSUMS).is_file()
+        return (self.path / self.CHECKSUMS).exists()
 
     def finish(self) -> None:
         """Note the checksums of all files, which ends the run, and delete its checkpoints."""
@@ -182,9 +183,8 @@ class RunFolder:
 
     def _read(self, name: str) -> str:
         path = self.checked(name)
-        check_readable(path, _LARGEST)
         try:
-            return path.read_text(encoding="utf-8")
+            return read_regular_file(path, _LARGEST).decode()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise RunFolderError(f"cannot read {path}: {reason}") from error

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import RunFolderError
+from medpipe_core.regular_files import read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -85,7 +86,7 @@ def comparison_lines(compared: Mapping[str, Any]) -> Iterator[str]:
 def _weights(run: RunFolder) -> bytes:
     path = run.checked(run.WEIGHTS)
     try:
-        return path.read_bytes()
+        return read_regular_file(path)
     except OSError as error:
         raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError, did_you_mean
+from medpipe_core.regular_files import read_regular_file
 from medpipe_core.search.searcher import BudgetError, Searcher
 from medpipe_core.space import Genotype, GenotypeError
 from medpipe_core.supernet import Decision
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from medpipe_core.space import Choice, SearchSpace
 
 _SHOWN = 6
+_LARGEST = 16 * 2**20
 
 
 class FixedGenotypeError(MedpipeError):
@@ -131,7 +133,7 @@ def _read(path: str) -> Mapping[str, str]:
     file = Path(path).expanduser()
     file = file / "genotype.json" if file.is_dir() else file
     try:
-        return Genotype.from_json(file.read_text(encoding="utf-8")).choices
+        return Genotype.from_json(read_regular_file(file, _LARGEST).decode()).choices
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FixedGenotypeError(f"searcher.genotype: {file} cannot be read: {reason}") from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core import did_you_mean
+from medpipe_core import did_you_mean, read_regular_file
 from medpipe_core.data import DataError
 
 if TYPE_CHECKING:
@@ -102,9 +102,7 @@ def _cases(manifest: Path, folder: Path, wanted: Sequence[str]) -> list[Case]:
 def _rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[dict[str, Any] | str, str]]:
     """Iterate over the rows of a manifest, or what is wrong with one, with where each stands."""
     try:
-        if path.stat().st_size > _LARGEST:
-            raise DataError(f"{path}: larger than a manifest of scans can be (64 MiB)")
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular_file(path, _LARGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or (
             "it is no text in UTF-8; save it as such (in Excel: 'CSV UTF-8')"
@@ -113,7 +111,7 @@ def _rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[dict[str, Any] | 
     if path.suffix.lower() == ".json" or text.lstrip().startswith("["):
         yield from _json_rows(path, text, wanted)
         return
-    header = text.partition("\n")[0]
+    header = next(iter(text.splitlines()), "")
     delimiter = next((sign for sign in ",\t;" if sign in header), ",")
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from medpipe_core import did_you_mean
+from medpipe_core import did_you_mean, open_regular_file
 from medpipe_core.data import DataError
 from medpipe_plugins.datasets.folder_manifest import Case, entries
 
@@ -131,7 +131,8 @@ def as_case(scan: Listed, images: Path, label: str, part: str, *, flat: bool) ->
 
 def _content(path: Path) -> Any:
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        with open_regular_file(path) as file:
+            stream = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
             text = stream.read(_LARGEST + 1)
         if len(text) > _LARGEST:
             raise DataError(f"{path}: larger than a list of scans can be (64 MiB)")

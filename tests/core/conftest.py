@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,20 @@ def toy_words(tmp_path):
 @pytest.fixture
 def toy_configuration(registry, tmp_path):
     return resolve({**TOY_VALUES, "run.root": str(tmp_path / "runs")}, registry)
+
+
+@pytest.fixture
+def in_time():
+    """Fail a test that waits for something that never comes, such as the writer of a pipe."""
+
+    def end(*_):
+        pytest.fail("it did not end within a minute")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -16,7 +16,16 @@ PAGE = CORE.parent / "docs" / "architecture.md"
 
 # From the top: a room may import those below it that its row names, for types and inside functions
 # as well. What stands beside the rooms is open to all.
-BESIDE = {"computing", "errors", "events", "frozen_mapping", "lazy", "memory", "seeding"}
+BESIDE = {
+    "computing",
+    "errors",
+    "events",
+    "frozen_mapping",
+    "lazy",
+    "memory",
+    "regular_files",
+    "seeding",
+}
 ROOMS = {
     "command": {"api", "report", "execution", "record", "config", "plugins", "space"},
     "api": {"report", "execution", "record", "config", "search", "data", "plugins", "space"},

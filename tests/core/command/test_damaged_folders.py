@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 
@@ -66,7 +67,25 @@ def foreign(path, other):
     shutil.copy(other / path.name, path)
 
 
+def pipe(path, _):
+    """Whoever opens it waits for a writer."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def endless(path, _):
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def huge(path, _):
+    """Larger than the memory, without taking room on the disk."""
+    with path.open("ab") as file:
+        file.truncate(2**40)
+
+
 DAMAGES = (missing, empty, cut, garbage, edited, foreign)
+SPECIAL = (pipe, endless, huge)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +146,7 @@ def held(runs, tmp_path, obey, command, name, damage):
     undamaged = None if command in ("export", "reproduce") else obey(command, folder)
     before = (folder / name).read_bytes()
     damage(folder / name, runs["other"])
-    if (folder / name).exists() and (folder / name).read_bytes() == before:
+    if damage not in (missing, *SPECIAL) and (folder / name).read_bytes() == before:
         return  # all runs have the same one
     unneeded = name not in NEEDS[command] or (damage is missing and name == "checksums.json")
     if unneeded and undamaged is None:
@@ -156,6 +175,26 @@ def held(runs, tmp_path, obey, command, name, damage):
 @pytest.mark.parametrize("command", NEEDS)
 def test_a_damaged_file_is_told_or_is_not_needed(runs, tmp_path, obey, command, name, damage):
     held(runs, tmp_path, obey, command, name, damage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", SPECIAL)
+@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("command", NEEDS)
+def test_nothing_waits_for_a_pipe_or_drowns_in_a_file(
+    runs, tmp_path, obey, in_time, command, name, damage
+):
+    held(runs, tmp_path, obey, command, name, damage)
+
+
+@pytest.mark.parametrize("damage", SPECIAL)
+def test_nothing_waits_for_weights_that_are_none(runs, tmp_path, registry, in_time, damage):
+    """Where a folder has no checksums, the reader of the weights is the last that can say so."""
+    folder = shutil.copytree(runs["finished"], tmp_path / "run")
+    (folder / "checksums.json").unlink()
+    damage(folder / "weights.safetensors", None)
+    with pytest.raises(RunFolderError, match=r"weights\.safetensors"):
+        load_model(folder, registry=registry)
 
 
 @pytest.mark.parametrize("command", NEEDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medpipe_core.config.settings import Keys
-from medpipe_core.execution.plan import plan, sized
+from medpipe_core.execution.plan import plan, sized, uses_shared_weights
 
 
 def keys(**more):
@@ -43,3 +43,30 @@ def test_few_volumes_are_seen_more_often_until_there_are_enough_steps(count, exp
 def test_rounds_of_scoring_by_trainings_have_no_steps_to_be_enough():
     assert sized(keys(scores="trained"), 40).search.epochs == 8
     assert epochs(sized(Keys(), 40)) == epochs(Keys())
+
+
+@pytest.mark.parametrize(
+    ("search", "event", "count"),
+    [
+        ({"min_steps": 0, "warmup_epochs": 0}, "search-step", 8 * 50),
+        # Steps and trainings: the trainings take longer.
+        ({"scores": "trained", "candidates": 6, "trial_epochs": 3}, "search-trial", 8 * 6 * 3),
+        (
+            {"scores": "trained", "candidates": 4, "trial_epochs": 3, "rungs": 2, "reduction": 2},
+            "search-trial",
+            8 * (4 * 3 + 2 * 6),
+        ),
+    ],
+)
+def test_the_search_is_told_by_what_takes_longest(search, event, count):
+    found = plan(keys(**search), 1000, trains_weights=True)["search"]
+    assert (found.event, found.count) == (event, count)
+
+
+def test_weights_that_nobody_begins_with_are_not_trained():
+    def uses(**evaluate):
+        values = {"search": {"scores": "trained"}, "evaluate": {"inherit": True, **evaluate}}
+        return uses_shared_weights(Keys.model_validate(values), ())
+
+    assert uses(top_k=2)
+    assert not uses(top_k=1)

@@ -65,6 +65,32 @@ def test_a_budget_that_no_genotype_keeps_is_told_with_the_cheapest_there_is(rehe
         rehearsed(space)
 
 
+def test_a_space_of_very_many_choices_is_refused_without_walking_through_it_for_ever(
+    rehearsed, registry, monkeypatch
+):
+    layers = {
+        str(i): mp.OperationChoice(
+            {
+                "conv": mp.Operation("block", "toy_conv", {"channels": 1}),
+                "skip": mp.Operation("block", "toy_skip"),
+            }
+        )
+        for i in range(300)
+    }
+    space = mp.SearchSpace(
+        "mine", mp.Group(layers), catalogue=registry, budget=mp.Budget(multiply_adds=1)
+    )
+    measured = []
+    once = mp.ResourceMeter.__call__
+    monkeypatch.setattr(
+        mp.ResourceMeter, "__call__", lambda meter, g: measured.append(g) or once(meter, g)
+    )
+    # All alike are skipped at once; the head on one channel, of two classes, remains.
+    with pytest.raises(ConfigurationError, match=r"none of 166 .* 4 parameters and 2 multiply"):
+        rehearsed(space)
+    assert len(measured) < 200
+
+
 @pytest.mark.parametrize("space", ["medpipe-training", "medpipe-augment"])
 def test_a_space_without_a_network_is_refused(rehearsed, space):
     with pytest.raises(ConfigurationError, match=f"space={space}: it has no block"):
