@@ -119,13 +119,12 @@ def _prepared(
     check()
     # Only now, after everything that can be checked without it was checked, does torch load.
     from medpipe_core.execution.context import RunContext
-    from medpipe_core.execution.ranking import check_run_ranking
     from medpipe_core.execution.rehearsal import rehearse
+    from medpipe_core.execution.volume_check import check_run_volumes
 
     check()
     context = RunContext.of(configuration, registry, dataset.card)
-    check_run_ranking(context, development)
-    rehearse(context)
+    check_run_volumes(context, development, searches=rehearse(context))
     context.check_memory()
     executor = registry.factory("executor", configuration.executor)(
         context, **configuration.parameters["executor"]

@@ -40,11 +40,14 @@ _MOST_ONE_BY_ONE = 100
 _STEPS = 1000
 
 
-def rehearse(context: RunContext) -> None:
+def rehearse(context: RunContext) -> bool:
     """Bind the space, look for a network within its budget, and make the searcher.
 
     Args:
         context: The run's configuration, bound.
+
+    Returns:
+        Whether there is something to search.
 
     Raises:
         ConfigurationError: The space has no network or cannot be bound, (almost) nothing keeps its
@@ -72,8 +75,7 @@ def rehearse(context: RunContext) -> None:
         raise ConfigurationError([f"{who}: its network cannot be made: {reason}"]) from error
     if problem:
         raise ConfigurationError([f"{who}: {problem}"])
-    if space.size() > 1:  # else there is nothing to search
-        _make_searcher(context)
+    return space.size() > 1 and _make_searcher(context).answer is None
 
 
 def _find_operations(space: SearchSpace, registry: Registry, who: str) -> None:
@@ -163,7 +165,7 @@ def _excess(space: SearchSpace, cost: Resources) -> float:
     return max((spent / limit for spent, limit in limits if limit is not None), default=0.0)
 
 
-def _make_searcher(context: RunContext) -> None:
+def _make_searcher(context: RunContext) -> Searcher:
     configuration = context.configuration
     entry = context.registry.entry("searcher", configuration.searcher)
     try:
@@ -199,3 +201,4 @@ def _make_searcher(context: RunContext) -> None:
                 "search.trials or search.hours"
             ]
         )
+    return searcher

@@ -9,10 +9,10 @@ import pytest
 
 import medpipe_core as mp
 from medpipe_core.config import ConfigurationError, resolve
-from medpipe_core.data import Development, LabelledVolumes
+from medpipe_core.data import DataError, Development, LabelledVolumes
 from medpipe_core.execution.checked_dataset import make_dataset
 from medpipe_core.execution.context import RunContext
-from medpipe_core.execution.ranking import check_run_ranking
+from medpipe_core.execution.volume_check import check_run_volumes
 
 
 def development(train, validation):
@@ -23,10 +23,10 @@ def development(train, validation):
     return Development(*parts)
 
 
-def checked(registry, toy_values, data, **keys):
+def checked(registry, toy_values, data, searches=True, **keys):
     configuration = resolve({**toy_values, **keys}, registry)
     card = make_dataset(configuration, registry).card
-    check_run_ranking(RunContext.of(configuration, registry, card), data)
+    check_run_volumes(RunContext.of(configuration, registry, card), data, searches=searches)
 
 
 EVEN = [0, 1] * 8
@@ -100,3 +100,38 @@ class Searching(Exception):
 def _stop_at_search(event, **_):
     if event == "run-started":
         raise Searching
+
+
+def test_too_few_to_train_on_are_counted(registry, toy_values):
+    with pytest.raises(DataError, match=r"train has 3 volumes, and a half .*, 1; at least 2"):
+        checked(registry, toy_values, development([0, 1, 0], [0, 1]))
+
+
+def test_without_a_search_nothing_is_halved_or_ranked(registry, toy_values):
+    checked(registry, toy_values, development([0, 1], [0]), searches=False)
+    with pytest.raises(DataError, match="train has one volume"):
+        checked(registry, toy_values, development([0], [0, 1]), searches=False)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fixed_genotype_is_trained_on_a_set_that_cannot_be_halved(
+    registry, toy_values, tmp_path, seed
+):
+    toy = type(registry.create("dataset", "toy"))
+
+    class Few(toy):
+        def development(self):
+            data = super().development()
+            first = [int(np.flatnonzero(data.train.labels == label)[0]) for label in (0, 1)]
+            return dataclasses.replace(data, train=data.train.take(np.sort(first)))
+
+    known = registry.adding("dataset", "few", Few)
+    genotype = tmp_path / "genotype.json"
+    genotype.write_text(registry.space("toy").sample(seed=seed).to_json())
+    values = {**toy_values, "dataset": "few", "searcher": "fixed", "run.root": str(tmp_path / "r")}
+    result = mp.run(registry=known, **values, **{"searcher.genotype": str(genotype)})
+    assert result.test["accuracy"]["value"] >= 0
+    values["searcher"] = "random"
+    with pytest.raises(DataError, match="at least 2 are needed"):
+        mp.run(registry=known, **values)
+    assert len(list((tmp_path / "r").iterdir())) == 1
