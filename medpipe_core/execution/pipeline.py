@@ -22,8 +22,9 @@ from medpipe_core.execution.failures import (
 )
 from medpipe_core.execution.results import RunResult
 from medpipe_core.execution.run_memory import RunMemory
-from medpipe_core.record.genotype_text import policy_text, tables
+from medpipe_core.record.genotype_text import policy_text, schedule_table, tables
 from medpipe_core.record.journal import plain_fields
+from medpipe_core.search.schedules import schedule_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from medpipe_core.data import Dataset, Development, SealedTest
     from medpipe_core.events import Emit
     from medpipe_core.execution.results import Candidate, Planned, Tested, Trained
+    from medpipe_core.record.genotype_text import Table
     from medpipe_core.record.run_folder import RunFolder
     from medpipe_core.space import Genotype, SearchSpace
 
@@ -244,13 +246,20 @@ class Pipeline:
             "",
             genotype=chosen.genotype.digest,
             validation=dict(chosen.validation),
-            tables=[asdict(table) for table in tables(self._stages.space, chosen.genotype)],
+            tables=[asdict(table) for table in self._tables(chosen)],
         )
 
+    def _tables(self, chosen: Candidate) -> Iterator[Table]:
+        yield from tables(self._stages.space, chosen.genotype)
+        if chosen.schedule:
+            yield schedule_table(self._stages.space, chosen.schedule)
+
     def _write_chosen(self, chosen: Candidate) -> None:
-        space, genotype = self._stages.space, chosen.genotype
-        self._folder.write_text(self._folder.GENOTYPE, genotype.to_json())
-        self._folder.write_text(self._folder.POLICY, policy_text(space, genotype))
+        folder, space, genotype = self._folder, self._stages.space, chosen.genotype
+        folder.write_text(folder.GENOTYPE, genotype.to_json())
+        folder.write_text(folder.POLICY, policy_text(space, genotype, chosen.schedule))
+        if chosen.schedule:
+            folder.write_text(folder.SCHEDULE, schedule_json(chosen.schedule))
 
     @contextlib.contextmanager
     def _weights_so_far(self, chosen: Candidate) -> Iterator[None]:
@@ -289,6 +298,7 @@ class Pipeline:
                 "validation": dict(trained.validation),
                 "genotype": chosen.genotype.to_dict(),
                 "genotype_digest": chosen.genotype.digest,
+                "schedule": [genotype.to_dict() for genotype in chosen.schedule],
                 "space": configuration.space,
                 "space_digest": self._stages.space.digest,
                 "searcher": configuration.searcher,

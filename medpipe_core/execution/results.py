@@ -25,6 +25,8 @@ class Candidate:
         epoch: Epoch of the search that proposed it.
         failed: Why it could not be trained, or the empty text.
         epochs: Epochs that it was trained for to be compared; 0 before that.
+        schedule: Genotypes whose policies a training of it goes through in equal stretches, its own
+            at the end; none where its own holds throughout.
     """
 
     genotype: Genotype
@@ -34,6 +36,7 @@ class Candidate:
     epoch: int
     failed: str = ""
     epochs: int = 0
+    schedule: tuple[Genotype, ...] = ()
 
 
 @dataclass(frozen=True)

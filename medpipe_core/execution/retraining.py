@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from medpipe_core.events import Emit
     from medpipe_core.execution.context import RunContext
     from medpipe_core.execution.executor import Executor
+    from medpipe_core.execution.results import Candidate
     from medpipe_core.execution.trial import TrialRecord
-    from medpipe_core.space import Genotype
 
 
 class Retraining:
@@ -42,7 +42,7 @@ class Retraining:
     def run(
         self,
         development: Development,
-        genotype: Genotype,
+        chosen: Candidate,
         emit: Emit,
         initial: Mapping[str, Tensor] | None = None,
     ) -> tuple[nn.Module, Mapping[str, float], tuple[str, ...]]:
@@ -50,7 +50,7 @@ class Retraining:
 
         Args:
             development: The run's development data.
-            genotype: What was chosen.
+            chosen: What was chosen.
             emit: Told of every epoch (`retrain-epoch`), with `member` and `members` where there
                 are several.
             initial: Weights to begin with, by name; None for fresh ones.
@@ -60,14 +60,14 @@ class Retraining:
         """
         self._done = []
         keys = sized(self._context.keys, len(development.train))
-        for number, trial in enumerate(self._trials(genotype, initial, keys), start=1):
+        for number, trial in enumerate(self._trials(chosen, initial, keys), start=1):
             told = emit if self._count == 1 else _of_member(emit, number, self._count)
             record = self._executor.run_one(trial, development, told)
             if record.failed or record.weights is None:
                 which = "" if self._count == 1 else f" of member {number} of {self._count}"
                 raise TrialFailedError(f"the retraining{which} failed: {record.failed}")
             self._done.append(record)
-        networks = [self._context.network(genotype, seed=0) for _ in self._done]
+        networks = [self._context.network(chosen.genotype, seed=0) for _ in self._done]
         for network, record in zip(networks, self._done, strict=True):
             network.load_state_dict(record.weights or {})
         if self._count == 1:
@@ -101,12 +101,20 @@ class Retraining:
         return self._context.keys.retrain.members
 
     def _trials(
-        self, genotype: Genotype, initial: Mapping[str, Tensor] | None, keys: Keys
+        self, chosen: Candidate, initial: Mapping[str, Tensor] | None, keys: Keys
     ) -> Iterator[Trial]:
         fidelity = Fidelity(keys.retrain.epochs)
         for number in range(self._count):
             seed = child_seed(keys.seed, "member", str(number)) if number else keys.seed
-            yield Trial(genotype, fidelity, seed, "retrain", initial, keep_weights=True)
+            yield Trial(
+                chosen.genotype,
+                fidelity,
+                seed,
+                "retrain",
+                initial,
+                keep_weights=True,
+                schedule=chosen.schedule,
+            )
 
 
 def _of_member(emit: Emit, number: int, count: int) -> Emit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +77,8 @@ class SearchStage:
         context, settings = self._context, self.settings(development)
         known = self.known_answer()
         if known is not None:
-            return [context.candidate(known, {}, 0)], None
+            only = context.candidate(known, {}, 0)
+            return [replace(only, schedule=self._searcher(_ANY_STEPS).schedule())], None
         done = self._memory.result("search")
         if done is not None:
             return self._found(done)
@@ -106,6 +108,7 @@ class SearchStage:
                 {"genotype": c.genotype.to_dict(), "figures": dict(c.figures), "epoch": c.epoch}
                 for c in ranked
             ],
+            "schedule": [genotype.to_dict() for genotype in state.asked.schedule()],
             "steps": steps,
             "supernet": copied(supernet.state_dict()) if inherits_weights(context.keys) else None,
         }
@@ -156,6 +159,10 @@ class SearchStage:
         candidates = [
             self._context.candidate(Genotype.from_dict(c["genotype"]), c["figures"], c["epoch"])
             for c in done["candidates"]
+        ]
+        schedule = tuple(map(Genotype.from_dict, done["schedule"]))
+        candidates = [
+            replace(c, schedule=schedule) if c.genotype in schedule[-1:] else c for c in candidates
         ]
         if done["supernet"] is None:
             return candidates, None

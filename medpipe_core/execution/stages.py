@@ -99,10 +99,10 @@ class RunStages:
         rungs = rungs_of(len(candidates), keys.epochs, rungs=keys.rungs, reduction=keys.reduction)
 
         def trial_of(number: int, rung: Rung) -> Trial:
-            genotype = candidates[number].genotype
+            genotype, schedule = candidates[number].genotype, candidates[number].schedule
             initial = self._initial(genotype) if keys.inherit else None
-            seed = self._context.keys.seed
-            return Trial(genotype, Fidelity(rung.epochs), seed, "evaluate", initial)
+            seed, fidelity = self._context.keys.seed, Fidelity(rung.epochs)
+            return Trial(genotype, fidelity, seed, "evaluate", initial, schedule=schedule)
 
         def tell(finish: Finish) -> None:
             record = finish.record
@@ -136,10 +136,10 @@ class RunStages:
         Raises:
             TrialFailedError: A loss or weights did not stay finite, or memory ran out.
         """
-        genotype = chosen.genotype
-        initial = self._initial(genotype) if self._context.keys.retrain.inherit else None
-        network, figures, notes = self._retraining.run(development, genotype, emit, initial)
-        return Trained(network, figures, notes, self._symmetries(genotype))
+        inherits = self._context.keys.retrain.inherit
+        initial = self._initial(chosen.genotype) if inherits else None
+        network, figures, notes = self._retraining.run(development, chosen, emit, initial)
+        return Trained(network, figures, notes, self._symmetries(chosen.genotype))
 
     def weights_so_far(self) -> Mapping[str, Tensor] | None:
         """Return the weights of a retraining that is under way in this process."""

@@ -22,7 +22,7 @@ from medpipe_core.execution.training_settings import as_trial, trained_as
 from medpipe_core.execution.trial_training import TrialTraining
 from medpipe_core.memory import out_of_memory, release_memory
 from medpipe_core.seeding import child_seed
-from medpipe_core.supernet import blocks_named, build_policy
+from medpipe_core.supernet import ScheduledPolicy, blocks_named, build_policy
 from medpipe_core.train import ClassificationTask, FitSettings
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from medpipe_core.events import Emit
     from medpipe_core.execution.context import RunContext
     from medpipe_core.space import Genotype
+    from medpipe_core.supernet import Policy
 
 __all__ = ["Fidelity", "Purpose", "Trial", "TrialFailedError", "TrialRecord", "TrialRunner"]
 
@@ -57,6 +58,7 @@ class Trial:
             others see the half that search trains on and are judged on all others.
         initial: Weights to begin with, by name; None for fresh ones.
         keep_weights: Whether the record has the weights.
+        schedule: Genotypes whose policies it goes through in equal stretches; none for its own.
     """
 
     genotype: Genotype
@@ -65,12 +67,14 @@ class Trial:
     purpose: Purpose
     initial: Mapping[str, Tensor] | None = None
     keep_weights: bool = False
+    schedule: tuple[Genotype, ...] = ()
 
     @property
     def name(self) -> str:
         """What tells it from every other trial of its run."""
         fidelity = "x".join(map(str, self.fidelity.to_dict().values()))
-        return f"trial/{self.purpose}/{self.genotype.digest}/{fidelity}/{self.seed}"
+        policies = "".join(f"/{genotype.digest}" for genotype in self.schedule)
+        return f"trial/{self.purpose}/{self.genotype.digest}/{fidelity}/{self.seed}{policies}"
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,7 @@ class TrialRunner:
             )
             trained = training.run(
                 ClassificationTask.for_training(context.card.classes, settings, part.train.labels),
-                build_policy(context.space, trial.genotype, spacing=context.card.spacing),
+                self._augment(trial),
                 emit,
                 listeners.noting(memory.between_steps),
                 looking,
@@ -185,6 +189,12 @@ class TrialRunner:
             )
             figures = context.figures(trained, part.validation, looking)
         return trained, figures, tuple(training.notes)
+
+    def _augment(self, trial: Trial) -> Policy | ScheduledPolicy:
+        space, spacing = self._context.space, self._context.card.spacing
+        if not trial.schedule:
+            return build_policy(space, trial.genotype, spacing=spacing)
+        return ScheduledPolicy([build_policy(space, g, spacing=spacing) for g in trial.schedule])
 
     def _settings(self, trial: Trial) -> FitSettings:
         keys, epochs = self._context.keys, trial.fidelity.epochs

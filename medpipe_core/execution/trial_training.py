@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from medpipe_core.computing import Computing
     from medpipe_core.data import Development
     from medpipe_core.events import Emit
-    from medpipe_core.supernet import Policy
+    from medpipe_core.supernet import Policy, ScheduledPolicy
     from medpipe_core.train import FitSettings, Task
 
 # By how much a retraining that diverged is slowed down.
@@ -102,7 +102,7 @@ class TrialTraining:
     def run(
         self,
         task: Task,
-        augment: Policy,
+        augment: Policy | ScheduledPolicy,
         emit: Emit,
         between: Callable[[], None],
         looking: Callable[[], None],

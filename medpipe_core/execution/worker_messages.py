@@ -52,6 +52,7 @@ def trial_message(trial: Trial) -> dict[str, Any]:
         "seed": trial.seed,
         "purpose": trial.purpose,
         "keep_weights": trial.keep_weights,
+        "schedule": [genotype.to_dict() for genotype in trial.schedule],
     }
 
 
@@ -64,6 +65,7 @@ def read_trial(message: Mapping[str, Any], initial: Mapping[str, Tensor] | None)
         message["purpose"],
         initial,
         message["keep_weights"],
+        tuple(map(Genotype.from_dict, message["schedule"])),
     )
 
 

@@ -60,10 +60,23 @@ def tables(space: SearchSpace, genotype: Genotype) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def policy_text(space: SearchSpace, genotype: Genotype) -> str:
-    """Return the genotype as text, for `policy.txt`."""
+def schedule_table(space: SearchSpace, schedule: Sequence[Genotype]) -> Table:
+    """Return the policies of a schedule, a row each: when it holds, and what it does."""
+    rows = []
+    for number, genotype in enumerate(schedule):
+        ends = (f"{100 * part / len(schedule):.3g}" for part in (number, number + 1))
+        policy = [s for s in space.resolve(genotype) if s.kind == "augmentation" and not s.neutral]
+        told = "; ".join(_told(step) for step in policy)
+        rows.append((f"{' to '.join(ends)} %", told or "nothing"))
+    headings = ("part of the training", "operation, magnitude, probability")
+    return Table("Schedule of the augmentation", headings, tuple(rows))
+
+
+def policy_text(space: SearchSpace, genotype: Genotype, schedule: Sequence[Genotype] = ()) -> str:
+    """Return the genotype as text, for `policy.txt`, and the schedule that leads to its policy."""
     head = f"Genotype {genotype.digest} of {genotype.space} ({genotype.space_digest})"
-    return "\n\n".join([head, *map(as_text, tables(space, genotype))]) + "\n"
+    found = [*tables(space, genotype), *([schedule_table(space, schedule)] if schedule else [])]
+    return "\n\n".join([head, *map(as_text, found)]) + "\n"
 
 
 def as_text(table: Table) -> str:
@@ -99,6 +112,11 @@ def count(value: int) -> str:
 def _policy(steps: Sequence[Step]) -> Table:
     rows = [(label(step.name), *_strength(step)) for step in steps]
     return Table("Augmentation", ("operation", "magnitude", "probability"), tuple(rows))
+
+
+def _told(step: Step) -> str:
+    magnitude, probability = _strength(step)
+    return " ".join([label(step.name), *([magnitude] if magnitude != "–" else []), probability])
 
 
 def _strength(step: Step) -> tuple[str, str]:

@@ -39,6 +39,7 @@ class RunFolder:
 
     CONFIG, PLUGINS, ENVIRONMENT = "config.yaml", "plugins.json", "environment.json"
     EVENTS, GENOTYPE, POLICY = "events.jsonl", "genotype.json", "policy.txt"
+    SCHEDULE = "schedule.json"
     RESULT, WEIGHTS, REPORT = "result.json", "weights.safetensors", "report.html"
     DECISION, PREDICTIONS = "decision.json", "predictions.csv"
     PREPARATION, SCANS = "preparation.json", "scans.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.execution.failures import failure_notes
-from medpipe_core.record.genotype_text import Table, as_text, count, tables
+from medpipe_core.record.genotype_text import Table, as_text, count, schedule_table, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,12 @@ _OF_A_CLASS = ("sensitivity", "specificity", "precision")
 def summary_text(result: RunResult, space: SearchSpace) -> str:
     """Return the closing text of a run."""
     content = result.content
-    found = "\n\n".join(as_text(table) for table in tables(space, result.genotype))
+    schedule = [space.genotype(one["choices"]) for one in content.get("schedule", ())]
+    told = [
+        *tables(space, result.genotype),
+        *([schedule_table(space, schedule)] if schedule else []),
+    ]
+    found = "\n\n".join(map(as_text, told))
     size = (
         f"The network has {count(content['parameters'])} parameters and takes "
         f"{count(content['multiply_adds'])} multiply-adds for one volume."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from medpipe_core.errors import MedpipeError, place_of
 from medpipe_core.memory import out_of_memory
 from medpipe_core.search.outcome import Outcome
+from medpipe_core.search.schedules import ScheduleError, check_schedule
 from medpipe_core.space import Genotype, InvalidGenotypeError
 from medpipe_core.supernet import Decision
 
@@ -113,6 +114,30 @@ class CheckedSearcher:
             genotype = self._searcher.best()
         self._check(genotype, "best()")
         return genotype
+
+    def schedule(self) -> tuple[Genotype, ...]:
+        """Return what the training of the best goes through; nothing for its own policy.
+
+        Raises:
+            SearcherError: They are no members that keep the budget, the last one is not the best,
+                or one has another network.
+        """
+        what = "schedule()"
+        with _Named(self, what):
+            found = self._searcher.schedule()
+        if not isinstance(found, list | tuple):
+            self._refuse(what, found, "a tuple", "Return a tuple of genotypes; () for none")
+        if not found:
+            return ()
+        for genotype in found:
+            self._check(genotype, what)
+        if found[-1] != self.best():
+            self._refuse(what, found, "one that ends with best()", "Put best() at its end")
+        try:
+            check_schedule(self._space, found)
+        except ScheduleError as error:
+            raise SearcherError(f"{self.who}: {what}: {error}. {_HELD}") from error
+        return tuple(found)
 
     def insight(self) -> dict[str, Any]:
         """Return what is worth a line in the journal."""

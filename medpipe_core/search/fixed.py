@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from medpipe_core.errors import MedpipeError, did_you_mean
 from medpipe_core.regular_files import read_regular_file
+from medpipe_core.search.schedules import check_schedule, read_schedule
 from medpipe_core.search.searcher import BudgetError, Searcher
 from medpipe_core.space import Genotype, GenotypeError
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from medpipe_core.search.outcome import Outcome
     from medpipe_core.space import Choice, SearchSpace
 
+T = TypeVar("T")
 _SHOWN = 6
 _LARGEST = 16 * 2**20
 
@@ -35,12 +37,14 @@ class FixedSearcher(Searcher):
             its choices fit this one.
         choices: Choice path, or a pattern with `*`, → key or value. They go before the file's; of
             patterns that fit one path the last counts.
+        schedule: A file such as a run's `schedule.json`, in place of a genotype.
         kwargs: As for `Searcher`.
 
     Raises:
         FixedGenotypeError: The file cannot be read, a path or key does not exist, or a choice is
             left open.
         BudgetError: The genotype breaks the budget or the constraints of the space.
+        ScheduleError: A schedule's genotypes differ in more than their augmentations.
     """
 
     def __init__(
@@ -49,10 +53,19 @@ class FixedSearcher(Searcher):
         *,
         genotype: str | None = None,
         choices: Mapping[str, Any] | None = None,
+        schedule: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
-        self.answer = decided(space, {} if genotype is None else _read(genotype), choices or {})
+        given: tuple[Mapping[str, str], ...] = ({},)
+        if schedule is not None:
+            given = _read(schedule, "schedule", read_schedule)
+        elif genotype is not None:
+            given = (_read(genotype, "genotype", Genotype.from_json).choices,)
+        found = tuple(decided(space, one, choices or {}) for one in given)
+        check_schedule(space, found)
+        self._schedule = () if schedule is None else found
+        self.answer = found[-1]
         if not self.admits(self.answer):
             limits = f"budget ({space.budget})" if space.budget is not None else "constraints"
             raise BudgetError(f"the given genotype breaks the {limits} of space {space.name!r}")
@@ -68,6 +81,10 @@ class FixedSearcher(Searcher):
         """Return the given genotype."""
         assert self.answer is not None  # noqa: S101  (set by the constructor)
         return self.answer
+
+    def schedule(self) -> tuple[Genotype, ...]:
+        """Return the given schedule, if it is one."""
+        return self._schedule
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing: it has no state."""
@@ -129,13 +146,14 @@ def _key(choice: Choice, given: Any) -> str | None:
     return str(given) if str(given) in choice.keys else None
 
 
-def _read(path: str) -> Mapping[str, str]:
+def _read(path: str, what: str, reader: Callable[[str], T]) -> T:
+    """Read a genotype or a schedule from its file, or from a folder that has one."""
     file = Path(path).expanduser()
-    file = file / "genotype.json" if file.is_dir() else file
+    file = file / f"{what}.json" if file.is_dir() else file
     try:
-        return Genotype.from_json(read_regular_file(file, _LARGEST).decode()).choices
+        return reader(read_regular_file(file, _LARGEST).decode())
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise FixedGenotypeError(f"searcher.genotype: {file} cannot be read: {reason}") from error
+        raise FixedGenotypeError(f"searcher.{what}: {file} cannot be read: {reason}") from error
     except GenotypeError as error:
-        raise FixedGenotypeError(f"searcher.genotype: {file} is {error}") from error
+        raise FixedGenotypeError(f"searcher.{what}: {file} is {error}") from error

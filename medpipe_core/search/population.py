@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from medpipe_core.errors import MedpipeError, did_you_mean
 from medpipe_core.search.score_searcher import ScoreSearcher
@@ -11,7 +11,7 @@ from medpipe_core.space import Genotype
 from medpipe_core.supernet.building import NETWORK_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from medpipe_core.search.outcome import Outcome
     from medpipe_core.space import Choice, SearchSpace
@@ -33,11 +33,12 @@ class PopulationSearcher(ScoreSearcher):
     as the worst.
 
     The best is the best of the last stretch: scores rise while the networks train, so that earlier
-    ones do not compare. Its lineage has had other policies before; the answer is the last one.
+    ones do not compare. Its network has had other policies before, those of the members that it
+    descends from. The answer is the last policy, or all of them as a schedule.
 
     Ho et al., "Population based augmentation", ICML 2019, which is population-based training
     (Jaderberg et al. 2017) of a policy; there a quarter copies a quarter, and the answer is the
-    schedule.
+    schedule (section 3).
 
     Args:
         space: The space to search.
@@ -46,6 +47,8 @@ class PopulationSearcher(ScoreSearcher):
         resample: Probability that a changed choice of values takes any other key; otherwise the one
             before or after.
         prior_active: As for `ScoreSearcher`.
+        answer: What is retrained: with the last `"policy"` throughout, or by the `"schedule"`, the
+            policies that the best member has had, each for an equal stretch.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
 
     Raises:
@@ -62,9 +65,11 @@ class PopulationSearcher(ScoreSearcher):
         mutations: int = 3,
         resample: float = 0.2,
         prior_active: float = 0.0,
+        answer: Literal["policy", "schedule"] = "policy",
         **kwargs: Any,
     ) -> None:
         super().__init__(space, prior_active=prior_active, **kwargs)
+        self._scheduled = answer == "schedule"
         self._part = _checked_part(space, part)
         self._mutations = mutations
         self._resample = resample
@@ -72,6 +77,8 @@ class PopulationSearcher(ScoreSearcher):
         self._scores: dict[str, float] = {}
         self._parents: dict[str, str] = {}
         self._answer: tuple[float, Genotype] | None = None
+        self._ancestors: dict[str, tuple[Genotype, ...]] = {}
+        self._schedule: tuple[Genotype, ...] = ()
 
     def observe(self, outcome: Outcome) -> None:
         """Keep the score of a member; the best is the best of this stretch."""
@@ -80,6 +87,7 @@ class PopulationSearcher(ScoreSearcher):
             return
         if not self._scores or self._answer is None or outcome.score > self._answer[0]:
             self._answer = (outcome.score, outcome.genotype)
+            self._schedule = (*self._ancestors[digest], outcome.genotype)
         self._scores[digest] = outcome.score
 
     def propose(self, count: int) -> list[Genotype]:
@@ -99,8 +107,10 @@ class PopulationSearcher(ScoreSearcher):
                 parents[child.digest] = parent.digest
         found = list(members.values())
         found += [g for g in self.unseen(count - len(found)) if g.digest not in parents]
+        before = {member.digest: (*self._ancestors[member.digest], member) for member in kept}
         self._members, self._scores = found, {}
         self._parents = {member.digest: parents.get(member.digest, "") for member in found}
+        self._ancestors = {own: before.get(parent, ()) for own, parent in self._parents.items()}
         return list(found)
 
     def parent(self, genotype: Genotype) -> str | None:
@@ -110,6 +120,10 @@ class PopulationSearcher(ScoreSearcher):
     def best(self) -> Genotype:
         """Return the best member of the last stretch that has scores."""
         return super().best() if self._answer is None else self._answer[1]
+
+    def schedule(self) -> tuple[Genotype, ...]:
+        """Return the policies that the best member has had, if they are to be the answer."""
+        return self._schedule if self._scheduled else ()
 
     def insight(self) -> dict[str, Any]:
         """Return how many members there are and, if any is known, the mean of their scores."""
@@ -127,6 +141,8 @@ class PopulationSearcher(ScoreSearcher):
             "scores": dict(self._scores),
             "parents": dict(self._parents),
             "answer": None if answer is None else [answer[0], answer[1].to_dict()],
+            "ancestors": {own: _plain(line) for own, line in self._ancestors.items()},
+            "schedule": _plain(self._schedule),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -137,6 +153,8 @@ class PopulationSearcher(ScoreSearcher):
         self._parents = dict(state["parents"])
         answer = state["answer"]
         self._answer = None if answer is None else (answer[0], Genotype.from_dict(answer[1]))
+        self._ancestors = {own: _genotypes(line) for own, line in state["ancestors"].items()}
+        self._schedule = _genotypes(state["schedule"])
 
     def _perturbed(self, genotype: Genotype) -> Genotype:
         """Change some choices of the part; what they open is drawn."""
@@ -158,6 +176,14 @@ class PopulationSearcher(ScoreSearcher):
             return self._random.choice([key for key in choice.keys if key != known])
         near = [i for i in (at - 1, at + 1) if 0 <= i < len(choice.keys)]
         return choice.keys[self._random.choice(near)]
+
+
+def _plain(genotypes: Sequence[Genotype]) -> list[dict[str, Any]]:
+    return [genotype.to_dict() for genotype in genotypes]
+
+
+def _genotypes(told: Sequence[Mapping[str, Any]]) -> tuple[Genotype, ...]:
+    return tuple(Genotype.from_dict(one) for one in told)
 
 
 def _checked_part(space: SearchSpace, part: str) -> str:

@@ -110,6 +110,14 @@ class Searcher(ABC):
             MedpipeError: None is known yet; the search goes on.
         """
 
+    def schedule(self) -> tuple[Genotype, ...]:
+        """Name what the training of `best` goes through in equal stretches; by default nothing.
+
+        The last is `best` itself, and the others differ from it in augmentations alone. Where it
+        names nothing, the policy of `best` holds throughout.
+        """
+        return ()
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Return all that a search needs to go on, as plain values and tensors."""

@@ -193,6 +193,9 @@ class PopulationSettings(Strict):
         0.2, ge=0, le=1, description="probability of any other value, not one beside it"
     )
     prior_active: Prior = 0.0
+    answer: Literal["policy", "schedule"] = Field(
+        "policy", description="what is retrained: the last policy, or those of its lineage in turn"
+    )
 
 
 class FixedSettings(Strict):
@@ -204,10 +207,15 @@ class FixedSettings(Strict):
     choices: dict[str, bool | int | float | str] = Field(
         {}, description="choices by path or pattern, before the file's: {'augment/*/p': 0.5}"
     )
+    schedule: str | None = Field(
+        None, min_length=1, description="a schedule.json in place of a genotype, or a run's folder"
+    )
 
     @model_validator(mode="after")
     def _something_is_given(self) -> Self:
-        if self.genotype is None and not self.choices:
+        if self.genotype is not None and self.schedule is not None:
+            raise ValueError("give searcher.genotype or searcher.schedule, not both")
+        if self.genotype is None and self.schedule is None and not self.choices:
             raise ValueError("give searcher.genotype=FILE, searcher.choices={PATH: KEY}, or both")
         return self
 

@@ -9,7 +9,7 @@ from medpipe_core.supernet.failing import blocks_named
 from medpipe_core.supernet.gate import gated
 from medpipe_core.supernet.head import PooledLinear
 from medpipe_core.supernet.network import Supernet, VolumesError, build_network
-from medpipe_core.supernet.policy import Policy, build_policy
+from medpipe_core.supernet.policy import Policy, ScheduledPolicy, build_policy
 from medpipe_core.supernet.resources import ResourceMeter, Resources, resources
 from medpipe_core.supernet.stages import PolicyLayer
 from medpipe_core.supernet.symmetry import Averaged, Symmetry
@@ -27,6 +27,7 @@ __all__ = [
     "PooledLinear",
     "ResourceMeter",
     "Resources",
+    "ScheduledPolicy",
     "Supernet",
     "Symmetry",
     "VolumesError",

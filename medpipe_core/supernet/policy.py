@@ -133,6 +133,21 @@ class Policy(nn.Module):
         )
 
 
+class ScheduledPolicy:
+    """Policies that a training goes through one after another, each for an equal stretch.
+
+    Args:
+        policies: One at least, in the order of the training.
+    """
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        self._policies = tuple(policies)
+
+    def at(self, step: int, steps: int) -> Policy:
+        """Return the policy of a step, from 0, of a training of so many."""
+        return self._policies[step * len(self._policies) // steps]
+
+
 def build_policy(
     space: SearchSpace,
     genotype: Genotype,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -48,12 +48,19 @@ class Augment(Protocol):
         """Return augmented volumes of the same shape."""
 
 
+class ScheduledAugment(Protocol):
+    """Augments differently as a training goes on."""
+
+    def at(self, step: int, steps: int, /) -> Augment:
+        """Return what augments at a step, from 0, of a training of so many."""
+
+
 def fit(
     state: FitState,
     *,
     settings: FitSettings,
     task: Task,
-    augment: Augment | None = None,
+    augment: Augment | ScheduledAugment | None = None,
     validation: LabelledVolumes | None = None,
     emit: Emit = silent,
     stage: str = "fit",
@@ -72,7 +79,8 @@ def fit(
         state: Where to begin; it is changed in place.
         settings: How long and how.
         task: Loss and figures.
-        augment: Augments every training batch; None for no augmentation.
+        augment: Augments every training batch; None for no augmentation. One with a method `at`
+            is asked at each step what augments it.
         validation: Scored after every `settings.validate_every` epochs and after the last.
         emit: Told of every epoch (`<stage>-epoch`).
         stage: Name of the stage in events.
@@ -137,7 +145,7 @@ class _Training:
         state: FitState,
         settings: FitSettings,
         task: Task,
-        augment: Augment | None,
+        augment: Augment | ScheduledAugment | None,
         name: str,
     ) -> None:
         self._state = state
@@ -173,7 +181,8 @@ class _Training:
         if not state.network.training:
             state.network.train()
         drawn = state.generator.get_state()
-        volumes = self._augment(batch.volumes, state.generator) if self._augment else batch.volumes
+        augment = self._augment_at(state.step)
+        volumes = augment(batch.volumes, state.generator) if augment else batch.volumes
         if self._recorded is not None:
             loss = LateNumber(self._recorded(volumes, batch.labels))
             state.untold.append(UntoldStep(state.step, loss, batch.volumes, volumes, drawn))
@@ -184,6 +193,12 @@ class _Training:
             state.step += 1
         if self._averaging is not None:
             self._averaging.follow(state.step)
+
+    def _augment_at(self, step: int) -> Augment | None:
+        at = getattr(self._augment, "at", None)
+        if at is None:
+            return cast("Augment | None", self._augment)
+        return cast("Augment", at(step, self._settings.epochs * len(self._state.batches)))
 
     def hear(self, most: int) -> None:
         """Hear the losses of all steps but the last few, which a GPU may still be busy with.
@@ -216,7 +231,8 @@ class _Training:
 
     def _diverged(self, number: float, told: UntoldStep, part: Tensor | None) -> None:
         state, name = self._state, self._name
-        found = not_finite_from(told.given, told.augmented, self._augment, told.drawn)
+        augment = self._augment_at(told.step)
+        found = not_finite_from(told.given, told.augmented, augment, told.drawn)
         if found:
             raise _diverged(state, told.step, found, "", name)
         layer = ""

@@ -41,7 +41,7 @@ SEARCHES = {
     },
     "population": {
         "searcher": "population", "search.candidates": 3, "search.trial_epochs": 2,
-        "search.epochs": 2,
+        "search.epochs": 2, "searcher.answer": "schedule",
     },
     "members": {"searcher": "random", "search.epochs": 1, "retrain.members": 3},
 }  # fmt: skip

@@ -71,6 +71,44 @@ def test_the_best_is_of_the_last_stretch_though_an_earlier_one_scored_more(space
     assert restored.propose(2) == searcher.propose(2)
 
 
+def test_the_schedule_is_what_the_best_network_has_been_trained_with(space):
+    searcher = PopulationSearcher(space, seed=0, steps=0, answer="schedule")
+    generations, parents = [], {}
+    for scores in ([0.1, 0.9, 0.3, 0.8], [0.2, 0.3, 0.9, 0.1], [0.5, 0.6, 0.4, 0.7]):
+        members = searcher.propose(4)
+        parents |= {(len(generations), m.digest): searcher.parent(m) for m in members}
+        score_all(searcher, members, scores)
+        generations.append({member.digest: member for member in members})
+    schedule = searcher.schedule()
+    assert len(schedule) == 3
+    assert schedule[-1] == searcher.best()
+    for number in (2, 1):
+        parent = parents[number, schedule[number].digest]
+        assert schedule[number - 1] == generations[number - 1][parent]
+    restored = PopulationSearcher(space, seed=0, steps=0, answer="schedule")
+    restored.load_state_dict(searcher.state_dict())
+    assert restored.schedule() == schedule
+    for one in (searcher, restored):
+        score_all(one, one.propose(4), [0.1, 0.2, 0.9, 0.3])
+    assert restored.schedule() == searcher.schedule()
+    assert len(searcher.schedule()) == 4
+
+
+def test_by_default_the_answer_is_the_last_policy(space):
+    searcher = PopulationSearcher(space, seed=0, steps=0)
+    score_all(searcher, searcher.propose(2), [0.9, 0.8])
+    assert searcher.schedule() == ()
+
+
+def test_where_all_failed_a_schedule_begins_anew(space):
+    searcher = PopulationSearcher(space, seed=0, steps=0, answer="schedule")
+    score_all(searcher, searcher.propose(4), [0.1, 0.2, 0.3, 0.4])
+    score_all(searcher, searcher.propose(4), [None] * 4)
+    third = searcher.propose(4)
+    score_all(searcher, third, [0.1, 0.2, 0.3, 0.4])
+    assert searcher.schedule() == (third[3],)
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [("network", "weights cannot be copied to other blocks"), ("augmnt", "Did you mean 'augment'")],

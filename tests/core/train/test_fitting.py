@@ -17,6 +17,7 @@ from medpipe_core.train import (
     NothingToSelectError,
     TrainingDivergedError,
     fit,
+    fitting,
     predict,
 )
 
@@ -400,3 +401,53 @@ def test_another_task_trains_without_a_change(start, data, validation, settings)
     state = start(settings, data=LabelledVolumes(data.volumes, data.labels))
     fit(state, settings=settings, task=Brightness(), validation=validation)
     assert state.history[-1]["validation_error"] < state.history[0]["validation_error"]
+
+
+class Scheduled:
+    """Darkens in the first half of a training, and brightens in the second."""
+
+    def __init__(self):
+        self.asked = []
+
+    def at(self, step, steps):
+        self.asked.append((step, steps))
+        factor = 0.5 if 2 * step < steps else 2.0
+        return lambda volumes, generator: factor * volumes
+
+
+def test_a_schedule_is_asked_at_each_step_what_augments_it(start, settings, task, monkeypatch):
+    seen = []
+    stepped = fitting.step_weights
+
+    def step(state, volumes, *rest):
+        seen.append(volumes)
+        return stepped(state, volumes, *rest)
+
+    monkeypatch.setattr(fitting, "step_weights", step)
+    plain, scheduled = start(settings), start(settings, network=fresh())
+    fit(plain, settings=settings, task=task)
+    given, seen[:] = list(seen), []
+    augment = Scheduled()
+    fit(scheduled, settings=settings, task=task, augment=augment)
+    total = 4 * STEPS
+    assert augment.asked == [(step, total) for step in range(total)]
+    for number, (one, other) in enumerate(zip(given, seen, strict=True)):
+        assert torch.equal(other, (0.5 if number < total / 2 else 2.0) * one)
+
+
+def test_the_policy_of_the_step_is_blamed(start, settings, task):
+    class Poisoned(Scheduled):
+        def at(self, step, steps):
+            part = "second half" if 2 * step >= steps else "first half"
+
+            class Part:
+                def __call__(self, volumes, generator):
+                    return volumes * (math.nan if part == "second half" else 1)
+
+                def not_finite_from(self, volumes, drawn):
+                    return f"the {part}"
+
+            return Part()
+
+    with pytest.raises(TrainingDivergedError, match="the second half in epoch 3, step 1"):
+        fit(start(settings), settings=settings, task=task, augment=Poisoned())
