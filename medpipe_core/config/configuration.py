@@ -146,9 +146,7 @@ class _Resolver:
         models = {group: self._model(group) for group in GROUPS}
         user = {**self.base, **self.given}
         own = {k: v for k, v in user.items() if k not in DEFAULTS and _group(k) not in GROUPS}
-        preset = dict(PRESETS.get(self.names["preset"], {}))
-        for model in models.values():
-            preset |= suiting(model, self.names["preset"])
+        preset = preset_keys(self.names["preset"], models.values())
         preset = {key: value for key, value in preset.items() if not _outdone(key, own)}
         settings = self._validated(Keys, "", preset, own)
         parameters: dict[str, BaseModel] = {}
@@ -305,15 +303,19 @@ def _outdone(key: str, own: Mapping[str, Any]) -> bool:
     return name == "min_steps" and f"{section}.epochs" in own
 
 
-def suiting(model: Model | None, preset: str) -> Mapping[str, Any]:
-    """Return the keys of a run that suit a member: dotted key → value.
+def preset_keys(preset: str, models: Iterable[Model | None]) -> dict[str, Any]:
+    """Return the keys of a run that a preset and what suits its members give: dotted key → value.
 
     Args:
-        model: The member's parameter model; None where it cannot be loaded.
         preset: The run's preset.
+        models: The members' parameter models, the later before the earlier ones; None for one that
+            cannot be loaded.
     """
-    under_it = getattr(model, "run_presets", {}).get(preset, {})
-    return {**getattr(model, "run_keys", {}), **under_it}
+    keys = dict(PRESETS.get(preset, {}))
+    for model in models:
+        keys |= getattr(model, "run_keys", {})
+        keys |= getattr(model, "run_presets", {}).get(preset, {})
+    return keys
 
 
 def _group(key: str) -> str:

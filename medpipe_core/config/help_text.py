@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.config import dotted_keys as dotted
 from medpipe_core.config import yaml_values
 from medpipe_core.config.command_line import OPTIONS
-from medpipe_core.config.configuration import DEFAULTS, GROUPS, group_keys, suiting
+from medpipe_core.config.configuration import DEFAULTS, GROUPS, group_keys, preset_keys
 from medpipe_core.config.presets import PRESETS, SUMMARIES
 from medpipe_core.config.settings import Keys
 from medpipe_core.errors import MedpipeError
@@ -61,9 +61,7 @@ def _groups(registry: Registry) -> Iterator[str]:
 def _rows(registry: Registry, chosen: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     preset = chosen["preset"]
     models = {group: _model(registry, group, chosen[group]) for group in GROUPS}
-    core = dict(PRESETS.get(preset, {}))
-    for model in models.values():
-        core |= suiting(model, preset)
+    core = preset_keys(preset, models.values())
     for key in dotted.walk(Keys):
         yield _row(key, core)
     for group, model in models.items():

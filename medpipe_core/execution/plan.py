@@ -68,14 +68,18 @@ def plan(keys: Keys, count: int, *, trains_weights: bool) -> dict[str, Planned]:
     }
 
 
-def rounds_of_evaluation(keys: Keys) -> list[Rung]:
-    """Return the rounds in which candidates are compared; none for one of them."""
+def rounds_of_evaluation(keys: Keys, count: int | None = None) -> list[Rung]:
+    """Return the rounds in which candidates are compared; none where there is but one.
+
+    Args:
+        keys: The keys of the run.
+        count: How many there are; by default as many as are compared at most.
+    """
     evaluate = keys.evaluate
-    if evaluate.top_k == 1:
+    count = evaluate.top_k if count is None else count
+    if count == 1:
         return []
-    return rungs_of(
-        evaluate.top_k, evaluate.epochs, rungs=evaluate.rungs, reduction=evaluate.reduction
-    )
+    return rungs_of(count, evaluate.epochs, rungs=evaluate.rungs, reduction=evaluate.reduction)
 
 
 def uses_shared_weights(keys: Keys, needs: Collection[str]) -> bool:

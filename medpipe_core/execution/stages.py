@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.candidates import cheapest_first
-from medpipe_core.execution.plan import plan, sized
-from medpipe_core.execution.race import race, rungs_of
+from medpipe_core.execution.plan import plan, rounds_of_evaluation, sized
+from medpipe_core.execution.race import race
 from medpipe_core.execution.results import Trained
 from medpipe_core.execution.retraining import Retraining
 from medpipe_core.execution.search_stage import SearchStage
@@ -95,12 +95,12 @@ class RunStages:
         if len(candidates) == 1:
             # What the search's weights say of it is no figure of its own network.
             return [replace(candidates[0], validation={})]
-        keys = sized(self._context.keys, len(development.train)).evaluate
-        rungs = rungs_of(len(candidates), keys.epochs, rungs=keys.rungs, reduction=keys.reduction)
+        keys = sized(self._context.keys, len(development.train))
+        rungs = rounds_of_evaluation(keys, len(candidates))
 
         def trial_of(number: int, rung: Rung) -> Trial:
             genotype, schedule = candidates[number].genotype, candidates[number].schedule
-            initial = self._initial(genotype) if keys.inherit else None
+            initial = self._initial(genotype) if keys.evaluate.inherit else None
             seed, fidelity = self._context.keys.seed, Fidelity(rung.epochs)
             return Trial(genotype, fidelity, seed, "evaluate", initial, schedule=schedule)
 

@@ -50,7 +50,8 @@ def test_better_candidates_are_trained_longer_and_the_best_of_those_is_the_answe
     assert not of(events, "search-step")
     planned = of(events, "plan")[0]["stages"]["search"]
     # Half of 24 volumes are three batches of four: six trials of one epoch, two of three.
-    assert planned == {"event": "search-race", "count": 8, "work": (6 + 2 * 3) * 3.0}
+    assert planned == {"event": "search-trial", "count": 12, "work": (6 + 2 * 3) * 3.0}
+    assert len(of(events, "search-trial")) == 12
     assert sum(e["steps"] for e in of(events, "search-trial")) == planned["work"]
 
 

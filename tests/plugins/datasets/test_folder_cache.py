@@ -25,11 +25,6 @@ STEPS = [
 
 
 @pytest.fixture(scope="module")
-def registry():
-    return mp.load_plugins()
-
-
-@pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scans")
     rows = ["path,label"]

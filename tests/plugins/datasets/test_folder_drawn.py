@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-import medpipe_core as mp
 from medpipe_core import api
 from medpipe_core.config import resolve
 from medpipe_core.config.errors import Interrupted
@@ -20,27 +19,13 @@ from medpipe_plugins.datasets.folder import FolderDataset
 SLICES = {"name": "slices", "parameters": {"count": 8}, "training": {"how": "random"}}
 STEPS = [{"name": "normalise"}, SLICES, {"name": "resize", "parameters": {"size": 8}}]
 FIXED = [STEPS[0], {"name": "slices", "parameters": {"count": 8}}, STEPS[2]]
-TINY = {
-    "space": "medpipe-mbconv3d",
-    "space.stem_channels": 4,
-    "space.channels": [4],
-    "space.depths": [1],
-    "space.candidates": ["mbconv_k3_e3", "identity"],
-    "searcher": "random",
-    "search.epochs": 1,
-    "evaluate.epochs": 2,
-    "evaluate.top_k": 2,
-    "retrain.epochs": 3,
-    "test.resamples": 20,
-    "threads": 1,
-    "dataset": "folder",
-    "dataset.prepare": STEPS,
-}
 
 
 @pytest.fixture(scope="module")
-def registry():
-    return mp.load_plugins()
+def keys(tiny, manifest):
+    longer = {"evaluate.epochs": 2, "evaluate.top_k": 2, "retrain.epochs": 3}
+    asked = {"dataset": "folder", "dataset.prepare": STEPS, "data.manifest": manifest}
+    return {**tiny, "search.batch_size": 16, **longer, **asked}
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +41,11 @@ def manifest(tmp_path_factory):
 
 
 @pytest.fixture
-def started(registry, manifest, tmp_path):
+def started(registry, keys, tmp_path):
     """Run, and return the folder."""
 
-    def start(name="run", stop=None, listeners=(), **keys):
-        given = {**TINY, "data.manifest": manifest, "run.root": str(tmp_path / name), **keys}
+    def start(name="run", stop=None, listeners=(), **more):
+        given = {**keys, "run.root": str(tmp_path / name), **more}
         return api.execute(resolve(given, registry), registry, listeners=listeners, stop=stop)
 
     return start
@@ -102,8 +87,7 @@ def test_a_draw_of_another_shape_leaves_the_scan_out_with_its_name(registry, man
         _ = FolderDataset(prepare=steps, manifest=manifest, registry=registry).card.size
 
 
-def test_a_preview_shows_other_slices_in_each_picture(registry, manifest):
-    keys = {**TINY, "data.manifest": manifest}
+def test_a_preview_shows_other_slices_in_each_picture(registry, keys):
     shown = preview(resolve(keys, registry), registry, each=1, draws=2)
     _, prepared, one, other = shown.examples[0].pictures
     assert prepared.words == "prepared"

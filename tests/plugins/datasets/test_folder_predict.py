@@ -27,26 +27,6 @@ STEPS = [
     {"name": "slices", "parameters": {"count": 12}, "training": {"how": "random"}},
     {"name": "resize", "parameters": {"size": 8}},
 ]
-TINY = {
-    "space": "medpipe-mbconv3d",
-    "space.stem_channels": 4,
-    "space.channels": [4],
-    "space.depths": [1],
-    "space.candidates": ["mbconv_k3_e3", "identity"],
-    "searcher": "random",
-    "search.epochs": 1,
-    "search.batch_size": 4,
-    "evaluate.epochs": 1,
-    "evaluate.top_k": 1,
-    "retrain.epochs": 1,
-    "test.resamples": 20,
-    "threads": 1,
-}
-
-
-@pytest.fixture(scope="module")
-def registry():
-    return mp.load_plugins()
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +35,10 @@ def scans(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(registry, scans, tmp_path_factory):
+def run(registry, tiny, scans, tmp_path_factory):
     return mp.run(
         registry=registry,
-        **TINY,
+        **tiny,
         **{
             "dataset": "folder",
             "dataset.prepare": STEPS,
@@ -246,7 +226,7 @@ def test_the_training_scans_need_not_be_there_any_more(copied, registry, model, 
     assert only(moved, scan).probabilities == only(model, scan).probabilities
 
 
-def test_several_files_are_channels_of_one_scan(registry, tmp_path):
+def test_several_files_are_channels_of_one_scan(registry, tiny, tmp_path):
     rng, rows = np.random.default_rng(0), ["path,label,patient"]
     for number in range(20):
         names = [f"{number:02}_{which}.nii" for which in ("t1", "t2")]
@@ -261,7 +241,7 @@ def test_several_files_are_channels_of_one_scan(registry, tmp_path):
         "data.manifest": str(tmp_path / "scans.csv"),
         "run.root": str(tmp_path / "runs"),
     }
-    run = mp.run(registry=registry, **TINY, **keys)
+    run = mp.run(registry=registry, **tiny, **keys)
     model = mp.load_model(run.folder, registry=registry)
     row = told(run, "test")[0]
     t1, t2 = (str(tmp_path / name) for name in row["case"].split(";"))

@@ -20,24 +20,6 @@ DATA = pathlib.Path(
     os.environ.get("MEDPIPE_DATA", pathlib.Path(__file__).parents[3] / ".." / "shared" / "data")
 )
 STEPS = [{"name": "normalise"}, {"name": "resize", "parameters": {"size": [6, 8, 8]}}]
-TINY = {
-    "space": "medpipe-mbconv3d",
-    "space.stem_channels": 4,
-    "space.channels": [4],
-    "space.depths": [1],
-    "space.candidates": ["mbconv_k3_e3", "identity"],
-    "searcher": "random",
-    "search.epochs": 1,
-    "evaluate.epochs": 1,
-    "evaluate.top_k": 1,
-    "retrain.epochs": 1,
-    "test.resamples": 20,
-}
-
-
-@pytest.fixture(scope="module")
-def registry():
-    return mp.load_plugins()
 
 
 def test_a_chain_of_steps_is_a_value_of_a_key_and_survives_the_file(registry):
@@ -61,12 +43,12 @@ def test_a_manifest_is_refused_by_a_dataset_that_takes_none(registry):
 
 
 @pytest.mark.slow
-def test_twenty_nifti_files_become_a_tested_model(registry, tmp_path):
+def test_twenty_nifti_files_become_a_tested_model(registry, tiny, tmp_path):
     folder = DATA / "vessel_nifti"
     if not folder.exists():
         pytest.skip("vessel_nifti is not there; name its folder in MEDPIPE_DATA")
     keys = {
-        **TINY,
+        **tiny,
         "dataset": "folder",
         "data.manifest": str(folder / "labels.csv"),
         "data.root": str(folder / "images"),

@@ -276,30 +276,17 @@ def test_the_papers_lists_leak_nothing_and_say_what_stands_in_them_twice():
     assert "Slices of a scan in the train list, median: NCP 6, Normal 29." in dataset._list_notes
 
 
-TINY = {
-    "space": "medpipe-mbconv3d",
-    "space.stem_channels": 4,
-    "space.channels": [4],
-    "space.depths": [1],
-    "space.candidates": ["mbconv_k3_e3", "identity"],
-    "search.epochs": 1,
-    "search.batch_size": 2,
-    "search.edge": [1, 0.5, 0.5],
-    "evaluate.epochs": 1,
-    "evaluate.top_k": 1,
-    "evaluate.batch_size": 2,
-    "retrain.epochs": 1,
-    "retrain.batch_size": 2,
-    "test.resamples": 20,
-}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FOLDERS)
-def test_a_miniature_in_the_published_layout_becomes_a_tested_model(kind, tmp_path):
+def test_a_miniature_in_the_published_layout_becomes_a_tested_model(kind, tiny, tmp_path):
     folder = real(f"ct_sets/{FOLDERS[kind]}")
     keys = {
-        **TINY,
+        **tiny,
+        "searcher": "gumbel",
+        "search.batch_size": 2,
+        "search.edge": [1, 0.5, 0.5],
+        "evaluate.batch_size": 2,
+        "retrain.batch_size": 2,
         "dataset": NAMES[kind],
         "data.root": str(folder),
         "dataset.size": [8, 16, 16],
