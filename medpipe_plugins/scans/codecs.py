@@ -1,4 +1,4 @@
-"""The JPEG family in DICOM: baseline, extended, lossless, JPEG-LS, JPEG 2000.
+"""The JPEG family in DICOM: baseline, extended, lossless, JPEG-LS, JPEG 2000; and RLE.
 
 The size that a code stream claims is looked at before it is decoded, so that a small file cannot
 ask for a large image.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import imagecodecs
+import numpy as np
 from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from medpipe_core.data import DataError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_MOST_RUN = 64  # bytes that one byte of run-length code can stand for
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 
 
@@ -55,6 +57,22 @@ def decode_jpeg(path: Path, code: bytes, size: tuple[int, int]) -> NDArray[Any]:
     if array.shape != size:
         raise DataError(f"{path}: a frame decodes to {array.shape}, not to {size}")
     return array
+
+
+def decode_rle(code: bytes, size: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Decode one frame of one component (PS3.5, G); None where it is not just as long as it is.
+
+    A segment may go on behind the last row, and one that was cut may end before it: pydicom knows
+    what to make of the one, and says what is wrong with the other.
+    """
+    wanted = size[0] * size[1] * dtype.itemsize
+    if wanted > _MOST_RUN * len(code):
+        return None
+    try:
+        found = imagecodecs.dicomrle_decode(code, dtype, out=wanted)
+    except (RuntimeError, ValueError):
+        return None
+    return np.frombuffer(found, dtype).reshape(size) if len(found) == wanted else None
 
 
 def _wavelet_size(code: bytes) -> tuple[int, int, int, int]:

@@ -8,10 +8,10 @@ import numpy as np
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from medpipe_core.data import DataError
-from medpipe_plugins.scans.codecs import decode_jpeg, is_jpeg
+from medpipe_plugins.scans.codecs import decode_jpeg, decode_rle, is_jpeg
 from medpipe_plugins.scans.dicom_header import PIXELS, dataset
 from medpipe_plugins.scans.dicom_plain import NATIVE
 from medpipe_plugins.scans.door import read_exactly
@@ -39,6 +39,14 @@ def frames_of(path: Path, wanted: Mapping[int, Frame]) -> Iterator[tuple[int, ND
         for index, array in take(path, stored, wanted):
             yield index, _values(array, wanted[index])
         return
+    if stored is not None and stored.syntax == RLELossless:
+        done = set()
+        for index, array in _of_rle(path, stored, wanted):
+            done.add(index)
+            yield index, _values(array, wanted[index])
+        wanted = {index: frame for index, frame in wanted.items() if index not in done}
+        if not wanted:
+            return
     ds = dataset(path, pixels=True)
     lut = ds.get("ModalityLUTSequence")
     for index, array in _stored(path, ds, _syntax(ds), wanted):
@@ -53,12 +61,32 @@ def _decoded(
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Decode frames whose code lies in a known part of a file."""
     file = next(iter(wanted.values())).file
+    size = file.rows, file.columns
+    frames = _codes(path, stored, file.frames)
+    yield from _of_jpeg(path, frames, size, wanted, stored.signed, stored.bits)
+
+
+def _of_rle(
+    path: Path, stored: StoredPixels, wanted: Mapping[int, Frame]
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Decode those frames of run-length code that are as long as they should be."""
+    file = next(iter(wanted.values())).file
+    dtype = _type(stored)
+    for index, code in enumerate(_codes(path, stored, file.frames)):
+        array = decode_rle(code, (file.rows, file.columns), dtype) if index in wanted else None
+        if array is not None:
+            yield index, _counted(array, stored.bits, stored.high)
+
+
+def _codes(path: Path, stored: StoredPixels, frames: int) -> Iterator[bytes]:
     with path.open("rb") as stream:
         stream.seek(stored.start)
         code = bytes(read_exactly(stream, stored.end - stored.start, path))
-    frames = generate_frames(code, number_of_frames=file.frames)
-    size = file.rows, file.columns
-    yield from _of_jpeg(path, frames, size, wanted, stored.signed, stored.bits)
+    return generate_frames(code, number_of_frames=frames)
+
+
+def _type(stored: StoredPixels) -> np.dtype[Any]:
+    return np.dtype(f"<{'i' if stored.signed else 'u'}{stored.allocated // 8}")
 
 
 def _of_jpeg(
@@ -88,7 +116,7 @@ def _in_place(
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Take frames that are not compressed from where they lie in a file."""
     file = next(iter(wanted.values())).file
-    dtype = np.dtype(f"<{'i' if stored.signed else 'u'}{stored.allocated // 8}")
+    dtype = _type(stored)
     size = file.rows * file.columns * dtype.itemsize
     with path.open("rb", buffering=0) as stream:
         for index in sorted(wanted):

@@ -146,6 +146,65 @@ def test_rle_and_deflate_agree(dicom_series):
         assert np.array_equal(scan.values, as_read(VOLUME))
 
 
+def rle_frame(planes, behind=b""):
+    """Code byte planes, the high one first, as literal runs (PS3.5, G)."""
+    segments = []
+    for plane in planes:
+        runs = (plane[i : i + 128] for i in range(0, len(plane), 128))
+        code = b"".join(bytes([len(run) - 1]) + run for run in runs) + behind
+        segments.append(code + b"\0" * (len(code) % 2))
+    places = np.cumsum([64, *map(len, segments)])[:-1]
+    head = np.zeros(16, "<u4")
+    head[: len(segments) + 1] = [len(segments), *places]
+    return head.tobytes() + b"".join(segments)
+
+
+def rle_of(array, behind=b""):
+    size = array.dtype.itemsize
+    content = np.ascontiguousarray(array).view(np.uint8).reshape(-1, size)
+    return rle_frame([content[:, size - 1 - n].tobytes() for n in range(size)], behind)
+
+
+@pytest.mark.parametrize("behind", [b"", b"\0\7", b"\x80"], ids=["exact", "longer", "no run"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
+def test_run_length_code_is_read_whatever_stands_behind_a_segment(dicom_series, dtype, behind):
+    volume = RNG.integers(0, 200, (3, 16, 24)).astype(dtype)
+    volume = volume - dtype(100) if dtype == np.int16 else volume
+
+    def code(index, ds):
+        ds.file_meta.TransferSyntaxUID = RLELossless
+        ds.PixelData = encapsulate([rle_of(volume[index], behind)])
+        ds["PixelData"].VR = "OB"
+        ds.BitsAllocated = ds.BitsStored = 8 * volume.dtype.itemsize
+        ds.HighBit = ds.BitsStored - 1
+        return ds
+
+    assert np.array_equal(read_scan(dicom_series(volume, code)).values, as_read(volume))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        rle_frame([b"\1" * 20]),
+        rle_frame([b"\1" * 10] * 2),
+        rle_of(VOLUME[0])[:70],
+        rle_of(VOLUME[0])[:40],
+        b"\0\0",
+        b"\xff" * 80,
+    ],
+    ids=["one plane", "half", "cut", "no header", "nothing", "offsets beyond"],
+)
+def test_run_length_code_that_is_not_whole_is_refused(dicom_series, frame):
+    def code(index, ds):
+        ds.file_meta.TransferSyntaxUID = RLELossless
+        ds.PixelData = encapsulate([frame])
+        ds["PixelData"].VR = "OB"
+        return ds
+
+    with pytest.raises(DataError):
+        read_scan(dicom_series(VOLUME, code))
+
+
 def test_compression_with_loss_is_said(dicom_series):
     volume = np.tile(np.arange(1000, 1016, dtype=np.uint16), (3, 16, 1))
     change = coded(JPEGExtended12Bit, lambda a: jpeg(a, bitspersample=12, level=100))
