@@ -21,6 +21,7 @@ class StoredPixels:
         bits: Of these, those that count.
         high: The highest of those, from 0.
         signed: Whether it tells the sign.
+        deflated: Whether the places are those of what the file inflates to.
     """
 
     start: int
@@ -30,6 +31,7 @@ class StoredPixels:
     bits: int
     high: int
     signed: bool
+    deflated: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import io
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 from pydicom.encaps import generate_frames
@@ -12,6 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLE
 
 from medpipe_core.data import DataError
 from medpipe_plugins.scans.codecs import decode_jpeg, decode_rle, is_jpeg
+from medpipe_plugins.scans.dicom_deflated import undeflated
 from medpipe_plugins.scans.dicom_header import PIXELS, dataset
 from medpipe_plugins.scans.dicom_plain import NATIVE
 from medpipe_plugins.scans.door import read_exactly
@@ -85,6 +87,12 @@ def _codes(path: Path, stored: StoredPixels, frames: int) -> Iterator[bytes]:
     return generate_frames(code, number_of_frames=frames)
 
 
+def _opened(path: Path, stored: StoredPixels) -> IO[bytes]:
+    if stored.deflated:
+        return io.BytesIO(undeflated(path))
+    return cast("IO[bytes]", path.open("rb", buffering=0))
+
+
 def _type(stored: StoredPixels) -> np.dtype[Any]:
     return np.dtype(f"<{'i' if stored.signed else 'u'}{stored.allocated // 8}")
 
@@ -118,7 +126,7 @@ def _in_place(
     file = next(iter(wanted.values())).file
     dtype = _type(stored)
     size = file.rows * file.columns * dtype.itemsize
-    with path.open("rb", buffering=0) as stream:
+    with _opened(path, stored) as stream:
         for index in sorted(wanted):
             stream.seek(stored.start + index * size)
             array = np.frombuffer(read_exactly(stream, size, path), dtype)

@@ -12,16 +12,18 @@ from __future__ import annotations
 import os
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from medpipe_plugins.scans.dicom_deflated import DEFLATED, undeflated
 from medpipe_plugins.scans.dicom_plain_values import UnusualError, plain_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 _WINDOWS = (1 << 15, 1 << 20)  # bytes that are looked at for a header, at first and at most
@@ -49,6 +51,10 @@ class _BeyondError(Exception):
     """The header goes on behind what was looked at."""
 
 
+class _DeflatedError(Exception):
+    """The header is deflated."""
+
+
 @dataclass(frozen=True, eq=False)
 class PlainHeader:
     """Attributes of a file by keyword, as `pydicom.Dataset` tells them, and where its pixels lie.
@@ -59,6 +65,7 @@ class PlainHeader:
         start: Where the value of PixelData begins.
         length: How many bytes it has; None where it is in fragments.
         end: Where it ends.
+        deflated: Whether these are places in what the file inflates to.
     """
 
     values: dict[str, Any]
@@ -66,6 +73,7 @@ class PlainHeader:
     start: int
     length: int | None
     end: int
+    deflated: bool = False
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an attribute."""
@@ -96,10 +104,12 @@ def plain_header(path: Path, wanted: Wanted) -> PlainHeader | None:
             os.lseek(file, 0, os.SEEK_SET)
             content = os.read(file, window)
             try:
-                return _Walk(file, size, content, wanted).header()
+                return _Walk(partial(_read_at, file), size, content, wanted).header()
             except _BeyondError:
                 if len(content) >= size:
                     return None
+    except _DeflatedError:
+        return _deflated_header(path, wanted)
     except (UnusualError, struct.error, OSError):
         return None
     finally:
@@ -107,11 +117,31 @@ def plain_header(path: Path, wanted: Wanted) -> PlainHeader | None:
     return None
 
 
+def _deflated_header(path: Path, wanted: Wanted) -> PlainHeader | None:
+    content = undeflated(path)
+
+    def read_at(place: int, count: int) -> bytes:
+        return bytes(content[place : place + count])
+
+    try:
+        walk = _Walk(read_at, len(content), read_at(0, _WINDOWS[-1]), wanted)
+        return replace(walk.header(), deflated=True)
+    except (_BeyondError, UnusualError, struct.error):
+        return None
+
+
+def _read_at(file: int, place: int, count: int) -> bytes:
+    os.lseek(file, place, os.SEEK_SET)
+    return os.read(file, count)
+
+
 class _Walk:
     """One way through a file, element by element."""
 
-    def __init__(self, file: int, size: int, content: bytes, wanted: Wanted) -> None:
-        self.file, self.size = file, size
+    def __init__(
+        self, read_at: Callable[[int, int], bytes], size: int, content: bytes, wanted: Wanted
+    ) -> None:
+        self.read_at, self.size = read_at, size
         self.content, self.wanted = content, wanted.by_tag
         self.implicit = False
 
@@ -171,6 +201,8 @@ class _Walk:
                 syntax = self.content[place : place + length].rstrip(b"\0 ").decode("latin-1")
             before = tag
             place += length
+        if syntax == DEFLATED:
+            raise _DeflatedError
         if syntax not in NATIVE and not syntax.startswith(_COMPRESSED):
             raise UnusualError
         return syntax, place
@@ -245,8 +277,7 @@ class _Walk:
         if not 0 <= behind <= _MOST_BEHIND:
             raise UnusualError
         if behind:
-            os.lseek(self.file, end, os.SEEK_SET)
-            self.content, place, before = os.read(self.file, behind) + bytes(12), 0, _PIXELS
+            self.content, place, before = self.read_at(end, behind) + bytes(12), 0, _PIXELS
             while place < behind:
                 tag, _, length, place = self._element(place)
                 if tag <= before or length == _UNDEFINED or place + length > behind:
@@ -258,8 +289,7 @@ class _Walk:
     def _behind_fragments(self, place: int) -> int:
         """Return where encapsulated pixels end (PS3.5, A.4)."""
         for _ in range(_MOST_FRAGMENTS):
-            os.lseek(self.file, place, os.SEEK_SET)
-            head = os.read(self.file, 8)
+            head = self.read_at(place, 8)
             if len(head) < 8:
                 raise UnusualError
             group, element = _TAG(head, 0)

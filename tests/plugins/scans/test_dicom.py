@@ -511,7 +511,7 @@ def test_slices_in_sub_folders_are_found_and_links_do_not_lead_in_circles(dicom_
 
 
 def test_a_deflated_bomb_is_refused(dicom_series, monkeypatch):
-    monkeypatch.setattr("medpipe_plugins.scans.dicom_header._MOST_INFLATED", 1 << 25)
+    monkeypatch.setattr("medpipe_plugins.scans.dicom_deflated.MOST_INFLATED", 1 << 25)
 
     def deflated(index, ds):
         ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian

@@ -23,6 +23,7 @@ from pydicom.uid import (
 
 from medpipe_core.data import DataError
 from medpipe_plugins.scans import dicom_header, door
+from medpipe_plugins.scans.dicom_deflated import undeflated
 from medpipe_plugins.scans.dicom_header import _TAGS, read_frames
 from medpipe_plugins.scans.dicom_plain import Wanted, plain_header
 from medpipe_plugins.scans.sniffing import is_dicom
@@ -121,12 +122,34 @@ def test_fragments_are_gone_through_to_their_end(tmp_path, monkeypatch):
     assert same_without(path, monkeypatch)
 
 
+def test_a_deflated_file_is_walked_through_as_what_it_inflates_to(tmp_path, monkeypatch):
+    path = saved(tmp_path, sliced(), DeflatedExplicitVRLittleEndian)
+    found = plain_header(path, WANTED)
+    assert found.deflated
+    assert undeflated(path)[found.start : found.end] == sliced().PixelData
+    assert same_without(path, monkeypatch)
+
+
+@pytest.mark.parametrize("cut", [1, 20, 60])
+def test_a_deflated_file_that_was_cut_is_told_as_pydicom_tells_it(tmp_path, monkeypatch, cut):
+    path = saved(tmp_path, sliced(), DeflatedExplicitVRLittleEndian)
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert same_without(path, monkeypatch)
+
+
+def test_what_cannot_be_inflated_is_said(tmp_path):
+    path = saved(tmp_path, sliced(), DeflatedExplicitVRLittleEndian)
+    content = path.read_bytes()
+    size = 144 + int.from_bytes(content[140:144], "little")
+    path.write_bytes(content[:size] + b"\xff" * 40)
+    assert "its data set cannot be inflated" in told(path)
+
+
 def other(**attributes):
     return lambda folder: saved(folder, sliced(**attributes))
 
 
 UNUSUAL = {
-    "deflated": lambda folder: saved(folder, sliced(), DeflatedExplicitVRLittleEndian),
     "big-endian": lambda folder: saved(folder, sliced(), ExplicitVRBigEndian),
     "not ASCII": other(SpecificCharacterSet="ISO_IR 192", SeriesDescription="Schädel"),
     "escapes": other(SpecificCharacterSet=["", "ISO 2022 IR 87"], SeriesDescription="x"),
