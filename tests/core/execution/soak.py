@@ -68,6 +68,13 @@ def started(words, log):
         )
 
 
+def failed_in(folder):
+    """Count the candidates whose score says why they have none."""
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    told = (json.loads(line) for line in lines)
+    return sum(e["event"] == "search-epoch" and bool(e.get("failed")) for e in told)
+
+
 def filled(folder):
     """Take all the room that is left on a disk."""
     path = folder / "filler"
@@ -137,6 +144,7 @@ def main():
     told = {
         "faults": {kind: faults.count(kind) for kind in kinds},
         "differs": differing(outcome(only_folder(whole)), outcome(only_folder(root)), events=True),
+        "failed candidates": failed_in(only_folder(whole)),
         "seconds alone": round(alone),
         "seconds disturbed": round(time.monotonic() - began),
     }

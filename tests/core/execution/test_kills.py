@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 DRIVER = Path(__file__).with_name("kill_driver.py")
+SOAK = Path(__file__).with_name("soak.py")
 
 pytestmark = [
     pytest.mark.slow,
@@ -19,15 +20,19 @@ pytestmark = [
 ]
 
 
-def killed(folder, *words):
+def lines_of(script, folder, *words):
     done = subprocess.run(
-        [sys.executable, str(DRIVER), str(folder), *map(str, words)],
+        [sys.executable, str(script), str(folder), *map(str, words)],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    _, *lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def killed(folder, *words):
+    _, *lines = lines_of(DRIVER, folder, *words)
     assert all(line["differs"] == [] for line in lines)
     where = Counter(where for line in lines for where in line["where"])
     return where, Counter(stage for line in lines for stage in line["stages"])
@@ -47,6 +52,21 @@ def test_two_hundred_kills_and_the_same_result(tmp_path, kills, words):
     assert sum(where.values()) >= kills
     assert len(where) > 5, "the kills were all at the same kind of place"
     assert {"search", "evaluate", "retrain", "test", "ending"} <= set(stages)
+
+
+def test_a_search_that_signals_and_poisoned_candidates_disturb_ends_as_one_that_was_left_alone(
+    tmp_path,
+):
+    *faults, end = lines_of(
+        SOAK, tmp_path, "--every", 8, "preset=quick", "searcher=evolution",
+        "search.scores=trained", "search.trial_epochs=1", "search.candidates=4",
+        "search.epochs=2", "evaluate.top_k=2", "evaluate.epochs=1", "retrain.epochs=2",
+        "dataset.train=90", "threads=1", "test.resamples=50",
+    )  # fmt: skip
+    assert faults
+    assert all(fault["right"] for fault in faults)
+    assert end["differs"] == []
+    assert end["failed candidates"] > 0
 
 
 def test_a_fault_between_the_retraining_and_the_end_leaves_the_same_result(tmp_path):
