@@ -77,8 +77,9 @@ class SearchStage:
         context, settings = self._context, self.settings(development)
         known = self.known_answer()
         if known is not None:
-            only = context.candidate(known, {}, 0)
-            return [replace(only, schedule=self._searcher(_ANY_STEPS).schedule())], None
+            only = context.space.size() == 1  # a searcher may be unable to search such a space
+            schedule = () if only else self._searcher(_ANY_STEPS).schedule()
+            return [replace(context.candidate(known, {}, 0), schedule=schedule)], None
         done = self._memory.result("search")
         if done is not None:
             return self._found(done)
