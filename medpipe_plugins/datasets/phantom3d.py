@@ -18,7 +18,14 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import norm
 
 from medpipe_core import child_seed
-from medpipe_core.data import DatasetCard, Development, LabelledVolumes, Outline, SealedTest
+from medpipe_core.data import (
+    DatasetCard,
+    Development,
+    LabelledVolumes,
+    Outline,
+    SealedTest,
+    check_room,
+)
 from medpipe_plugins.datasets.settings import PhantomSettings
 
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ CLASSES = ("plate", "ball", "rod")
 CENTRES = (-1.0, 0.0, 1.0)
 SHARES = (0.3, 0.45, 0.25)
 _LARGEST_TILT_DEGREES = 30.0
+_FEWER = "give fewer with dataset.train, dataset.validation and dataset.test, or smaller ones"
 
 
 class Phantom3D:
@@ -61,7 +69,14 @@ class Phantom3D:
         )
 
     def development(self) -> Development:
-        """Make the training and validation sets."""
+        """Make the training and validation sets.
+
+        Raises:
+            DataError: They, and the test set, would not fit into the memory.
+        """
+        of = self.settings
+        count = of.train + of.validation + of.test
+        check_room(count * of.size**3, f"{count} volumes of {of.size}³ voxels", remedy=_FEWER)
         return Development(
             self._make("train", self.settings.train),
             self._make("validation", self.settings.validation),

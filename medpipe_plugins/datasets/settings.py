@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field
 
 PUBLISHED_AT = "https://zenodo.org/records/10519652/files"
-Count = Annotated[int, Ge(6)]
+Count = Annotated[int, Ge(6), Le(1_000_000)]
 
 
 class MedMNISTSettings(BaseModel):

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from medpipe_core import child_seed
-from medpipe_core.data import DatasetCard, Development, LabelledVolumes, Outline, SealedTest
+from medpipe_core.data import (
+    DatasetCard,
+    Development,
+    LabelledVolumes,
+    Outline,
+    SealedTest,
+    check_room,
+)
 from medpipe_plugins.planted.settings import PlantedSettings
+
+_BYTES = 3 * 8  # signal, noise and their sum, of each voxel
+_FEWER = "give fewer with dataset.train, dataset.validation and dataset.test, or smaller ones"
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +68,15 @@ class PlantedDataset(ABC):
         )
 
     def development(self) -> Development:
-        """Make the training and validation sets."""
+        """Make the training and validation sets.
+
+        Raises:
+            DataError: One of the three parts would not fit into the memory while it is made.
+        """
+        of = self.settings
+        count = max(of.train, of.validation, of.test)
+        needed = count * of.size**3 * _BYTES
+        check_room(needed, f"making {count} volumes of {of.size}³ voxels", remedy=_FEWER)
         return Development(
             self._make("train", self.settings.train),
             self._make("validation", self.settings.validation),

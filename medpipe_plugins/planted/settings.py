@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Ge(4)]
+Count = Annotated[int, Ge(4), Le(1_000_000)]
 
 
 class PlantedSettings(BaseModel):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medpipe_core.data import overlap
+from medpipe_core.data import DataError, overlap
 from medpipe_plugins.datasets import Phantom3D
 from medpipe_plugins.datasets.phantom3d import CENTRES, SHARES, ceiling
 
@@ -47,3 +47,14 @@ def test_the_class_shows_in_the_shape_and_not_in_the_mean_intensity():
     by_class = [means[data.labels == k] for k in range(3)]
     spread = np.std(means)
     assert max(abs(a.mean() - b.mean()) for a in by_class for b in by_class) < 0.5 * spread
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_more_volumes_than_the_memory_holds_are_refused_before_any_is_made(monkeypatch, part):
+    monkeypatch.setattr("medpipe_core.memory.free_memory", lambda device: 10**6)
+    asked = {"train": 6, "validation": 6, "test": 6, "size": 20}
+    assert len(Phantom3D(**asked).development().train) == 6
+    with pytest.raises(DataError, match=r"1012 volumes of 20³ .* give fewer with dataset\.train"):
+        Phantom3D(**{**asked, part: 1000}).development()
+    with pytest.raises(ValueError, match="less than or equal to 1000000"):
+        Phantom3D(**{part: 10**9})

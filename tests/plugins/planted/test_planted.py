@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import medpipe_core as mp
+from medpipe_core.data import DataError
 from medpipe_core.testing import (
     AugmentationContract,
     BlockContract,
@@ -268,3 +269,11 @@ class TestTurnData(Planted):
 
 class TestTurnSpace(SpaceContract):
     space = staticmethod(lambda: space("turn"))
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_more_volumes_than_the_memory_holds_are_refused_before_any_is_made(monkeypatch, part):
+    monkeypatch.setattr("medpipe_core.memory.free_memory", lambda device: 10**6)
+    asked = {"train": 4, "validation": 4, "test": 4, part: 1000}
+    with pytest.raises(DataError, match=r"1000 volumes of 12³ .* give fewer with dataset\.train"):
+        dataset("side", **asked).development()
