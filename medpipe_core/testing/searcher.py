@@ -8,6 +8,7 @@ import pytest
 
 from medpipe_core.errors import MedpipeError
 from medpipe_core.search import NEEDS, Outcome
+from medpipe_core.search.checked_searcher import CheckedSearcher, SearcherError
 from medpipe_core.space import SearchSpace
 from medpipe_core.testing.checking import alike, in_words, require
 from medpipe_core.testing.searcher_ranking import RankingContract
@@ -100,6 +101,17 @@ class SearcherContract(RankingContract):
             self.drive(searcher, range(self.steps))
             self.member(toy, self.best(searcher), "best")
 
+    def test_a_schedule_leads_to_the_best(self) -> None:
+        """`schedule` names nothing, or members of one network of which the last is the best."""
+        for toy in self.spaces:
+            searcher = self.make(toy)
+            asked = CheckedSearcher(searcher, toy.space, admit=toy.admits, who=self.name)
+            self.drive(searcher, range(self.steps))
+            try:
+                asked.schedule()
+            except SearcherError as error:
+                require(False, str(error))
+
     def test_asking_changes_nothing(self) -> None:
         """A searcher that is asked for its best and its insight goes on as one that is not."""
         for toy in self.spaces:
@@ -108,6 +120,7 @@ class SearcherContract(RankingContract):
             for step in range(self.steps):
                 self.best(asked)
                 asked.insight()
+                asked.schedule()
                 said.append([self.drive(searcher, [step]) for searcher in (asked, alone)])
             require(
                 all(one == other for one, other in said),

@@ -124,6 +124,7 @@ class SearcherRuns:
                     if not failures("candidate", step, genotype):
                         searcher.observe(Outcome(genotype, step, score=score_of(genotype)))
                 said.append(f"step {step} calls best {self.best(searcher).digest}")
+                said.append(f"step {step} schedules {[g.digest for g in searcher.schedule()]}")
         return said
 
     def seconds(self, choices: int) -> float:

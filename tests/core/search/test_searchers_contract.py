@@ -27,6 +27,10 @@ class TestPopulation(SearcherContract):
     most_choices = 0
 
 
+class TestPopulationsSchedule(TestPopulation):
+    parameters = {"answer": "schedule"}
+
+
 class TestGumbel(SearcherContract):
     searcher = GumbelSearcher
     parameters = {"lr": 0.3}

@@ -377,6 +377,44 @@ class TestOneList(Quick):
     searcher = OneList
 
 
+class ForgetsItsWay(Climber):
+    def __init__(self, space, **kwargs):
+        super().__init__(space, **kwargs)
+        self.way = ()
+
+    def observe(self, outcome):
+        before = self._best
+        super().observe(outcome)
+        if self._best != before:
+            self.way = (*self.way, self._best[1])
+
+    def schedule(self):
+        return self.way
+
+
+class SchedulesNetworks(Climber):
+    def schedule(self):
+        first = self.space.sample(seed=0)
+        return (first, self.best()) if self._best else ()
+
+
+class SchedulesBackwards(Climber):
+    def schedule(self):
+        return (self.best(), self.space.sample(seed=0))
+
+
+class TestForgetsItsWay(Quick):
+    searcher = ForgetsItsWay
+
+
+class TestSchedulesNetworks(Quick):
+    searcher = SchedulesNetworks
+
+
+class TestSchedulesBackwards(Quick):
+    searcher = SchedulesBackwards
+
+
 class TestKeepsTheWorst(SearcherContract):
     searcher = KeepsTheWorst
 
