@@ -21,6 +21,8 @@ _TITLES = {
     "retrain": "training the chosen network",
     "test": "testing",
 }
+# Stages that some runs have nothing to do in.
+_LEFT_OUT = ("search", "evaluate")
 # So much work in a stage, in steps of training, before its speed is believed.
 _LEAST_WORK = 5.0
 
@@ -64,6 +66,14 @@ class Remaining:
             case _ if event == self._planned.get(self._stage, {}).get("event"):
                 self._advance()
 
+    def line(self, event: str, fields: Mapping[str, Any]) -> str:
+        """Return the line that an event is worth; none for a stage that has nothing to do."""
+        stage = fields.get("stage")
+        begins_or_ends = event in ("stage-started", "stage-finished")
+        if begins_or_ends and stage in _LEFT_OUT and not self._has_work(stage):
+            return ""
+        return line_of(event, fields)
+
     @property
     def share(self) -> float:
         """How much of the planned work is done, in [0, 1]."""
@@ -83,6 +93,9 @@ class Remaining:
         worked = self._worked(self._stage) - self._before
         if worked >= _LEAST_WORK:
             self._unit = (self._clock() - self._started) / worked
+
+    def _has_work(self, stage: str) -> bool:
+        return not self._planned or bool(self._planned.get(stage, {}).get("count"))
 
     def _worked(self, stage: str) -> float:
         plan = self._planned[stage]
@@ -105,7 +118,7 @@ class PlainProgress:
     def __call__(self, event: str, /, **fields: Any) -> None:
         """Take one event."""
         self._remaining.take(event, fields)
-        text = line_of(event, fields)
+        text = self._remaining.line(event, fields)
         if text:
             left = self._remaining.seconds
             tail = "" if left is None or event == "stage-finished" else f", {duration(left)} left"
@@ -146,7 +159,7 @@ class BarProgress:
         left = self._remaining.seconds
         shown = "" if left is None else f"{duration(left)} left"
         self._bar.update(self._task, completed=self._remaining.share, left=shown)
-        text = line_of(event, fields)
+        text = self._remaining.line(event, fields)
         if text:
             self._bar.update(self._task, description=printable(text))
 

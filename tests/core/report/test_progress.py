@@ -126,3 +126,29 @@ def test_a_score_that_guesses_may_have_is_not_printed():
     assert line == "searching: epoch 2, no better than chance"
     line = line_of("search-epoch", {**fields, "figures": {"accuracy": 0.45, "auc": 0.57}})
     assert line == "searching: epoch 2, accuracy 0.450, auc 0.570"
+
+
+def test_a_stage_with_nothing_to_do_is_not_told():
+    out = io.StringIO()
+    progress = PlainProgress(out, clock=lambda: 0.0)
+    plans = {"retrain": {"event": "retrain-epoch", "count": 2, "work": 2.0}}
+    for stages, told in (
+        (plans, ["training the chosen network", "testing"]),
+        (
+            {
+                "search": {"event": "search-step", "count": 5, "work": 5.0},
+                "evaluate": {"event": "evaluate-epoch", "count": 0, "work": 0.0},
+                **plans,
+            },
+            ["searching", "training the chosen network", "testing"],
+        ),
+    ):
+        out.seek(0)
+        out.truncate()
+        progress("plan", stages=stages)
+        for stage in ("search", "evaluate", "retrain", "test"):
+            progress("stage-started", stage=stage)
+            progress("stage-finished", stage=stage, seconds=0.0)
+        lines = out.getvalue().splitlines()
+        assert [line.partition(",")[0] for line in lines if ": done" not in line] == told
+        assert len(lines) == 2 * len(told)
