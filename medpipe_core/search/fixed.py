@@ -132,7 +132,9 @@ def decided(space: SearchSpace, base: Mapping[str, str], choices: Mapping[str, A
             "searcher.choices={'*/p': 0.5}"
         )
     if problems:
-        raise FixedGenotypeError("; ".join(problems))
+        more = len(problems) - _SHOWN
+        tail = [f"and {more} more"] if more > 0 else []
+        raise FixedGenotypeError("; ".join([*problems[:_SHOWN], *tail]))
     return genotype
 
 

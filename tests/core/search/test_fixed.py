@@ -35,6 +35,12 @@ def test_of_patterns_that_fit_the_last_counts():
     assert decided(SPACE, {}, {"blur/p": 0.8, **ALL})["blur/p"] == "0.5"
 
 
+def test_of_many_problems_the_first_are_told():
+    choices = {f"nothing{number}": 1 for number in range(9)}
+    with pytest.raises(FixedGenotypeError, match=r"'nothing5' in [^;]*; and 4 more$"):
+        decided(SPACE, {}, {**ALL, **choices, "blur/p": 7})
+
+
 def test_one_is_not_true():
     with pytest.raises(FixedGenotypeError, match=r"flip/on has no key 1; it has true, false"):
         decided(SPACE, {}, {**ALL, "flip/on": 1})
