@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.command.output import write_line
 from medpipe_core.config.errors import DONE, FAILED
-from medpipe_core.record.atomic_files import write_atomically
+from medpipe_core.record.atomic_files import check_place, write_atomically, writing
 from medpipe_core.report.printable import printable
 from medpipe_core.report.text_columns import columns
 
@@ -47,6 +47,7 @@ def answers(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the answers for all files, as plain data.
 
     Raises:
+        ConfigurationError: The device is not there.
         RunFolderError: The folder cannot be used.
         DataError: A series or volume is asked for, and the run had arrays.
         StorageError: The table cannot be written.
@@ -56,14 +57,19 @@ def answers(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from medpipe_core.execution.trained_model import load_model
 
+    table = None if arguments.csv is None else Path(arguments.csv).expanduser()
+    if table is not None:
+        check_place(table)
     model = load_model(
         arguments.folder, device=arguments.device, trust_plugins=arguments.trust_plugins
     )
     answered = model.predict(arguments.files, series=arguments.series, volume=arguments.volume)
     found = [asdict(answer) for answer in answered]
     content = {"classes": list(model.classes), **model.rule.to_dict(), "answers": found}
-    if arguments.csv is not None:
-        write_atomically(Path(arguments.csv), answers_csv(content))
+    if table is not None:
+        with writing(table.parent):
+            table.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(table, answers_csv(content))
     return content
 
 

@@ -51,9 +51,10 @@ def _preview(arguments: argparse.Namespace) -> int:
         registry = registry_for(given)
         configuration = resolve(given, registry)
         from medpipe_core.execution.previewing import preview
-        from medpipe_core.record.atomic_files import write_atomically, writing
+        from medpipe_core.record.atomic_files import check_place, write_atomically, writing
         from medpipe_core.report.contact_sheet import contact_page, contact_picture
 
+        check_place(out)
         shown = preview(configuration, registry, each=arguments.each, draws=arguments.draws)
         make = contact_page if out.suffix.lower() == ".html" else contact_picture
         content = make(shown)

@@ -19,7 +19,7 @@ from medpipe_core.train.settings import FitSettings
 MOST_MEMBERS = 100
 Seed = Annotated[int, Ge(0), Le(LARGEST)]
 
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 
 
 class Section(BaseModel):
@@ -180,6 +180,6 @@ class Keys(Section):
     @field_validator("device")
     @classmethod
     def _known_device(cls, device: str) -> str:
-        if not _DEVICE.fullmatch(device):
+        if not DEVICE.fullmatch(device):
             raise ValueError("give auto, cpu, cuda, cuda:<number> or mps")
         return device

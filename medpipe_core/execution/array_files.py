@@ -33,8 +33,10 @@ def read_array(path: Path, shape: Sequence[int]) -> NDArray[Any]:
         DataError: The file cannot be read, or has another shape.
     """
     wanted = tuple(shape)
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"{path}: there is no such file")
+    if not path.is_file():
+        raise DataError(f"{path}: it is no file, but a folder, device, pipe or socket")
     if path.suffix == ".npz":
         return _as_batch(_from_npz(path), wanted, path)
     try:

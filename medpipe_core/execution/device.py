@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from medpipe_core.config.errors import ConfigurationError
+from medpipe_core.config.settings import DEVICE
 
 if TYPE_CHECKING:
     from medpipe_core.computing import Computing
@@ -19,8 +20,10 @@ def device_of(asked: str) -> torch.device:
     """Return the device by its name; `auto` is a CUDA device where there is one.
 
     Raises:
-        ConfigurationError: It is not there.
+        ConfigurationError: It is not there, or is none.
     """
+    if not DEVICE.fullmatch(asked):
+        raise ConfigurationError([f"device={asked}: give auto, cpu, cuda, cuda:<number> or mps"])
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(asked)

@@ -27,7 +27,7 @@ from medpipe_core.execution.exported_files import (
 )
 from medpipe_core.execution.new_inputs import asked
 from medpipe_core.execution.trained_model import load_model
-from medpipe_core.record.atomic_files import write_atomically, write_json, writing
+from medpipe_core.record.atomic_files import check_place, write_atomically, write_json, writing
 from medpipe_core.record.run_folder import open_folder
 from medpipe_core.space import Genotype
 
@@ -103,13 +103,14 @@ def export_model(
         StorageError: A file cannot be written.
     """
     require_packages()
-    model = load_model(folder, registry=registry, trust_plugins=trust_plugins)
     run = open_folder(folder)
+    place = run.path / "export" if out is None else Path(out)
+    check_place(place, folder=True)
+    model = load_model(folder, registry=registry, trust_plugins=trust_plugins)
     known = _known(run, model)
     checked_on = _prepared(model, _drawn(model) if volumes is None else volumes)
     expected = model.probabilities(checked_on)
     made = _made(model, known, checked_on, expected)
-    place = run.path / "export" if out is None else Path(out)
     return Export(place, _written(made, place), made.checks)
 
 

@@ -14,6 +14,7 @@ from medpipe_core.config.settings import MOST_MEMBERS
 from medpipe_core.data import LabelledVolumes, ReadsScans, check_chain, unlike
 from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.checked_dataset import made_dataset
+from medpipe_core.execution.device import device_of
 from medpipe_core.execution.execute import configured_space
 from medpipe_core.execution.new_inputs import ScansOfRun, asked
 from medpipe_core.execution.registry import registry_for
@@ -161,9 +162,11 @@ def load_model(
         trust_plugins: Whether files that the configuration names in `plugins.load` may be run.
 
     Raises:
+        ConfigurationError: The device is not there.
         RunFolderError: It is no folder of a finished run, a file is damaged or foreign, or the
             space is not what it was.
     """
+    place = device_of(str(device))
     run = open_folder(folder)
     result, flat = run.result(), run.configuration()
     if registry is None:
@@ -205,7 +208,7 @@ def load_model(
     _load_weights(run, network)
     answering = Averaged(network, symmetries) if symmetries else network
     return TrainedModel(
-        answering.to(device).eval(),
+        answering.to(place).eval(),
         classes,
         rule,
         shape,

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import secrets
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import StorageError
@@ -33,11 +34,13 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     the name in one step; a crash leaves the old file or the new one.
 
     Raises:
-        StorageError: It cannot be written; a file of that name is as it was.
+        StorageError: It cannot be written, or is a device, pipe or socket; what has that name is as
+            it was.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     with writing(path):
+        _refuse_special(path)
         try:
             _write_through(temporary, data)
             os.replace(temporary, path)
@@ -46,6 +49,37 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def check_place(path: Path, *, folder: bool = False) -> None:
+    """Refuse a place that cannot be written to, before the work whose result goes there.
+
+    Its folder need not be there: what is made here on trial, and deleted, is an empty folder in the
+    nearest one that is.
+
+    Args:
+        path: Where it is going to be.
+        folder: Whether it is going to be a folder.
+
+    Raises:
+        StorageError: It cannot be.
+    """
+    with writing(path):
+        if not folder and path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+        if not folder:
+            _refuse_special(path)
+        try_folder(path if folder else path.parent)
+
+
+def try_folder(path: Path) -> None:
+    """Try whether files can be made in a folder, or in one that is to be made.
+
+    Raises:
+        OSError: They cannot.
+    """
+    there = next(one for one in (path, *path.absolute().parents) if os.path.lexists(one))
+    os.rmdir(tempfile.mkdtemp(prefix=".medpipe-", dir=there))
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -67,8 +101,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         raise StorageError(
-            f"cannot write {path}: {reason}. Free some space there, or choose another folder "
-            "(run.root=FOLDER for a run, --out FOLDER for a comparison or an export)"
+            f"cannot write {path}: {reason}. Free some space there, or choose another place "
+            "(run.root=FOLDER for a run, --out or --csv for what a command writes)"
         ) from error
 
 
@@ -81,6 +115,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse what is there and is no file: taking its name would destroy it for everybody."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        told = "it is no file, but a device, pipe or socket"
+        raise OSError(errno.EINVAL, told, str(path))
 
 
 def _write_through(path: Path, data: bytes) -> None:

@@ -15,7 +15,13 @@ from medpipe_core.config.configuration import read_file
 from medpipe_core.config.errors import ConfigurationError, RunFolderError
 from medpipe_core.config.plain_values import user_path
 from medpipe_core.record import run_lock
-from medpipe_core.record.atomic_files import sync_folder, write_atomically, write_json, writing
+from medpipe_core.record.atomic_files import (
+    sync_folder,
+    try_folder,
+    write_atomically,
+    write_json,
+    writing,
+)
 from medpipe_core.record.checksums import check_file, delete_files, write_checksums
 from medpipe_core.record.journal import Journal, read_journal, read_json
 from medpipe_core.regular_files import read_regular_file
@@ -246,8 +252,12 @@ def usable_root(root: str) -> Path:
     there = next(one for one in (path, *path.parents) if os.path.lexists(one))
     if not os.path.isdir(there):
         raise ConfigurationError([f"run.root: {path} cannot be made: {there} is no folder"])
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigurationError([f"run.root: you may not write to {there}"])
+    try:
+        try_folder(there)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        told = f"run.root: {path} cannot be used: nothing can be made in {there} ({reason})"
+        raise ConfigurationError([told]) from error
     return path
 
 

@@ -166,8 +166,9 @@ def test_what_stands_in_the_way_has_its_exit_code(copied, tmp_path, capsys, monk
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told(run, registry, tmp_path):
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(run, registry, tmp_path, monkeypatch):
     (tmp_path / "taken").write_text("")
+    monkeypatch.setattr(exporting, "load_model", None)
     with pytest.raises(mp.MedpipeError, match=r"cannot write .*taken"):
         mp.export_model(run.folder, tmp_path / "taken", registry=registry)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 
@@ -14,6 +15,7 @@ import medpipe_core as mp
 from medpipe_core.command.medpipe import main
 from medpipe_core.config import RunFolderError
 from medpipe_core.data import DataError
+from medpipe_core.execution import trained_model
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +159,35 @@ def test_the_command_names_what_has_no_answer(run, volumes, tmp_path, capsys):
     assert "b.npy: there is no such file" in told.err
     assert "no answer" in told.out
     assert main(words) == 4
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "told"),
+    [
+        (["--device", "cuda:99"], 2, "device=cuda:99: "),
+        (["--device", "nope"], 2, "device=nope: give auto, cpu"),
+        (["--csv", "/dev/full"], 1, "no file, but a device, pipe or socket"),
+        (["--csv", "."], 1, "it is a folder"),
+    ],
+)
+def test_where_it_cannot_run_or_write_is_told_before_the_network_is_loaded(
+    run, tmp_path, monkeypatch, capsys, more, code, told
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trained_model, "build_network", None)
+    assert main(["predict", str(run.folder), "a.npy", "--trust-plugins", *more]) == code
+    assert told in capsys.readouterr().err
+
+
+def test_a_table_in_a_folder_that_is_not_there_makes_it(run, volumes, tmp_path):
+    np.save(tmp_path / "a.npy", volumes[0])
+    words = ["predict", str(run.folder), str(tmp_path / "a.npy"), "--trust-plugins"]
+    assert main([*words, "--csv", str(tmp_path / "new" / "out.csv")]) == 0
+    assert (tmp_path / "new" / "out.csv").exists()
+
+
+def test_a_folder_or_a_pipe_is_no_file_to_answer_for(run, registry, tmp_path):
+    os.mkfifo(tmp_path / "pipe.npy")
+    model = mp.load_model(run.folder, registry=registry)
+    for answer in model.predict([tmp_path, tmp_path / "pipe.npy"]):
+        assert "it is no file, but a folder, device, pipe or socket" in answer.failed

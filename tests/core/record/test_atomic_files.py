@@ -7,13 +7,15 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from medpipe_core.config.errors import RunFolderError, StorageError
+from medpipe_core.config.errors import ConfigurationError, RunFolderError, StorageError
 from medpipe_core.record import atomic_files
 from medpipe_core.record.journal import Journal, read_journal
+from medpipe_core.record.run_folder import usable_root
 
 
 def test_a_save_is_written_flushed_renamed_and_the_folder_flushed(tmp_path, monkeypatch):
@@ -134,3 +136,55 @@ def test_a_full_disk_stops_the_journal_with_a_clear_error(tmp_path):
         journal("started")
     with pytest.raises(StorageError):
         journal.close()
+
+
+@pytest.fixture
+def special(tmp_path):
+    """Return a pipe and a socket: what must not be taken for a file."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/full")
+    return [tmp_path / "pipe", tmp_path / "link"]
+
+
+def test_a_device_or_a_pipe_keeps_its_name(special):
+    for path in special:
+        before = path.lstat()
+        with pytest.raises(StorageError, match="no file, but a device, pipe or socket"):
+            atomic_files.write_atomically(path, "text")
+        with pytest.raises(StorageError, match="no file, but a device, pipe or socket"):
+            atomic_files.check_place(path)
+        assert path.lstat() == before
+        assert len(list(path.parent.iterdir())) == 2
+
+
+def test_a_place_is_tried_before_the_work_and_left_as_it_was(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    atomic_files.check_place(tmp_path / "a.txt")
+    atomic_files.check_place(tmp_path / "new" / "deeper" / "b.txt")
+    atomic_files.check_place(tmp_path / "new", folder=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("place", "folder", "reason"),
+    [
+        ("a.txt/b.txt", False, "Not a directory"),
+        ("a.txt", True, "Not a directory"),
+        ("inner", False, "it is a folder"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused(tmp_path, place, folder, reason):
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "inner").mkdir()
+    with pytest.raises(StorageError, match=reason):
+        atomic_files.check_place(tmp_path / place, folder=folder)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that takes nothing")
+def test_a_folder_that_looks_writable_and_takes_nothing_is_refused():
+    with pytest.raises(StorageError, match="cannot write /proc/x"):
+        atomic_files.check_place(Path("/proc/x"), folder=True)
+    with pytest.raises(
+        ConfigurationError, match=r"run\.root: /proc/x .* nothing can be made"
+    ):
+        usable_root("/proc/x")
