@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core import did_you_mean, read_regular_file
 from medpipe_core.data import DataError
+from medpipe_plugins.scans.sniffing import nifti_partner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +25,34 @@ _ALSO = {
     "valid": "validation",
     "testing": "test",
 }
-_COLUMNS = {"file": "path", "filename": "path", "image": "path", "class": "label", "part": "split"}
+_KNOWN = ("path", "label", "patient", "split")
+_COLUMNS = {
+    **dict.fromkeys(("file", "filename", "image"), "path"),
+    "class": "label",
+    **dict.fromkeys(
+        ("patientid", "subject", "subjectid", "participant", "participantid"), "patient"
+    ),
+    **dict.fromkeys(("part", "set", "subset", "partition"), "split"),
+}
+_BETWEEN = re.compile(r"[\s_-]+")
+NO_VALUE = frozenset({"na", "n/a", "nan", "null", "#n/a", "<na>"})
+"""What programs write into a table where a value is missing, in small letters."""
+_BESIDE = frozenset(
+    {
+        ".bval",
+        ".bvec",
+        ".csv",
+        ".db",
+        ".ini",
+        ".json",
+        ".log",
+        ".md",
+        ".pdf",
+        ".tsv",
+        ".txt",
+        ".xml",
+    }
+)
 _LARGEST = 64 * 2**20
 _SHOWN = 20
 
@@ -40,6 +69,7 @@ class Case:
         part: train, validation or test; empty where that is not said.
         slices: Names of the images in its folder that are the scan, in their order; empty where it
             is read whole.
+        unread: Columns of its manifest that are not read.
     """
 
     name: str
@@ -48,6 +78,7 @@ class Case:
     patient: str = ""
     part: str = ""
     slices: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def read_cases(manifest: str | None, root: str | None) -> list[Case]:
@@ -108,19 +139,20 @@ def _rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[dict[str, Any] | 
             "it is no text in UTF-8; save it as such (in Excel: 'CSV UTF-8')"
         )
         raise DataError(f"cannot read the manifest {path}: {reason}") from None
-    if path.suffix.lower() == ".json" or text.lstrip().startswith("["):
+    if path.suffix.lower() == ".json" or text.lstrip().startswith(("[", "{")):
         yield from _json_rows(path, text, wanted)
         return
     header = next(iter(text.splitlines()), "")
     delimiter = next((sign for sign in ",\t;" if sign in header), ",")
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        columns = [_column(name) for name in next(reader, [])]
-        _check_columns(path, columns, wanted)
+        columns = _columns(path, next(reader, []), wanted)
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             if any(field.strip() for field in row):
-                if len(row) != len(columns):
+                if [_column(field) for field in row] == columns:
+                    yield "names the columns again, as of joined tables; take it out", where
+                elif len(row) != len(columns):
                     yield f"{len(row)} fields for {len(columns)} columns", where
                 else:
                     yield dict(zip(columns, row, strict=True)), where
@@ -141,36 +173,51 @@ def _json_rows(
         where = f"{path}, entry {number}"
         if not isinstance(row, dict):
             raise DataError(f'{where}: {row!r} is not {{"path": …, "label": …}}')
-        named = {_column(name): value for name, value in row.items()}
-        _check_columns(Path(where), list(named), wanted)
-        yield named, where
+        yield dict(zip(_columns(Path(where), list(row), wanted), row.values(), strict=True)), where
 
 
 def _column(name: str) -> str:
+    """Return what a column is called here, or its own name in small letters."""
     name = name.strip().lower()
-    return _COLUMNS.get(name, name)
+    plain = _BETWEEN.sub("", name)
+    return _COLUMNS.get(plain, plain if plain in _KNOWN else name)
 
 
-def _check_columns(path: Path, columns: list[str], wanted: Sequence[str]) -> None:
-    for name in wanted:
-        if columns.count(name) != 1:
-            found = ", ".join(columns)[:200] or "none"
-            near = did_you_mean(name, [column for column in columns if column not in wanted])
+def _columns(path: Path, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Return what the columns of a table are called here.
+
+    Raises:
+        DataError: One that is wanted is not there, or one is there twice.
+    """
+    columns = [_column(name) for name in names]
+    for name in _KNOWN:
+        count = columns.count(name)
+        if count > 1 or (count == 0 and name in wanted):
+            found = ", ".join(" ".join(given.split()) for given in names)[:200] or "none"
             also = " or ".join(repr(other) for other, of in _COLUMNS.items() if of == name)
             raise DataError(
-                f"{path}: has to have one column {name!r} ({also} will do); its columns are "
-                f"{found}.{near} The first line has the names of the columns"
+                f"{path}: has to have one column {name!r} ({also} will do), and has "
+                f"{count or 'none'}; its columns are {found}. The first line has the names of the "
+                "columns"
             )
+    return columns
 
 
 def _case(row: dict[str, Any] | str, where: str, folder: Path) -> Case:
     if isinstance(row, str):
         raise DataError(f"{where}: {row}")
     given = row["path"]
-    texts = given if isinstance(given, list) else str(given or "").split(";")
-    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+    texts = given.split(";") if isinstance(given, str) else given
+    if (
+        not isinstance(texts, list)
+        or not texts
+        or not all(isinstance(text, str) and text.strip() for text in texts)
+    ):
         raise DataError(f"{where}: {given!r} is no path, nor several with ';' between them")
     texts = [text.strip() for text in texts]
+    if len(set(texts)) < len(texts):
+        raise DataError(f"{where}: {given!r} names a file twice; channels are different files")
+    patient = _text(row.get("patient"), where, "patient")
     part = _text(row.get("split"), where, "split").lower()
     part = _ALSO.get(part, part)
     if part and part not in PARTS:
@@ -179,8 +226,9 @@ def _case(row: dict[str, Any] | str, where: str, folder: Path) -> Case:
         ";".join(texts),
         tuple(folder / os.path.expanduser(text) for text in texts),
         _text(row.get("label"), where, "label"),
-        _text(row.get("patient"), where, "patient"),
+        "" if patient.lower() in NO_VALUE else patient,
         part,
+        unread=tuple(name for name in row if name and name not in _KNOWN),
     )
 
 
@@ -198,7 +246,16 @@ def _cases_by_folder(root: Path) -> list[Case]:
         raise DataError(f"there is no folder {root}; data.root names one with a folder per class")
     found = _folders(root)
     parts = [_ALSO.get(folder.name.lower(), folder.name.lower()) for folder in found]
-    if found and all(part in PARTS for part in parts):
+    named = [part for part in parts if part in PARTS]
+    if 1 < len(named) < len(parts):
+        others = ", ".join(
+            f.name for f, part in zip(found, parts, strict=True) if part not in PARTS
+        )
+        raise DataError(
+            f"{root}: has folders for {' and '.join(named)}, and beside them {others}; folders are "
+            "either parts or classes. Take the others out, or name scans in a manifest"
+        )
+    if found and len(named) == len(parts):
         pairs = zip(found, parts, strict=True)
         classes = [(inner, part) for folder, part in pairs for inner in _folders(folder)]
     else:
@@ -218,7 +275,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def entries(folder: Path) -> list[Path]:
-    """Return what is in a folder, without hidden files and the voxels that a .hdr names.
+    """Return what is in a folder, without hidden files, texts and the voxels that a .hdr names.
 
     Raises:
         DataError: It cannot be opened.
@@ -227,9 +284,12 @@ def entries(folder: Path) -> list[Path]:
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise DataError(f"{folder}: cannot be opened ({error.strerror})") from None
-    names = {entry.name for entry in entries}
-    return [
-        entry
-        for entry in entries
-        if not (entry.suffix == ".img" and entry.with_suffix(".hdr").name in names)
-    ]
+    return [entry for entry in entries if entry.is_dir() or not _beside(entry)]
+
+
+def _beside(file: Path) -> bool:
+    """Say whether a file only lies beside scans: a text, or the voxels that a header names."""
+    if file.suffix.lower() in _BESIDE:
+        return True
+    voxels = file.name.lower().endswith((".img", ".img.gz"))
+    return voxels and nifti_partner(file) is not None

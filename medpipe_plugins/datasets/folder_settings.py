@@ -58,6 +58,14 @@ class ScanSetSettings(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _fold_there(self) -> Self:
+        if self.fold is not None and self.fold >= self.folds:
+            raise ValueError(
+                f"fold={self.fold}: {self.folds} folds are counted from 0 to {self.folds - 1}"
+            )
+        return self
+
 
 class FolderSettings(ScanSetSettings):
     """Parameters of `folder`."""

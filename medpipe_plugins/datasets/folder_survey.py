@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
+import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,10 +13,17 @@ import numpy as np
 from medpipe_core import MissingExtraError, child_seed
 from medpipe_core.data import DataError, cross_validated, split
 from medpipe_plugins.datasets.folder_cases import case_headers
-from medpipe_plugins.datasets.folder_manifest import PARTS, Case
+from medpipe_plugins.datasets.folder_classes import (
+    class_names,
+    classes_missing,
+    one_class,
+    spelt_alike,
+)
+from medpipe_plugins.datasets.folder_manifest import NO_VALUE, PARTS, Case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -27,7 +34,6 @@ if TYPE_CHECKING:
 Problem = tuple[str, str]
 """The name of a scan, and what is wrong with it."""
 _SHOWN = 40
-_BETWEEN_WORDS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,12 @@ def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) 
     notes += _modalities(headers)
     wrong = {name for name, _ in problems}
     named = _with_patients(labelled, headers, notes)
-    fatal = [*patients_in_two_parts(named), *_parts_missing(named), *_classes_spelt_alike(named)]
+    fatal = [
+        *one_class(named),
+        *patients_in_two_parts(named),
+        *_parts_missing(named),
+        *spelt_alike(named),
+    ]
     if fatal:
         raise DataError("; ".join(fatal) + (f"\n{table(problems)}" if problems else ""))
     if settings.fold is not None:
@@ -91,7 +102,8 @@ def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) 
     by_part = {part: tuple(c for c in usable if c.part == part) for part in PARTS}
     sizes = [math.prod(h.shape) for found in headers.values() for h in found]
     largest = max(sizes, default=0)
-    classes = _classes(named, settings.classes)
+    classes = class_names(named, settings.classes)
+    notes += classes_missing(by_part, classes)
     of_case = {case.name: found for case, found in headers.items()}
     return Survey(by_part, classes, tuple(problems), largest, tuple(notes), of_case)
 
@@ -125,21 +137,6 @@ def patients_in_two_parts(cases: Sequence[Case]) -> list[str]:
     ]
 
 
-def _classes_spelt_alike(cases: Sequence[Case]) -> list[str]:
-    """Return the classes that differ in capitals or what stands between words, with a scan each."""
-    spelt: dict[str, dict[str, str]] = defaultdict(dict)
-    for case in cases:
-        words = _BETWEEN_WORDS.sub(" ", case.label.casefold())
-        spelt[words].setdefault(case.label, case.name)
-    return [
-        "these labels count as different classes, and are meant as one: "
-        + ", ".join(f"{label!r} (such as {name})" for label, name in names.items())
-        + "; spell them alike"
-        for names in spelt.values()
-        if len(names) > 1
-    ]
-
-
 def _modalities(headers: Mapping[Case, tuple[ScanHeader, ...]]) -> list[str]:
     """Say which modalities a set has, if files tell of several."""
     found = Counter("+".join(header.modality for header in one) for one in headers.values())
@@ -159,9 +156,12 @@ def _labelled(cases: Sequence[Case]) -> tuple[list[Case], list[Problem], list[st
     first: dict[tuple[str, ...], Case] = {}
     contradicting = []
     for case in cases:
-        place = (*(str(path.absolute()) for path in case.paths), *case.slices)
+        place = (*map(_place, case.paths), *case.slices)
         if not case.label:
             problems.append((case.name, "has no label"))
+        elif case.label.lower() in NO_VALUE:
+            said = f"has no label: {case.label!r} stands for none; call a class otherwise"
+            problems.append((case.name, said))
         elif place not in first:
             first[place] = case
         elif (first[place].label, first[place].part) != (case.label, case.part):
@@ -174,7 +174,18 @@ def _labelled(cases: Sequence[Case]) -> tuple[list[Case], list[Problem], list[st
         raise DataError(f"no scan has a label\n{table(problems)}")
     doubles = len(cases) - len(problems) - len(first)
     notes = [f"{doubles} lines name a scan again, which counts once."] if doubles else []
+    unread = list(dict.fromkeys(name for case in cases for name in case.unread))
+    if unread:
+        notes.append(f"Columns that are not read: {', '.join(unread[:12])}.")
     return list(first.values()), problems, notes
+
+
+def _place(path: Path) -> str:
+    """Return where a path leads, links followed, so that no scan counts twice by two names."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a zero in it; reading says so
+        return str(path)
 
 
 def _words(case: Case) -> str:
@@ -234,26 +245,13 @@ def _parts_missing(cases: Sequence[Case]) -> list[str]:
     return problems
 
 
-def _classes(cases: Sequence[Case], order: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    """Return the names of the classes: in the order that was asked for, else sorted.
-
-    Raises:
-        DataError: What was asked for is not what there is.
-    """
-    names = {case.label for case in cases}
-    if order is not None:
-        if names - set(order):
-            raise DataError(
-                f"dataset.classes names {', '.join(order)}, but scans are of "
-                f"{', '.join(sorted(names))}; name all of them, or leave the key out"
-            )
-        return order
-    if all(name.isdecimal() for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    return tuple(sorted(names))
-
-
 def _split(cases: Sequence[Case], settings: FolderSettings) -> list[Case]:
+    patients = len({case.patient or case.name for case in cases})
+    if patients < len(PARTS):
+        raise DataError(
+            f"{len(cases)} scans of {patients} patients are too few: training, validation and test "
+            "need a patient each"
+        )
     test, rest = _two(cases, settings.test, child_seed(settings.seed, "folder", "test"))
     share = settings.validation / (1 - settings.test)
     validation, train = _two(rest, share, child_seed(settings.seed, "folder", "validation"))
@@ -288,7 +286,7 @@ def _fold(cases: Sequence[Case], settings: FolderSettings, notes: list[str]) -> 
 
 def _arrays(cases: Sequence[Case]) -> tuple[NDArray[np.int64], NDArray[np.str_] | None]:
     """Return the label and the patient of each case."""
-    classes = _classes(cases)
+    classes = class_names(cases)
     patients = [case.patient for case in cases]
     labels = np.array([classes.index(case.label) for case in cases])
     return labels, np.array(patients) if all(patients) else None

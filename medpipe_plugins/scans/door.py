@@ -6,6 +6,7 @@ import gzip
 import importlib
 import math
 import os
+import re
 import stat
 import warnings
 import zlib
@@ -32,6 +33,7 @@ DEFLATE_RATIO = 1032
 MOST_AT_ONCE = 256 << 20
 """The most bytes that are inflated at once."""
 
+_ADDRESS = re.compile(r"(^|/)(https?|ftp|s3|gs|file):/")
 _BLOCK = 1 << 20
 _HEAD = 1 << 17
 _GZIP = b"\x1f\x8b"
@@ -87,6 +89,8 @@ def existing(path: str | os.PathLike[str]) -> Path:
         DataError: There is nothing, something else (a pipe, a device), or it may not be read.
     """
     found = Path(path)
+    if path == "":
+        raise DataError("an empty text is no path of a scan")
     try:
         found = found.expanduser()
         mode = found.stat().st_mode
@@ -255,6 +259,8 @@ def rest(stream: IO[bytes], most: int) -> int:
 
 
 def _near(path: Path) -> str:
+    if _ADDRESS.search(path.as_posix()):
+        return ": this is an address; nothing is fetched. Load it down, and name the file"
     if "\\" in path.name and os.sep == "/":
         return ". '\\' stands between folders on Windows alone; '/' does everywhere"
     try:

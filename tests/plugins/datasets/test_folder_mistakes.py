@@ -216,3 +216,103 @@ def registry_of_modalities():
             return registry.entry(kind, name)
 
     return With()
+
+
+@pytest.mark.parametrize("column", ["Patient ID", "patient_id", "subject", "participant_id"])
+def test_patients_are_kept_together_whatever_programs_call_the_column(opened, column):
+    lines = [f"{NAMES[n]},{CLASSES[n % 2]},p{n // 2}" for n in range(len(NAMES))]
+    found = opened("\n".join([f"path,label,{column}", *lines])).development()
+    assert set(found.train.groups) <= {f"p{n}" for n in range(6)}
+    assert not set(found.train.groups) & set(found.validation.groups)
+
+
+@pytest.mark.parametrize("column", ["subset", "Partition", "set"])
+def test_a_split_is_kept_whatever_programs_call_the_column(opened, column):
+    lines = [f"{NAMES[n]},{CLASSES[n % 2]},{('train', 'val', 'test')[n // 4]}" for n in range(12)]
+    dataset = opened("\n".join([f"path,label,{column}", *lines]))
+    assert dataset.card.notes[0] == "Scans: 4 train, 4 validation, 4 test."
+
+
+def test_columns_that_are_not_read_are_named(opened):
+    lines = [f"{n},{NAMES[n]},{CLASSES[n % 2]},p{n // 2},50" for n in range(len(NAMES))]
+    notes = opened("\n".join([",path,label,pid,Age", *lines])).development().notes
+    assert "Columns that are not read: pid, age." in notes
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "N/A"])
+def test_what_programs_write_for_a_missing_value_is_no_class_and_no_patient(opened, word):
+    labels = (*CLASSES, word)
+    notes = opened("path,label\n" + rows(label=lambda n: labels[n % 3])).development().notes
+    assert any(f"{word!r} stands for none" in note for note in notes)
+    lines = [f"{NAMES[n]},{CLASSES[n % 2]},{'P1' if n < 2 else word}" for n in range(len(NAMES))]
+    notes = opened("\n".join(["path,label,patient", *lines])).development().notes
+    assert any("10 scans without a patient count as a patient each" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1", "1.0"), ("1", "01"), ("gesu\u0308nd", "ges\u00fcnd")]
+)
+def test_a_label_that_is_written_in_two_ways_is_asked_about(opened, one, other):
+    spelt = (one, "healthy", other, "healthy")
+    told = error_of(opened("path,label\n" + rows(label=lambda n: spelt[n % 4])))
+    assert "are meant as one" in told
+
+
+@pytest.mark.parametrize("again", ["../{folder}/03.npy", "link.npy"])
+def test_a_scan_of_two_names_is_one_scan(opened, scans, again):
+    os.symlink(scans / "03.npy", scans / "link.npy")
+    again = again.format(folder=scans.name)
+    notes = opened(GOOD + f"{again},{CLASSES[1]}\n").development().notes
+    assert "1 lines name a scan again, which counts once." in notes
+    assert "is named twice" in error_of(opened(GOOD + f"{again},{CLASSES[0]}\n"))
+
+
+def test_classes_that_cannot_be_told_apart_or_judged_are_told(opened):
+    told = error_of(opened("path,label\n" + rows(label=lambda n: "sick")))
+    assert "all scans are of one class, 'sick'" in told
+    rare = opened("path,label\n" + rows(label=lambda n: "rare" if n == 5 else CLASSES[n % 2]))
+    notes = rare.development().notes
+    assert sum("No usable scan in" in note and "'rare'" in note for note in notes) == 2
+
+
+def test_a_set_of_two_scans_is_too_small(opened):
+    told = error_of(opened("path,label\n00.npy,sick\n01.npy,healthy\n"))
+    assert "2 scans of 2 patients are too few" in told
+
+
+def test_a_fold_that_is_not_there_is_refused(opened):
+    with pytest.raises(ValueError, match="5 folds are counted from 0 to 4"):
+        opened(GOOD, fold=5)
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.nii", "s3://bucket/a.nii"])
+def test_an_address_is_answered_with_nothing_is_fetched(opened, address):
+    notes = opened(GOOD + f"{address},sick\n", seed=1).development().notes
+    assert any("this is an address; nothing is fetched" in note for note in notes)
+
+
+@pytest.mark.parametrize("suffixes", [("hdr", "img"), ("hdr.gz", "img.gz"), ("HDR", "IMG")])
+def test_a_pair_in_a_folder_of_a_class_is_one_scan(tmp_path, suffixes):
+    for label in CLASSES:
+        (tmp_path / label).mkdir()
+        for suffix in suffixes:
+            (tmp_path / label / f"a.{suffix}").write_bytes(b"0")
+    cases = read_cases(None, str(tmp_path))
+    assert [case.name for case in cases] == [f"{label}/a.{suffixes[0]}" for label in CLASSES]
+
+
+def test_texts_beside_scans_are_no_scans(tmp_path):
+    for label in CLASSES:
+        (tmp_path / label / "slices.json").mkdir(parents=True)
+        for name in ("a.npy", "a.json", "Thumbs.db", "desktop.ini", "README.TXT", ".DS_Store"):
+            (tmp_path / label / name).write_bytes(b"0")
+    names = [case.name for case in read_cases(None, str(tmp_path))]
+    assert names == [f"{label}/{name}" for label in CLASSES for name in ("a.npy", "slices.json")]
+
+
+def test_folders_that_are_parts_and_something_else_are_asked_about(tmp_path):
+    for name in ("train", "val", "test", "extra"):
+        (tmp_path / name / "sick").mkdir(parents=True)
+        (tmp_path / name / "sick" / "a.npy").write_bytes(b"0")
+    with pytest.raises(DataError, match="beside them extra; folders are either parts or classes"):
+        read_cases(None, str(tmp_path))
