@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from medpipe_plugins.scans.door import (
     skip,
     told,
 )
+from medpipe_plugins.scans.rescaling import rounds
 from medpipe_plugins.scans.scan import Scan, ScanHeader, value_notes
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def read(path: Path, *, series: str | int | None, volume: int | None) -> Scan:
         for slot, slab in zip(values, _slabs(stream, array, volume or 0), strict=True):
             with np.errstate(all="ignore"):
                 slot[...] = slab
-            if array.dtype.kind in "iu" and array.dtype.itemsize > 2:
-                rounded = rounded or bool((slot.astype(np.float64) != slab).any())
+            rounded = rounded or rounds(slab, slot)
         left = rest(stream, _MOST_REST)
     notes = [*known.notes]
     if left:
@@ -94,7 +94,10 @@ def _slabs(stream: IO[bytes], array: _Array, volume: int) -> Iterator[NDArray[An
 
 def _plan(path: Path, series: str | int | None, volume: int | None) -> tuple[ScanHeader, _Array]:
     arrays = _arrays(path)
-    array, notes = _chosen(path, arrays, series)
+    found, notes = _chosen(path, arrays, series)
+    array = replace(found, shape=_without_ones(found.shape))
+    if array.shape != found.shape:
+        notes.append(f"axes of length 1 were left out of {found.shape}")
     if array.dtype.kind not in "biuf":
         what = (
             "Python objects, which are never unpickled" if array.dtype.hasobject else "no numbers"
@@ -124,6 +127,15 @@ def _plan(path: Path, series: str | int | None, volume: int | None) -> tuple[Sca
     kind = "npz" if array.name else "npy"
     dtype = str(array.dtype.newbyteorder("="))
     return ScanHeader(str(path), kind, shape, dtype, series=array.name, notes=tuple(notes)), array
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without a batch or channel of one, which stand first or last."""
+    while len(shape) > 3 and shape[0] == 1:
+        shape = shape[1:]
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def _chosen(path: Path, arrays: list[_Array], series: str | int | None) -> tuple[_Array, list[str]]:

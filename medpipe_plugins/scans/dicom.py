@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medpipe_core.data import DataError
+from medpipe_plugins.scans.dicom_contents import contents_notes
 from medpipe_plugins.scans.dicom_files import find_dicom
 from medpipe_plugins.scans.dicom_header import read_frames
 from medpipe_plugins.scans.dicom_pixels import frames_of
@@ -71,12 +72,14 @@ def series_of(path: Path) -> tuple[list[Series], list[str]]:
 def _plan(path: Path, series: str | int | None, volume: int | None) -> _Plan:
     all_series, passed_over = series_of(path)
     if not all_series:
-        raise DataError(f"{path}: holds no DICOM image: {_few(passed_over)}")
+        what = _few(passed_over) or "nothing lies beside its table of contents, the DICOMDIR"
+        raise DataError(f"{path}: holds no DICOM image: {what}")
     chosen = choose(path, all_series, series)
     _check_kind(path, chosen)
     slices = stack(path, chosen, volume)
     frames = [frames[0] for frames in slices.slots]
     file = frames[0].file
+    _check_rescale(path, frames)
     check_size(path, (file.columns, file.rows, len(frames)))
     affine = slices.affine
     if affine is not None and not usable(affine):
@@ -89,6 +92,7 @@ def _plan(path: Path, series: str | int | None, volume: int | None) -> _Plan:
     notes = [*_file_notes(frames), *slices.notes]
     if passed_over:
         notes.append(f"passed over: {_few(passed_over)}")
+    notes += contents_notes(path)
     if len(all_series) > 1:
         notes.append(f"one of {len(all_series)} series of its folder")
     known = ScanHeader(
@@ -122,6 +126,21 @@ def _check_kind(path: Path, series: Series) -> None:
         raise DataError(
             f"{path}: {file.path.name} is a mosaic: one image into which the slices of a volume "
             "are tiled. Convert it first, as dcm2niix does"
+        )
+
+
+def _check_rescale(path: Path, frames: Sequence[Frame]) -> None:
+    """Refuse slices some of which are rescaled while others do not say how.
+
+    Raises:
+        DataError: There are such.
+    """
+    without = [frame for frame in frames if frame.rescale is None]
+    if without and any(frame.rescale not in (None, (1.0, 0.0)) for frame in frames):
+        raise DataError(
+            f"{path}: {len(without)} of {len(frames)} slices state no RescaleSlope and "
+            f"RescaleIntercept, such as {without[0].file.path.name}, and others do, so that their "
+            "values are on two scales. Mend the headers, or take these slices out"
         )
 
 

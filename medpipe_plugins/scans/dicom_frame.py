@@ -74,7 +74,8 @@ class Frame:
         orientation: Directions of its rows and columns, six cosines, LPS; None where not stated.
         spacing: Between rows, and between columns, in millimetres; None where not stated.
         thickness: In millimetres, or None.
-        rescale: Slope and intercept.
+        apart: SpacingBetweenSlices in millimetres, or None.
+        rescale: Slope and intercept; None where neither is stated.
         order: What tells apart slices at one position: time, echo, acquisition, instance.
     """
 
@@ -85,5 +86,6 @@ class Frame:
     orientation: tuple[float, ...] | None
     spacing: tuple[float, ...] | None
     thickness: float | None
-    rescale: tuple[float, float]
+    apart: float | None
+    rescale: tuple[float, float] | None
     order: tuple[Any, ...]

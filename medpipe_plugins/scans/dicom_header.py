@@ -32,19 +32,21 @@ from medpipe_plugins.scans.door import MOST_VOXELS
 from medpipe_plugins.scans.sniffing import has_dicom_preamble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 MOST_FRAMES = 100_000
 _NO_SCANS = {"RTDOSE": "a dose grid", "SEG": "a segmentation", "PR": "a presentation state"}
-_ORDER = ("EchoTime", "TriggerTime", "AcquisitionTime", "ContentTime", "InstanceNumber")
+# ContentTime is that of writing, which need not follow that of scanning.
+_ORDER = ("EchoTime", "TriggerTime", "AcquisitionTime", "InstanceNumber", "ContentTime")
 _TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
     *("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "Modality", "Manufacturer"),
     *("ManufacturerModelName", "ImageType", "Rows", "Columns", "NumberOfFrames", "BitsAllocated"),
     *("BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "PlanarConfiguration"),
     *("PhotometricInterpretation", "PixelSpacing", "ImagerPixelSpacing", "SliceThickness"),
+    "SpacingBetweenSlices",
     *("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
     *("ModalityLUTSequence", "LossyImageCompression", "TemporalPositionIdentifier", *_ORDER),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", *PIXELS),
@@ -126,7 +128,7 @@ def _file_header(path: Path, ds: Dataset | PlainHeader, marked: bool) -> FileHea
         rows,
         columns,
         frames,
-        _stored_type(ds),
+        _stored_type(path, ds),
         text(ds, "Modality"),
         model if model.startswith(maker) else f"{maker} {model}".strip(),
         text(ds, "PatientID"),
@@ -191,6 +193,7 @@ def _notes(ds: Dataset | PlainHeader, marked: bool) -> list[str]:
         notes.append("MONOCHROME1: low values are white; values were not inverted")
     if text(ds, "LossyImageCompression") == "01":
         notes.append("was compressed with loss")
+    notes += _rescale_notes(ds)
     if "PixelData" not in ds:
         notes.append("holds floating-point pixels, as parametric maps do")
     if "ImagerPixelSpacing" in ds and "PixelSpacing" not in ds:
@@ -198,10 +201,23 @@ def _notes(ds: Dataset | PlainHeader, marked: bool) -> list[str]:
     return notes
 
 
-def _stored_type(ds: Dataset | PlainHeader) -> str:
+def _rescale_notes(ds: Dataset | PlainHeader) -> list[str]:
+    pair = ("RescaleSlope", "RescaleIntercept")
+    lacking = [name for name in pair if ds.get(name) in (None, "")]
+    if len(lacking) == 1:
+        return [f"{lacking[0]} is not stated; {int(lacking[0] == pair[0])} was taken"]
+    elsewhere = "ModalityLUTSequence" in ds or "SharedFunctionalGroupsSequence" in ds
+    if lacking and text(ds, "Modality") == "CT" and not elsewhere:
+        return ["states no rescale: values are as stored, and need not be Hounsfield units"]
+    return []
+
+
+def _stored_type(path: Path, ds: Dataset | PlainHeader) -> str:
     if "PixelData" not in ds:
         return "float32" if "FloatPixelData" in ds else "float64"
     bits = int(ds.get("BitsAllocated") or 0)
+    if bits not in (8, 16, 32, 64):
+        raise DataError(f"{path}: BitsAllocated is {bits}; a scan has 8, 16, 32 or 64 bits a voxel")
     signed = ds.get("PixelRepresentation") == 1
     return f"{'' if signed else 'u'}int{bits}"
 
@@ -209,8 +225,6 @@ def _stored_type(ds: Dataset | PlainHeader) -> str:
 def _frame(ds: Dataset | PlainHeader, file: FileHeader, index: int) -> Frame:
     """Return one frame; what per-frame groups do not say, shared ones and the data set may."""
     path, find = file.path, _finder(ds, index)
-    pair = find("PixelValueTransformationSequence", "RescaleSlope", "RescaleIntercept")
-    slope, intercept = (finite(path, value, "rescale") for value in pair)
     alone = file.frames == 1 or "PerFrameFunctionalGroupsSequence" in ds
     position = find("PlanePositionSequence", "ImagePositionPatient")[0] if alone else None
     time = find("FrameContentSequence", "TemporalPositionIndex")[0]
@@ -232,9 +246,32 @@ def _frame(ds: Dataset | PlainHeader, file: FileHeader, index: int) -> Frame:
         ),
         spacing_of_pixels(path, find("PixelMeasuresSequence", "PixelSpacing")[0]),
         finite(path, find("PixelMeasuresSequence", "SliceThickness")[0], "SliceThickness"),
-        (1.0 if slope is None else slope, intercept or 0.0),
+        finite(
+            path,
+            find("PixelMeasuresSequence", "SpacingBetweenSlices")[0],
+            "SpacingBetweenSlices",
+        ),
+        _rescale(
+            path, find("PixelValueTransformationSequence", "RescaleSlope", "RescaleIntercept")
+        ),
         order,
     )
+
+
+def _rescale(path: Path, pair: Sequence[Any]) -> tuple[float, float] | None:
+    """Return slope and intercept; None where neither is stated.
+
+    Raises:
+        DataError: One is no number, or the slope is 0.
+    """
+    slope, intercept = (finite(path, value, "rescale") for value in pair)
+    if slope is None and intercept is None:
+        return None
+    if slope == 0:
+        raise DataError(
+            f"{path}: RescaleSlope is 0, by which every voxel would be {intercept or 0:g}; mend it"
+        )
+    return (1.0 if slope is None else slope, intercept or 0.0)
 
 
 def _finder(ds: Dataset | PlainHeader, index: int) -> Callable[..., list[Any]]:

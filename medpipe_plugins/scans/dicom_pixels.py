@@ -115,8 +115,8 @@ def _of_jpeg(
 
 
 def _values(array: NDArray[Any], frame: Frame) -> NDArray[np.float32]:
-    plain = frame.rescale == (1.0, 0.0)
-    return array.astype(np.float32) if plain else rescaled(array, *frame.rescale)
+    plain = frame.rescale in (None, (1.0, 0.0))
+    return array.astype(np.float32) if plain else rescaled(array, *(frame.rescale or (1.0, 0.0)))
 
 
 def _in_place(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _UNEVEN = 0.05  # of a step; scanners round positions to far less
 _WORTH_A_WORD = 0.01
 _SAME_PLACE = 1e-3  # millimetres
+_SAME_PLACE_OF_PIXEL = 0.02  # of a pixel; what is written again for another time moves by less
 
 
 @dataclass
@@ -58,7 +59,8 @@ def stack(path: Path, series: Series, volume: int | None) -> Stack:
     row, column = _directions(frames[0])
     along = positions @ np.cross(row, column)
     order = np.argsort(along, kind="stable")
-    places = _places([frames[i] for i in order], along[order])
+    near = max(_SAME_PLACE, _SAME_PLACE_OF_PIXEL * min(frames[0].spacing or (0.0,)))
+    places = _places([frames[i] for i in order], along[order], near)
     slots, notes = _one_volume(path, places, volume)
     step, more = _step(path, slots)
     notes += more
@@ -110,12 +112,12 @@ def _unplaced(
     return Stack(slots, None, [said, *(["a single slice"] if len(slots) == 1 else [])])
 
 
-def _places(frames: Sequence[Frame], along: NDArray[np.float64]) -> list[list[Frame]]:
-    """Return ordered slices by place."""
+def _places(frames: Sequence[Frame], along: NDArray[np.float64], near: float) -> list[list[Frame]]:
+    """Return ordered slices by place; what is as near as `near` is one."""
     places: list[list[Frame]] = []
     start = -np.inf
     for frame, distance in zip(frames, along, strict=True):
-        if distance - start > _SAME_PLACE:
+        if distance - start > near:
             places.append([])
             start = distance
         places[-1].append(frame)
@@ -189,6 +191,7 @@ def _step(
             f"{names[1]}, {usual:.4g} mm elsewhere{guess}. Without them it is no volume"
         )
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
+    length = float(np.linalg.norm(step))
     aside = positions - positions[0] - np.arange(len(positions))[:, None] * step
     drift = float(np.linalg.norm(aside, axis=1).max())
     if drift > max(0.5 * usual, 1.0):
@@ -201,6 +204,12 @@ def _step(
         notes.append(
             f"slices are not quite evenly spaced: by up to {uneven[worst]:.3g} mm of {usual:.4g}, "
             f"and {drift:.3g} mm beside an even grid"
+        )
+    apart = [abs(frames[0].apart) for frames in slots if frames[0].apart]
+    if apart and min(abs(apart[0] - usual), abs(apart[0] - length)) > _UNEVEN * usual:
+        notes.append(
+            f"SpacingBetweenSlices says {apart[0]:.4g} mm, and positions are {usual:.4g} mm apart, "
+            "which were used"
         )
     return step, notes
 

@@ -72,7 +72,8 @@ def displacement(
 
 
 def shear(affine: NDArray[np.float64]) -> float:
-    """Return by how many degrees the third axis leans from the normal of the first two."""
-    normal = np.cross(affine[:3, 0], affine[:3, 1])
-    cosine = abs(normal @ affine[:3, 2]) / (np.linalg.norm(normal) * np.linalg.norm(affine[:3, 2]))
-    return float(np.degrees(np.arccos(np.minimum(1.0, cosine))))
+    """Return by how many degrees an axis leans from the normal of the other two, at most."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    normals = np.cross(axes[:, [1, 2, 0]], axes[:, [2, 0, 1]], axis=0)
+    cosines = np.abs((normals * axes).sum(axis=0)) / np.linalg.norm(normals, axis=0)
+    return float(np.degrees(np.arccos(np.minimum(1.0, cosines.min()))))

@@ -28,7 +28,7 @@ from medpipe_plugins.scans.door import (
 )
 from medpipe_plugins.scans.geometry import place
 from medpipe_plugins.scans.nifti_geometry import affine_of
-from medpipe_plugins.scans.rescaling import rescaled
+from medpipe_plugins.scans.rescaling import rescaled, rounds
 from medpipe_plugins.scans.scan import Scan, ScanHeader, value_notes
 from medpipe_plugins.scans.sniffing import HEADER_SIZES, nifti_partner
 
@@ -102,9 +102,7 @@ def _fill(stored: NDArray[np.float32], stream: IO[bytes], plan: _Plan) -> bool:
             block = rescaled(block, *plan.scaling)
         with np.errstate(all="ignore"):
             stored[:, :, start : start + count] = block
-            if block.dtype.kind in "iu" and block.dtype.itemsize > 2:
-                again = stored[:, :, start : start + count].astype(np.float64)
-                rounded = rounded or bool((again != block).any())
+            rounded = rounded or rounds(block, stored[:, :, start : start + count])
     return rounded
 
 

@@ -41,13 +41,15 @@ def affine_of(
     if affine is None:
         affine = _base(path, hdr)
         notes.append(
-            "orientation unknown: neither sform nor qform is set; axes were taken to run left, "
+            "orientation unknown: there is no usable sform or qform; axes were taken to run left, "
             "front and up, centred, as nibabel does"
         )
     elif sform is not None:
         notes += _disagreement(hdr, sform, qform, shape)
     if shear(affine) > 0.5:
-        notes.append(f"its axes are sheared: the third leans by {shear(affine):.1f} degrees")
+        notes.append(
+            f"its axes are sheared: they are up to {shear(affine):.1f} degrees off right angles"
+        )
     return _in_millimetres(hdr, affine, notes), notes
 
 
@@ -62,6 +64,11 @@ def _mend_pixdim(hdr: Any, shape: tuple[int, int, int]) -> list[str]:
         if sizes[axis] == 0 and shape[axis] == 1:
             sizes[axis] = 1
     hdr["pixdim"][1:4] = sizes
+    side = float(hdr["pixdim"][0])  # which way the third axis of the qform runs
+    if side not in (-1, 1):
+        hdr["pixdim"][0] = -1 if side < 0 else 1  # as nifti1.h has it; 0 is written by old tools
+        if side and _code(hdr, "qform") > 0:
+            notes.append(f"pixdim[0] is {side:g}, not 1 or -1; its sign alone was used")
     return notes
 
 

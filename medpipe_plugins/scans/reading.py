@@ -10,6 +10,7 @@ import numpy as np
 
 from medpipe_core.data import DataError
 from medpipe_plugins.scans.door import existing, files_below, files_in, head, room, told
+from medpipe_plugins.scans.foreign import foreign
 from medpipe_plugins.scans.readers import ArrayReader, DicomReader, NiftiReader, SlicesReader
 from medpipe_plugins.scans.scan import Scan, ScanHeader, as_header, as_scan
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from medpipe_core import Registry
 
     PathLike = str | os.PathLike[str]
+
+_LOOKED_AT = 20  # files of a folder, to say what they are
 
 
 def read_scan(
@@ -196,7 +199,11 @@ def _unknown(path: Path) -> str:
         names = [file.name for file in files_in(path)]
         more = f" and {len(names) - 6} more" if len(names) > 6 else ""
         said = f"among {', '.join(names[:6])}{more}" if names else "for it has no files"
+        what = next(filter(None, map(foreign, files_in(path)[:_LOOKED_AT])), "")
+        said += f"; one of them {what}" if what else ""
         return f"is a folder in which no scan was found, {said}"
+    if what := foreign(path):
+        return what
     first = head(path, 8)
     return f"is no scan of a known kind, and begins with {first!r}" if first else "is empty"
 
@@ -210,6 +217,8 @@ def _as_channels(scans: Sequence[Scan]) -> Scan:
     if not scans:
         raise DataError("no path was given; a scan has at least one file")
     first = scans[0].header
+    if len({scan.header.path for scan in scans}) < len(scans):
+        raise DataError(f"{first.path}: is given twice; channels of a scan are different files")
     for scan in scans[1:]:
         other = scan.header
         if other.shape != first.shape or not _same_grid(first.affine, other.affine):

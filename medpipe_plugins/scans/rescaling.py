@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 _EXACT = 2**24  # whole numbers up to this are exact in float32
 
 
+def rounds(stored: NDArray[Any], values: NDArray[np.float32]) -> bool:
+    """Say whether float32 could not hold all whole numbers that were stored."""
+    if stored.dtype.kind not in "iu" or stored.dtype.itemsize <= 2:
+        return False
+    wide = np.longdouble if stored.dtype.itemsize == 8 else np.float64
+    return bool((values.astype(wide) != stored.astype(wide)).any())
+
+
 def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[np.float32]:
     """Return values as float64 has them, rounded to float32 once.
 

@@ -39,7 +39,7 @@ def test_every_real_type_in_either_order_is_read(tmp_path, dtype, order):
         (np.zeros((2, 2, 2), "M8[s]"), "no numbers"),
         (np.zeros(5), "1 axes"),
         (np.zeros(()), "0 axes"),
-        (np.zeros((1, 1, 2, 2, 2)), "5 axes"),
+        (np.zeros((2, 1, 2, 2, 2)), "5 axes"),
         (np.zeros((2, 0, 2)), "at least one"),
     ],
 )
@@ -156,3 +156,20 @@ def test_an_archive_without_arrays_or_with_doubles_is_refused(tmp_path):
             archive.writestr("image.npy", header_of((1, 1, 1)) + bytes(8))
     with pytest.raises(DataError, match="there twice"):
         read_scan(path)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 4, 3, 2), (4, 3, 2, 1), (1, 4, 3, 2, 1)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_batch_or_channel_of_one_is_left_out_and_said(tmp_path, shape, order):
+    volume = np.arange(24, dtype=np.int16).reshape(4, 3, 2)
+    np.save(tmp_path / "scan.npy", np.array(volume.reshape(shape), order=order))
+    scan = read_scan(tmp_path / "scan.npy")
+    assert np.array_equal(scan.values, volume)
+    assert f"axes of length 1 were left out of {shape}" in scan.notes
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint64"])
+def test_whole_numbers_that_float32_cannot_hold_are_said(tmp_path, dtype):
+    values = np.full((2, 3, 4), np.iinfo(dtype).max, dtype)
+    np.save(tmp_path / "scan.npy", values)
+    assert any("were rounded" in note for note in read_scan(tmp_path / "scan.npy").notes)

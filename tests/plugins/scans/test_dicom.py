@@ -19,6 +19,7 @@ from pydicom.uid import (
     JPEGExtended12Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
+    MediaStorageDirectoryStorage,
     RLELossless,
     generate_uid,
 )
@@ -610,3 +611,106 @@ def test_frames_without_groups_have_no_geometry(tmp_path):
     assert scan.affine is None
     assert scan.values.shape == VOLUME.shape
     assert "geometry unknown" in " ".join(scan.notes)
+
+
+def only(numbers, **attributes):
+    """Return a change of some data sets; None takes an attribute out."""
+
+    def change(index, ds):
+        for name, value in attributes.items() if index in numbers else ():
+            if value is None:
+                delattr(ds, name)
+            else:
+                setattr(ds, name, value)
+        return ds
+
+    return change
+
+
+def test_a_slope_of_zero_is_refused_by_name(dicom_series):
+    for numbers in ({2}, range(6)):
+        with pytest.raises(DataError, match=r"_[02]\.dcm: RescaleSlope is 0"):
+            scan_header(dicom_series(VOLUME, only(numbers, RescaleSlope=0)))
+
+
+def test_slices_on_two_scales_are_refused_by_name(dicom_series):
+    change = only({2}, RescaleSlope=None, RescaleIntercept=None)
+    with pytest.raises(DataError, match=r"1 of 6 slices state no RescaleSlope .*_2\.dcm"):
+        scan_header(dicom_series(VOLUME, change))
+    plain = {"RescaleSlope": 1, "RescaleIntercept": 0}
+    scan = read_scan(dicom_series(VOLUME, change, folder="plain", **plain))
+    assert np.array_equal(scan.values, as_read(VOLUME) + 1024)
+
+
+def test_a_rescale_that_is_half_or_not_stated_is_said(dicom_series):
+    def notes(folder, **attributes):
+        return notes_of(dicom_series(VOLUME, only(range(6), **attributes), folder))
+
+    assert "RescaleIntercept is not stated; 0 was taken" in notes("a", RescaleIntercept=None)
+    assert "RescaleSlope is not stated; 1 was taken" in notes("b", RescaleSlope=None)
+    neither = {"RescaleSlope": None, "RescaleIntercept": None}
+    assert "need not be Hounsfield units" in notes("c", **neither)
+    assert "Hounsfield" not in notes("d", Modality="MR", **neither)
+
+
+def test_times_are_not_mixed_by_the_time_of_their_writing(dicom_series):
+    written = [0, 9, 2, 9, 5, 1]
+
+    def twice(index, ds):
+        ds.ImagePositionPatient = [-10, -20, 2.5 * (index % 3)]
+        ds.InstanceNumber, ds.ContentTime = index + 1, f"12000{written[index]}"
+        return ds
+
+    folder = dicom_series(VOLUME, twice)
+    for volume in (0, 1):
+        found = read_scan(folder, volume=volume).values
+        assert np.array_equal(found, as_read(VOLUME[3 * volume : 3 * volume + 3]))
+
+
+def test_places_that_differ_by_less_than_pixels_can_are_one(dicom_series):
+    def twice(index, ds):
+        ds.ImagePositionPatient = [-10, -20, 2.5 * (index % 3) + 0.005 * (index // 3)]
+        return ds
+
+    with pytest.raises(DataError, match="2 different slices lie at each of 3 places"):
+        scan_header(dicom_series(VOLUME, twice))
+
+
+def test_a_stated_spacing_that_positions_do_not_have_is_said(dicom_series):
+    assert "SpacingBetweenSlices says 1.25 mm" in notes_of(
+        dicom_series(VOLUME, SpacingBetweenSlices=1.25)
+    )
+    assert notes_of(dicom_series(VOLUME, folder="same", SpacingBetweenSlices=2.5)) == ""
+
+
+def test_bits_that_are_no_whole_bytes_are_refused_in_words(dicom_series):
+    with pytest.raises(DataError, match="BitsAllocated is 1; a scan has 8, 16, 32 or 64"):
+        scan_header(dicom_series(VOLUME, BitsAllocated=1))
+
+
+def test_files_that_a_table_of_contents_names_in_vain_are_said(dicom_series):
+    written = sorted(dicom_series(VOLUME, folder="medium/images").iterdir())
+    folder = written[0].parents[1]
+    files = [file.rename(file.with_name(f"im{file.stem[-1]}")) for file in written]
+    files.sort()
+    contents = pydicom.Dataset()
+    contents.file_meta = pydicom.dataset.FileMetaDataset()
+    contents.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    contents.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    contents.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    contents.DirectoryRecordSequence = [Dataset() for _ in (None, *files)]
+    for record, file in zip(contents.DirectoryRecordSequence[1:], files, strict=True):
+        record.ReferencedFileID = ["IMAGES", file.name.upper()]
+    contents.save_as(folder / "DICOMDIR", enforce_file_format=True)
+    assert notes_of(folder) == ""
+    files[-1].unlink()
+    for path in (folder, folder / "DICOMDIR"):
+        told = notes_of(path)
+        assert "1 of 6 files that its DICOMDIR names are not there, such as IMAGES/IM5" in told
+    records = b"\4\0\x20\x12SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\0\xe0\x10\0\0\0" + b"cut"
+    (folder / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + records)
+    assert "its DICOMDIR is damaged" in notes_of(folder)
+    for file in files[:-1]:
+        file.unlink()
+    with pytest.raises(DataError, match="nothing lies beside its table of contents"):
+        scan_header(folder / "DICOMDIR")

@@ -301,3 +301,32 @@ def test_blank_scans_and_numbers_that_are_none_are_said(nifti):
     assert read_scan(nifti(array)).notes == ("blank: every voxel is 1",)
     array[0, 0, 0], array[1, 0, 0] = np.nan, np.inf
     assert "2 of 27 voxels are NaN or infinite" in read_scan(nifti(array)).notes
+
+
+@pytest.mark.parametrize(
+    ("side", "words"), [(0, ""), (7, "pixdim[0] is 7"), (-3, "pixdim[0] is -3")]
+)
+def test_a_qform_counts_whatever_stands_for_its_third_axis(nifti, ramp, side, words):
+    affine = np.diag([2.0, 3.0, -4.0 if side < 0 else 4.0, 1.0])
+    sizes = [side, 2, 3, 4, 0, 0, 0, 0]
+    path = nifti(ramp, affine, change=lambda h: h.set_qform(affine, 1), sform_code=0, pixdim=sizes)
+    scan = read_scan(path)
+    assert np.array_equal(scan.values, ramp[:, :, :: -1 if side < 0 else 1])
+    assert [words in note for note in scan.notes] == [True] * bool(words)
+
+
+@pytest.mark.parametrize("place", [(0, 1), (1, 2), (0, 2)])
+def test_any_axes_that_are_not_at_right_angles_are_said(nifti, ramp, place):
+    affine = AFFINES["RAS"].copy()
+    affine[place] = 1.0
+    assert any("sheared" in note for note in read_scan(nifti(ramp, affine, qform_code=0)).notes)
+
+
+def test_the_image_of_a_pair_without_its_header_is_told(tmp_path, ramp):
+    import nibabel
+
+    nibabel.save(nibabel.Nifti1Pair(ramp, np.eye(4)), tmp_path / "scan.img")
+    (tmp_path / "scan.hdr").unlink()
+    for path in (tmp_path / "scan.img", tmp_path):
+        with pytest.raises(DataError, match=r"no header \(\.hdr\) of the same name is beside it"):
+            read_scan(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pathlib
 import subprocess
@@ -268,3 +269,39 @@ def test_a_reader_may_say_which_files_it_reads(tmp_path):
     (tmp_path / "a.acme").write_text("header")
     expected = [tmp_path / "a.acme", tmp_path / "a.raw"]
     assert scan_files(tmp_path / "a.acme", registry=registry) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"BZh91AY", "compressed by bzip2; unpack it"),
+        (b"PK\x03\x04", "zip archive; unpack it"),
+        (b"NRRD0004", "NRRD file; convert it to NIfTI"),
+        (b"ObjectType = Image", "MetaImage file; convert it"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"<!DOCTYPE html>", "a download that failed"),
+        (b"\0\x05\x16\x07", "macOS leaves beside files"),
+        (gzip.compress(gzip.compress(b"0")), "gzip twice"),
+        (gzip.compress(bytes(128) + b"DICM" + bytes(200)), "DICOM file in gzip"),
+        (gzip.compress(bytes(257) + b"ustar" + bytes(200)), "tar archive"),
+    ],
+)
+def test_what_is_no_scan_is_told_with_the_remedy(tmp_path, content, words):
+    (tmp_path / "scan").mkdir()
+    (tmp_path / "scan" / "scan.nii.gz").write_bytes(content)
+    for path in (tmp_path / "scan" / "scan.nii.gz", tmp_path / "scan"):
+        with pytest.raises(DataError, match=words):
+            read_scan(path)
+
+
+def test_what_is_no_path_here_is_told():
+    with pytest.raises(DataError, match="an empty text is no path"):
+        read_scan("")
+    with pytest.raises(DataError, match="nothing is fetched"):
+        read_scan("https://example.org/scan.nii.gz")
+
+
+def test_a_file_is_no_two_channels(nifti, ramp):
+    path = nifti(ramp)
+    with pytest.raises(DataError, match="is given twice"):
+        read_scan([path, path])
