@@ -127,13 +127,14 @@ def new_cases(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -
     if not fits or not all(isinstance(one, str | os.PathLike) for one in several):
         raise DataError(f"{path!r} is no path, nor several that are channels of one scan")
     texts = [os.fspath(one) for one in several]
+    if not all(text.strip() for text in texts):
+        raise DataError("an empty text is no path of a scan")
     if not isinstance(path, str | os.PathLike):
         return [Case(";".join(texts), tuple(map(Path, texts)), "")]
     (text,) = texts
     one = os.path.expanduser(text)  # unlike Path.expanduser, it lets a user be who is not there
     if ";" in text and not os.path.lexists(one):
-        parts = [Path(part.strip()) for part in text.split(";")]
-        return [Case(text, tuple(parts), "")]
+        return new_cases([part.strip() for part in text.split(";")])
     if one.lower().endswith(_TABLES) and not os.path.isdir(one):
         return read_paths(Path(one))
     return [Case(text, (Path(text),), "")]

@@ -20,6 +20,7 @@ from medpipe_plugins.datasets.folder_classes import (
     spelt_alike,
 )
 from medpipe_plugins.datasets.folder_manifest import NO_VALUE, PARTS, Case
+from medpipe_plugins.scans.sniffing import nifti_partner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,7 +165,7 @@ def _labelled(cases: Sequence[Case]) -> tuple[list[Case], list[Problem], list[st
             problems.append((case.name, said))
         elif place not in first:
             first[place] = case
-        elif (first[place].label, first[place].part) != (case.label, case.part):
+        elif _contradicts(first[place], case):
             contradicting.append(
                 f"{case.name} is named twice: as {_words(first[place])} and as {_words(case)}"
             )
@@ -181,15 +182,26 @@ def _labelled(cases: Sequence[Case]) -> tuple[list[Case], list[Problem], list[st
 
 
 def _place(path: Path) -> str:
-    """Return where a path leads, links followed, so that no scan counts twice by two names."""
+    """Return where a path leads, so that no scan counts twice by two names.
+
+    Links are followed, and of a pair the header stands for both.
+    """
+    if path.name.lower().endswith((".img", ".img.gz")):
+        path = nifti_partner(path) or path
     try:
         return os.path.realpath(path)
     except ValueError:  # a zero in it; reading says so
         return str(path)
 
 
+def _contradicts(one: Case, other: Case) -> bool:
+    patients = {one.patient, other.patient} - {""}
+    return (one.label, one.part) != (other.label, other.part) or len(patients) > 1
+
+
 def _words(case: Case) -> str:
-    return f"{case.label!r} in {case.part}" if case.part else repr(case.label)
+    of = f" of patient {case.patient!r}" if case.patient else ""
+    return f"{case.label!r}{of} in {case.part}" if case.part else f"{case.label!r}{of}"
 
 
 def _other_channels(headers: Mapping[Case, tuple[ScanHeader, ...]]) -> list[Problem]:

@@ -57,13 +57,16 @@ def finite(path: Path, value: Any, name: str) -> float | None:
     """Return a number, or None where it is missing.
 
     Raises:
-        DataError: It is NaN or infinite.
+        DataError: It is NaN or infinite, or not one number.
     """
     if value is None or value == "":
         return None
-    found = float(value)
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = np.nan
     if not np.isfinite(found):
-        raise DataError(f"{path}: {name} is {value}, which is no number")
+        raise DataError(f"{path}: {name} is {value}, which is not one number")
     return found
 
 
@@ -75,7 +78,10 @@ def vector(path: Path, value: Any, length: int, name: str) -> tuple[float, ...] 
     """
     if value is None or value == "" or (hasattr(value, "__len__") and not len(value)):
         return None
-    found = tuple(float(one) for one in value)
+    try:
+        found = tuple(float(one) for one in value)
+    except (TypeError, ValueError):  # one number alone, or a text
+        found = ()
     if len(found) != length or not np.isfinite(found).all():
         raise DataError(f"{path}: {name} is {value}; it has to be {length} numbers")
     if length == 6:

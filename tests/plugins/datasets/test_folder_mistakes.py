@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import types
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -316,3 +317,16 @@ def test_folders_that_are_parts_and_something_else_are_asked_about(tmp_path):
         (tmp_path / name / "sick" / "a.npy").write_bytes(b"0")
     with pytest.raises(DataError, match="beside them extra; folders are either parts or classes"):
         read_cases(None, str(tmp_path))
+
+
+def test_both_halves_of_a_pair_are_one_scan(opened, scans):
+    pair = nibabel.Nifti1Pair(np.random.default_rng(0).random((4, 5, 6), np.float32), np.eye(4))
+    nibabel.save(pair, scans / "pair.img")
+    notes = opened(GOOD + "pair.hdr,sick\npair.img,sick\n").development().notes
+    assert "1 lines name a scan again, which counts once." in notes
+
+
+def test_a_scan_of_two_patients_is_refused(opened):
+    lines = [f"{NAMES[n]},{CLASSES[n % 2]},p{n}" for n in range(len(NAMES))]
+    told = error_of(opened("\n".join(["path,label,patient", *lines, f"{NAMES[0]},healthy,q"])))
+    assert "named twice: as 'healthy' of patient 'p0' and as 'healthy' of patient 'q'" in told

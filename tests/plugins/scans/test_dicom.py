@@ -714,3 +714,15 @@ def test_files_that_a_table_of_contents_names_in_vain_are_said(dicom_series):
         file.unlink()
     with pytest.raises(DataError, match="nothing lies beside its table of contents"):
         scan_header(folder / "DICOMDIR")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"PixelSpacing": 1.5}, r"PixelSpacing is 1\.5; it has to be 2 numbers"),
+        ({"RescaleSlope": ["1", "2"]}, r"rescale is \[1, 2\], which is not one number"),
+    ],
+)
+def test_too_few_or_many_numbers_are_told_in_words(dicom_series, attributes, words):
+    with pytest.raises(DataError, match=words):
+        scan_header(dicom_series(VOLUME, **attributes))
