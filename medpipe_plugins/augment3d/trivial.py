@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from medpipe_core import Fusion
+from medpipe_core import Fusion, Symmetry
 from medpipe_plugins.augment3d.base import Augmentation3D, as_array
 from medpipe_plugins.augment3d.changes import Gaussian
 from medpipe_plugins.augment3d.erase import Erase
@@ -94,6 +94,11 @@ class TrivialAugment(Augmentation3D):
     def __init__(self, *, forbid: tuple[str, ...] = ()) -> None:
         left = [i for i, name in enumerate(OPERATIONS) if not _CHANGES[name] & set(forbid)]
         self._left = np.array(left)
+
+    def symmetries(self, axes: int) -> tuple[Symmetry, ...]:
+        """Return the mirrors among what it does."""
+        left = {OPERATIONS[i] for i in self._left}
+        return tuple(Symmetry.mirror(axis, axes) for name, axis in _AXES.items() if name in left)
 
     def from_uniforms(self, numbers: Numbers) -> tuple[NDArray[Any], ...]:
         """Draw operation, strength in [0, 1], sign, place in [0, 1]³ and a seed of the noise."""

@@ -84,3 +84,10 @@ def test_it_takes_the_place_of_the_papers_policy_by_name():
     policy = mp.build_policy(space, space.sample(seed=0))
     assert [type(layer.operation) for layer in policy.layers] == [TrivialAugment]
     assert policy(volumes(8), generator()).shape == (8, 1, 6, 7, 8)
+
+
+def test_predictions_can_be_averaged_over_the_mirrors_among_its_operations():
+    assert set(TrivialAugment().symmetries(3)) == {
+        mp.Symmetry.mirror(axis, 3) for axis in (-3, -2, -1)
+    }
+    assert TrivialAugment(forbid=("side",)).symmetries(3) == ()
