@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.command.output import write_line
 from medpipe_core.config.errors import DONE, FAILED
-from medpipe_core.record.atomic_files import check_place, write_atomically, writing
+from medpipe_core.record.atomic_files import check_place, make_folder, write_atomically
 from medpipe_core.report.printable import printable
 from medpipe_core.report.text_columns import columns
 
@@ -67,8 +67,7 @@ def answers(arguments: argparse.Namespace) -> dict[str, Any]:
     found = [asdict(answer) for answer in answered]
     content = {"classes": list(model.classes), **model.rule.to_dict(), "answers": found}
     if table is not None:
-        with writing(table.parent):
-            table.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(table.parent)
         write_atomically(table, answers_csv(content))
     return content
 

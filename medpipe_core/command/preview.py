@@ -51,15 +51,14 @@ def _preview(arguments: argparse.Namespace) -> int:
         registry = registry_for(given)
         configuration = resolve(given, registry)
         from medpipe_core.execution.previewing import preview
-        from medpipe_core.record.atomic_files import check_place, write_atomically, writing
+        from medpipe_core.record.atomic_files import check_place, make_folder, write_atomically
         from medpipe_core.report.contact_sheet import contact_page, contact_picture
 
         check_place(out)
         shown = preview(configuration, registry, each=arguments.each, draws=arguments.draws)
         make = contact_page if out.suffix.lower() == ".html" else contact_picture
         content = make(shown)
-        with writing(out.parent):
-            out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
         write_atomically(out, content)
     write_line(sys.stdout, str(out))
     return DONE

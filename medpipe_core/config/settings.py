@@ -19,6 +19,7 @@ from medpipe_core.train.settings import FitSettings
 MOST_MEMBERS = 100
 Seed = Annotated[int, Ge(0), Le(LARGEST)]
 
+DEVICES = "give auto, cpu, cuda, cuda:<number> or mps"
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 
 
@@ -181,5 +182,5 @@ class Keys(Section):
     @classmethod
     def _known_device(cls, device: str) -> str:
         if not DEVICE.fullmatch(device):
-            raise ValueError("give auto, cpu, cuda, cuda:<number> or mps")
+            raise ValueError(DEVICES)
         return device

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from medpipe_core.config.errors import ConfigurationError
-from medpipe_core.config.settings import DEVICE
+from medpipe_core.config.settings import DEVICE, DEVICES
 
 if TYPE_CHECKING:
     from medpipe_core.computing import Computing
@@ -23,7 +23,7 @@ def device_of(asked: str) -> torch.device:
         ConfigurationError: It is not there, or is none.
     """
     if not DEVICE.fullmatch(asked):
-        raise ConfigurationError([f"device={asked}: give auto, cpu, cuda, cuda:<number> or mps"])
+        raise ConfigurationError([f"device={asked}: {DEVICES}"])
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(asked)

@@ -27,7 +27,7 @@ from medpipe_core.execution.exported_files import (
 )
 from medpipe_core.execution.new_inputs import asked
 from medpipe_core.execution.trained_model import load_model
-from medpipe_core.record.atomic_files import check_place, write_atomically, write_json, writing
+from medpipe_core.record.atomic_files import check_place, make_folder, write_atomically, write_json
 from medpipe_core.record.run_folder import open_folder
 from medpipe_core.space import Genotype
 
@@ -192,8 +192,7 @@ def _known(run: RunFolder, model: TrainedModel) -> dict[str, Any]:
 
 
 def _written(made: _Made, place: Path) -> dict[str, Any]:
-    with writing(place):
-        place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
     for name, data in made.files.items():
         write_atomically(place / name, data)
     description = {

@@ -22,7 +22,7 @@ from medpipe_core.execution.failures import (
 )
 from medpipe_core.execution.results import RunResult
 from medpipe_core.execution.run_memory import RunMemory
-from medpipe_core.record.genotype_text import policy_text, schedule_table, tables
+from medpipe_core.record.genotype_text import policy_text, tables
 from medpipe_core.record.journal import plain_fields
 from medpipe_core.search.schedules import schedule_json
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from medpipe_core.data import Dataset, Development, SealedTest
     from medpipe_core.events import Emit
     from medpipe_core.execution.results import Candidate, Planned, Tested, Trained
-    from medpipe_core.record.genotype_text import Table
     from medpipe_core.record.run_folder import RunFolder
     from medpipe_core.space import Genotype, SearchSpace
 
@@ -241,18 +240,14 @@ class Pipeline:
             self._tell("search-warning", str(number), message=note)
 
     def _tell_chosen(self, chosen: Candidate) -> None:
+        found = tables(self._stages.space, chosen.genotype, chosen.schedule)
         self._tell(
             "chosen",
             "",
             genotype=chosen.genotype.digest,
             validation=dict(chosen.validation),
-            tables=[asdict(table) for table in self._tables(chosen)],
+            tables=[asdict(table) for table in found],
         )
-
-    def _tables(self, chosen: Candidate) -> Iterator[Table]:
-        yield from tables(self._stages.space, chosen.genotype)
-        if chosen.schedule:
-            yield schedule_table(self._stages.space, chosen.schedule)
 
     def _write_chosen(self, chosen: Candidate) -> None:
         folder, space, genotype = self._folder, self._stages.space, chosen.genotype

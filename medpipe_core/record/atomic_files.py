@@ -11,6 +11,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import StorageError
+from medpipe_core.regular_files import check_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,16 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        StorageError: It cannot be made.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 def check_place(path: Path, *, folder: bool = False) -> None:
@@ -119,9 +130,8 @@ def sync_folder(folder: Path) -> None:
 
 def _refuse_special(path: Path) -> None:
     """Refuse what is there and is no file: taking its name would destroy it for everybody."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        told = "it is no file, but a device, pipe or socket"
-        raise OSError(errno.EINVAL, told, str(path))
+    if path.exists() and not path.is_dir():
+        check_regular_file(path.stat(), path)
 
 
 def _write_through(path: Path, data: bytes) -> None:

@@ -33,11 +33,14 @@ class Table:
     choices: tuple[str, ...] = ()
 
 
-def tables(space: SearchSpace, genotype: Genotype) -> tuple[Table, ...]:
+def tables(
+    space: SearchSpace, genotype: Genotype, schedule: Sequence[Genotype] = ()
+) -> tuple[Table, ...]:
     """Return the genotype as tables, one for each kind of operation, one for values by themselves.
 
     Augmentations are triplets of operation, magnitude and probability (as in the paper's fig. 5);
-    blocks are told layer by layer with their strides. A choice that has no effect is not told.
+    blocks are told layer by layer with their strides. A choice that has no effect is not told. The
+    schedule that leads to its policy is the last table, if there is one.
     """
     steps = space.resolve(genotype)
     effective = space.effective(genotype)
@@ -57,10 +60,12 @@ def tables(space: SearchSpace, genotype: Genotype) -> tuple[Table, ...]:
     if found:
         last = found.pop()
         found.append(replace(last, choices=(*last.choices, *alone)))
+    if schedule:
+        found.append(_schedule(space, schedule))
     return tuple(found)
 
 
-def schedule_table(space: SearchSpace, schedule: Sequence[Genotype]) -> Table:
+def _schedule(space: SearchSpace, schedule: Sequence[Genotype]) -> Table:
     """Return the policies of a schedule, a row each: when it holds, and what it does."""
     rows = []
     for number, genotype in enumerate(schedule):
@@ -75,8 +80,7 @@ def schedule_table(space: SearchSpace, schedule: Sequence[Genotype]) -> Table:
 def policy_text(space: SearchSpace, genotype: Genotype, schedule: Sequence[Genotype] = ()) -> str:
     """Return the genotype as text, for `policy.txt`, and the schedule that leads to its policy."""
     head = f"Genotype {genotype.digest} of {genotype.space} ({genotype.space_digest})"
-    found = [*tables(space, genotype), *([schedule_table(space, schedule)] if schedule else [])]
-    return "\n\n".join([head, *map(as_text, found)]) + "\n"
+    return "\n\n".join([head, *map(as_text, tables(space, genotype, schedule))]) + "\n"
 
 
 def as_text(table: Table) -> str:

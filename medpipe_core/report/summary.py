@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.execution.failures import failure_notes
-from medpipe_core.record.genotype_text import Table, as_text, count, schedule_table, tables
+from medpipe_core.record.genotype_text import Table, as_text, count, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,11 +34,8 @@ def summary_text(result: RunResult, space: SearchSpace) -> str:
     """Return the closing text of a run."""
     content = result.content
     schedule = [space.genotype(one["choices"]) for one in content.get("schedule", ())]
-    told = [
-        *tables(space, result.genotype),
-        *([schedule_table(space, schedule)] if schedule else []),
-    ]
-    found = "\n\n".join(map(as_text, told))
+    told = map(as_text, tables(space, result.genotype, schedule))
+    found = "\n\n".join(told)
     size = (
         f"The network has {count(content['parameters'])} parameters and takes "
         f"{count(content['multiply_adds'])} multiply-adds for one volume."

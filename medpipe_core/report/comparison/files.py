@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import StorageError
 from medpipe_core.config.plain_values import user_path
-from medpipe_core.record.atomic_files import write_atomically, write_json, writing
+from medpipe_core.record.atomic_files import make_folder, write_atomically, write_json
 from medpipe_core.report.comparison.folds import fold_notes
 from medpipe_core.report.comparison.regret import COSTS
 from medpipe_core.report.comparison.tables import (
@@ -42,8 +42,7 @@ def write_comparison(content: Mapping[str, Any], folder: str | Path) -> Path:
         path = user_path(folder)
     except ValueError as error:
         raise StorageError(f"--out: {error}") from None
-    with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     write_json(path / JSON, content)
     write_atomically(path / REGRET, regret_csv(content))
     write_atomically(path / PAGE, comparison_html(content))

@@ -184,7 +184,5 @@ def test_a_place_that_cannot_be_is_refused(tmp_path, place, folder, reason):
 def test_a_folder_that_looks_writable_and_takes_nothing_is_refused():
     with pytest.raises(StorageError, match="cannot write /proc/x"):
         atomic_files.check_place(Path("/proc/x"), folder=True)
-    with pytest.raises(
-        ConfigurationError, match=r"run\.root: /proc/x .* nothing can be made"
-    ):
+    with pytest.raises(ConfigurationError, match=r"run\.root: /proc/x .* nothing can be made"):
         usable_root("/proc/x")
