@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -19,12 +18,11 @@ from medpipe_plugins.datasets.folder_classes import (
     one_class,
     spelt_alike,
 )
+from medpipe_plugins.datasets.folder_copies import place_of, without_copies
 from medpipe_plugins.datasets.folder_manifest import NO_VALUE, PARTS, Case
-from medpipe_plugins.scans.sniffing import nifti_partner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -66,6 +64,11 @@ def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) 
         MissingExtraError: A package that reads scans is not installed.
     """
     labelled, problems, notes = _labelled(cases)
+    labelled, copied, copy_notes = without_copies(labelled, registry)
+    problems += copied
+    notes += copy_notes
+    if not labelled:
+        raise DataError(f"no usable scan is left\n{table(problems)}")
     headers: dict[Case, tuple[ScanHeader, ...]] = {}
     for case in labelled:
         try:
@@ -157,7 +160,7 @@ def _labelled(cases: Sequence[Case]) -> tuple[list[Case], list[Problem], list[st
     first: dict[tuple[str, ...], Case] = {}
     contradicting = []
     for case in cases:
-        place = (*map(_place, case.paths), *case.slices)
+        place = (*map(place_of, case.paths), *case.slices)
         if not case.label:
             problems.append((case.name, "has no label"))
         elif case.label.lower() in NO_VALUE:
@@ -179,19 +182,6 @@ def _labelled(cases: Sequence[Case]) -> tuple[list[Case], list[Problem], list[st
     if unread:
         notes.append(f"Columns that are not read: {', '.join(unread[:12])}.")
     return list(first.values()), problems, notes
-
-
-def _place(path: Path) -> str:
-    """Return where a path leads, so that no scan counts twice by two names.
-
-    Links are followed, and of a pair the header stands for both.
-    """
-    if path.name.lower().endswith((".img", ".img.gz")):
-        path = nifti_partner(path) or path
-    try:
-        return os.path.realpath(path)
-    except ValueError:  # a zero in it; reading says so
-        return str(path)
 
 
 def _contradicts(one: Case, other: Case) -> bool:

@@ -2,7 +2,8 @@
 
 Both are `medpipe-run` in processes of their own, with real signals at random moments. Among the
 augmentations are two that are poisoned: one makes values that are not finite, one raises,
-each in one of four doses, so that some of the candidates fail.
+each in one of four doses, so that some of the candidates fail. Some time into each process of the
+one that is disturbed the clock jumps by up to a year, either way.
 
     python soak.py FOLDER [--every 30] [--seed 0] [--small-disk FOLDER] [key=value ...]
 
@@ -59,12 +60,18 @@ SIGNALS = {
     "usr1": (signal.SIGUSR1, 75),
 }
 RUN = "import sys; from medpipe_core.command.medpipe_run import main; sys.exit(main())"
+JUMP = """
+import time
+
+began, told = time.monotonic(), time.time
+time.time = lambda: told() + ({days} * 86400 if time.monotonic() - began > {seconds} else 0)
+"""
 
 
-def started(words, log):
+def started(words, log, jump=""):
     with log.open("a") as out:
         return subprocess.Popen(
-            [sys.executable, "-c", RUN, *words], stdout=out, stderr=subprocess.STDOUT
+            [sys.executable, "-c", jump + RUN, *words], stdout=out, stderr=subprocess.STDOUT
         )
 
 
@@ -125,7 +132,9 @@ def main():
         folder = only_folder(root)
         resumed = [f"run.root={root}", *words] if folder is None else ["--resume", str(folder)]
         trusted = [] if folder is None else ["--trust-plugins"]
-        process = started([*resumed, *trusted], log)
+        days, seconds = rng.randint(-365, 365), rng.uniform(0, asked.every)
+        jump = JUMP.format(days=days, seconds=seconds)
+        process = started([*resumed, *trusted], log, jump)
         try:
             if process.wait(timeout=rng.expovariate(1 / asked.every)):
                 sys.exit(f"it ended by itself with {process.returncode}; see {log}")

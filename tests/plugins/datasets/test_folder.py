@@ -265,14 +265,13 @@ def test_several_files_are_channels_of_one_grid(tmp_path, opened):
 def test_folders_name_classes_and_parts(tmp_path):
     from PIL import Image
 
-    for part in ("train", "val", "test"):
-        for label in ("cat", "dog"):
+    for first, part in enumerate(("train", "val", "test")):
+        for second, label in enumerate(("cat", "dog")):
             stack = tmp_path / part / label / "case1"
             stack.mkdir(parents=True)
             for number in range(3):
-                Image.fromarray(np.full((4, 5), 40 * number, np.uint8)).save(
-                    stack / f"{number}.png"
-                )
+                grey = 40 * number + 10 * first + second
+                Image.fromarray(np.full((4, 5), grey, np.uint8)).save(stack / f"{number}.png")
     cases = read_cases(None, str(tmp_path))
     assert {(c.label, c.part) for c in cases} == {
         (label, part) for label in ("cat", "dog") for part in ("train", "validation", "test")
@@ -364,7 +363,7 @@ class LetterReader:
 
 def test_any_registered_reader_counts_and_patients_of_headers_are_kept_together(tmp_path, registry):
     for number in range(24):
-        (tmp_path / f"{number}.letter").write_text("abcdefghijkl"[number // 2])
+        (tmp_path / f"{number}.letter").write_text("abcdefghijkl"[number // 2] + str(number))
     manifest = table(tmp_path, [{"path": f"{n}.letter", "label": n // 2 % 2} for n in range(24)])
     known = registry.adding("reader", "letter", LetterReader)
     dataset = FolderDataset(registry=known, manifest=manifest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import types
 
 import nibabel
@@ -330,3 +331,49 @@ def test_a_scan_of_two_patients_is_refused(opened):
     lines = [f"{NAMES[n]},{CLASSES[n % 2]},p{n}" for n in range(len(NAMES))]
     told = error_of(opened("\n".join(["path,label,patient", *lines, f"{NAMES[0]},healthy,q"])))
     assert "named twice: as 'healthy' of patient 'p0' and as 'healthy' of patient 'q'" in told
+
+
+def test_a_copy_counts_once(opened, scans):
+    shutil.copy(scans / "03.npy", scans / "copy.npy")
+    found = opened(GOOD + f"copy.npy,{CLASSES[1]}\n")
+    assert any("copy.npy of 03.npy" in note for note in found.development().notes)
+    assert found.card.notes[0] == opened(GOOD).card.notes[0]
+
+
+def test_copies_of_two_classes_are_left_out(opened, scans):
+    shutil.copy(scans / "03.npy", scans / "copy.npy")
+    lines = GOOD + f"copy.npy,{CLASSES[0]}\n"
+    (told,) = [note for note in opened(lines).development().notes if "left out" in note]
+    assert "2 scans were left out" in told
+    assert "is copy.npy, byte for byte, and is 'sick' where that is 'healthy'" in told
+    assert "2 scans cannot be used" in error_of(opened(lines, strict=True))
+
+
+def test_a_copy_in_another_part_leaves_the_test_set_as_it_is(opened, scans):
+    shutil.copy(scans / "00.npy", scans / "copy.npy")
+    parts = ("train", "val", "test")
+    lines = [f"{NAMES[n]},{CLASSES[n % 2]},{parts[n // 4]}" for n in range(12)]
+    found = opened("\n".join(["path,label,split", *lines, f"copy.npy,{CLASSES[0]},test"]))
+    assert found.card.notes[0] == "Scans: 3 train, 4 validation, 5 test."
+    told = " ".join(found.development().notes)
+    assert "is copy.npy, byte for byte, which is in test" in told
+    assert "copy.npy" in found.sealed_test().open(after="this test").cases
+
+
+def test_copies_of_folders_are_found_and_scans_that_differ_in_a_byte_are_not(opened, scans):
+    for folder, last in (("a", 1), ("b", 1), ("c", 2)):
+        (scans / folder).mkdir()
+        for number in range(4):
+            grey = np.full((5, 6), 40 * number, np.uint8)
+            grey[-1, -1] = last
+            Image.fromarray(grey).save(scans / folder / f"{number}.tif")
+    extra = "".join(f"{folder},sick\n" for folder in "abc")
+    (told,) = [n for n in opened(GOOD + extra).development().notes if "byte for byte" in n]
+    assert told == "1 scans are copies, byte for byte, which count once: b of a."
+
+
+def test_a_set_of_nothing_but_contradicting_copies_is_told(opened, scans):
+    shutil.copy(scans / "00.npy", scans / "copy.npy")
+    told = error_of(opened("path,label\n00.npy,sick\ncopy.npy,healthy\n"))
+    assert "no usable scan is left" in told
+    assert "is copy.npy, byte for byte" in told
