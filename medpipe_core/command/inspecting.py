@@ -104,6 +104,13 @@ def _compare_command(commands: Any) -> None:
         "folders", metavar="DIR", nargs="+", help="folder of a finished run, or one that holds runs"
     )
     parser.add_argument("--out", metavar="FOLDER", help="write JSON, a page and CSV there as well")
+    parser.add_argument(
+        "--ignore",
+        metavar="KEY",
+        action="append",
+        default=[],
+        help="setting that makes no groups",
+    )
     _set(parser, _comparison, _comparison_text)
 
 
@@ -189,7 +196,7 @@ def _report(arguments: argparse.Namespace) -> int:
 def _comparison(arguments: argparse.Namespace) -> dict[str, Any]:
     from medpipe_core.report.comparison import compare, write_comparison
 
-    content = compare(arguments.folders)
+    content = compare(arguments.folders, ignore=arguments.ignore)
     if arguments.out is not None:
         write_line(sys.stderr, f"medpipe: wrote {write_comparison(content, arguments.out)}")
     return content

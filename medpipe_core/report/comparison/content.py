@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from medpipe_core.record.journal import plain_fields
 from medpipe_core.report import summary
 from medpipe_core.report.comparison.folds import pooled_folds
-from medpipe_core.report.comparison.grouping import Group, Problem, differing, problems
+from medpipe_core.report.comparison.grouping import Group, Problem, mergers, problems
+from medpipe_core.report.comparison.labels import differing
 from medpipe_core.report.comparison.records import STAGES, Run, read_runs
 from medpipe_core.report.comparison.regret import COSTS, regret_curve, regret_of
 from medpipe_core.report.comparison.statistics import (
@@ -49,24 +50,29 @@ _EQUAL = 1.05
 _FEWEST_SEEDS = 6  # 2 / 2⁶ is the first p below .05
 
 
-def compare(paths: Iterable[str | Path]) -> dict[str, Any]:
+def compare(paths: Iterable[str | Path], *, ignore: Iterable[str] = ()) -> dict[str, Any]:
     """Compare finished runs: groups that differ by more than the seed, dataset by dataset.
 
     Args:
         paths: Run folders, or folders that hold such.
+        ignore: Settings that make no groups either, such as `searcher.genotype` where each seed of
+            a baseline trains what another run of that seed found.
 
     Returns:
         Plain data, as `comparison.json` holds it.
 
     Raises:
         RunFolderError: A path holds no run, or none is finished.
+        ConfigurationError: No run has a setting that is to be ignored.
     """
     runs, left_out = read_runs(paths)
-    found, replaced = problems(runs)
+    ignored = frozenset(ignore)
+    found, replaced = problems(runs, ignored)
     content: dict[str, Any] = plain_fields(
         {
             "format": "medpipe-comparison-1",
             "methods": METHODS,
+            "ignored": sorted(ignored),
             "datasets": [_problem(problem) for problem in found],
             "left_out": [
                 {"folder": str(one.folder), "reason": one.reason} for one in left_out + replaced
@@ -92,7 +98,7 @@ def _group(group: Group, keys: Sequence[str]) -> dict[str, Any]:
     agreements = [_agreement(run) for run in runs]
     return {
         "label": group.label,
-        "settings": {key: group.settings.get(key) for key in keys},
+        "settings": {key: group.settings[key] for key in keys if key in group.settings},
         "seeds": group.seeds,
         "pooled": pooled_folds(group),
         "figures": {
@@ -203,6 +209,11 @@ def _cost(groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def _warnings(groups: Sequence[Group]) -> Iterator[str]:
+    for key, count in mergers(groups):
+        yield (
+            f"{count} groups differ by {key} alone and have no seed in common; with --ignore {key} "
+            "they are one"
+        )
     cost = _cost(groups)
     if not cost["equal"]:
         most, least = cost["most"], cost["least"]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.config import yaml_values
-from medpipe_core.record.journal import plain_fields
+from medpipe_core.config.errors import ConfigurationError
+from medpipe_core.errors import did_you_mean
+from medpipe_core.report.comparison.labels import OWNERS, differing, group_labels, key_of, told
 from medpipe_core.report.comparison.records import LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from medpipe_core.report.comparison.records import Run
 
@@ -20,9 +21,8 @@ _NOT_SETTINGS = frozenset({"seed", "run.root", "preset", "data.fold"})
 # Who ran the trials: their records are the same, whoever it was.
 _EXECUTOR = "executor"
 _DATASET = "dataset"
-# Groups of keys that are compared only where the member they belong to is the same.
-_OWNERS = ("searcher", "space")
-_MISSING = "a key that is not there"
+_NAMING = frozenset({_DATASET, *OWNERS})
+_DIGEST = "space_digest"
 
 
 @dataclass(frozen=True)
@@ -58,55 +58,91 @@ class Problem:
     groups: tuple[Group, ...]
 
 
-def problems(runs: Sequence[Run]) -> tuple[list[Problem], list[LeftOut]]:
-    """Sort runs by dataset and by all settings but seed and fold.
+def problems(
+    runs: Sequence[Run], ignored: AbstractSet[str] = frozenset()
+) -> tuple[list[Problem], list[LeftOut]]:
+    """Sort runs by dataset and by all settings but seed, fold and those that are ignored.
 
     Of two runs with the same settings, seed and fold the later one by its folder's name is kept.
 
     Returns:
         The datasets, and the runs that another one replaces.
+
+    Raises:
+        ConfigurationError: What is to be ignored is a setting of no run, or one that never counts.
     """
-    settings = [_settings(run) for run in runs]
+    _check_ignored(ignored, {key for run in runs for key in run.settings})
+    settings = [_without(_settings(run), ignored) for run in runs]
     by_dataset: dict[str, list[tuple[dict[str, Any], Run]]] = {}
     for own, run in zip(settings, runs, strict=True):
-        by_dataset.setdefault(_key(_of_dataset(own)), []).append((own, run))
+        by_dataset.setdefault(key_of(_of_dataset(own)), []).append((own, run))
     labels = _dataset_labels([_of_dataset(held[0][0]) for held in by_dataset.values()])
     found, replaced = [], []
     for label, held in zip(labels, by_dataset.values(), strict=True):
-        grouped, earlier = _grouped(held)
+        grouped, earlier = _grouped(held, ", but for what is ignored," if ignored else "")
         found.append(Problem(label, grouped))
         replaced += earlier
     return found, replaced
 
 
-def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the keys whose values are not the same everywhere; missing is a value too."""
-    keys = dict.fromkeys(key for own in settings for key in own)
-    return [k for k in keys if len({_key(own.get(k, _MISSING)) for own in settings}) > 1]
+def mergers(groups: Sequence[Group]) -> list[tuple[str, int]]:
+    """Return settings that alone keep groups apart which have no seed in common.
+
+    Such as the genotype that each seed of a baseline takes from another run.
+
+    Returns:
+        Key, and how many groups would be one without it.
+    """
+    found = []
+    for key in differing([group.settings for group in groups]):
+        alike: dict[str, list[Group]] = {}
+        for group in groups:
+            rest = _without(group.settings, {key})
+            alike.setdefault(key_of(rest), []).append(group)
+        most = max(alike.values(), key=len)
+        places = [place for group in most for place in group.places]
+        if len(most) > 1 and len(places) == len(set(places)):
+            found.append((key, len(most)))
+    return found
+
+
+def _check_ignored(ignored: AbstractSet[str], known: AbstractSet[str]) -> None:
+    wrong = []
+    for key in sorted(ignored):
+        if key in _NAMING:
+            wrong.append(f"--ignore {key}: a comparison is of these; ignore settings of theirs")
+        elif not _is_setting(key):
+            wrong.append(f"--ignore {key}: it makes no groups")
+        elif key not in known:
+            wrong.append(f"--ignore {key}: no run has this setting.{did_you_mean(key, known)}")
+    if wrong:
+        raise ConfigurationError(wrong)
 
 
 def _settings(run: Run) -> dict[str, Any]:
     own = {key: value for key, value in run.settings.items() if _is_setting(key)}
     if run.fold is None:
         own.pop("data.folds", None)
-    return {**own, "space_digest": run.result.space_digest}
+    return {**own, _DIGEST: run.result.space_digest}
 
 
 def _is_setting(key: str) -> bool:
     return key not in _NOT_SETTINGS and key.partition(".")[0] != _EXECUTOR
 
 
-def _grouped(held: Iterable[tuple[dict[str, Any], Run]]) -> tuple[tuple[Group, ...], list[LeftOut]]:
+def _grouped(
+    held: Iterable[tuple[dict[str, Any], Run]], but: str
+) -> tuple[tuple[Group, ...], list[LeftOut]]:
     groups: dict[str, tuple[dict[str, Any], dict[tuple[int, int], Run]]] = {}
     replaced = []
     for own, run in sorted(held, key=lambda pair: pair[1].folder.name):
-        _, places = groups.setdefault(_key(own), (own, {}))
+        _, places = groups.setdefault(key_of(own), (own, {}))
         earlier = places.get(run.place)
         if earlier is not None:
-            reason = f"{run.folder.name} has the same settings and seed, and is later"
+            reason = f"{run.folder.name} has the same settings{but} and seed, and is later"
             replaced.append(LeftOut(earlier.folder, reason))
         places[run.place] = run
-    labels = _group_labels([own for own, _ in groups.values()])
+    labels = group_labels([own for own, _ in groups.values()])
     made = [
         Group(label, own, tuple(places[place] for place in sorted(places)))
         for label, (own, places) in zip(labels, groups.values(), strict=True)
@@ -114,27 +150,17 @@ def _grouped(held: Iterable[tuple[dict[str, Any], Run]]) -> tuple[tuple[Group, .
     return tuple(sorted(made, key=lambda group: group.label)), replaced
 
 
-def _group_labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name groups by their searcher and by whatever else is not the same in all of them."""
-    everywhere = [k for k in differing(settings) if k not in _OWNERS and not _owner(k)]
-    labels = []
-    for own in settings:
-        parts = [str(own.get("searcher"))]
-        if "space" in differing(settings):
-            parts.append(f"space={own.get('space')}")
-        for owner in _OWNERS:
-            alike = [other for other in settings if other.get(owner) == own.get(owner)]
-            keys = [key for key in differing(alike) if _owner(key) == owner]
-            parts += [text.removeprefix(f"{owner}.") for text in _told(own, keys)]
-        labels.append(" ".join([*parts, *_told(own, everywhere)]))
-    return labels
+def _without(settings: Mapping[str, Any], ignored: AbstractSet[str]) -> dict[str, Any]:
+    """Return settings without some; where one is of the space, the space may be another too."""
+    digest = {_DIGEST} if any(key.startswith("space.") for key in ignored) else set()
+    return {key: value for key, value in settings.items() if key not in ignored | digest}
 
 
 def _dataset_labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     labels = []
     for own in settings:
         alike = [other for other in settings if other.get(_DATASET) == own.get(_DATASET)]
-        labels.append(" ".join([str(own.get(_DATASET)), *_told(own, differing(alike))]))
+        labels.append(" ".join([str(own.get(_DATASET)), *told(own, differing(alike))]))
     return labels
 
 
@@ -144,17 +170,3 @@ def _of_dataset(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _within(key: str) -> bool:
     return key.startswith(f"{_DATASET}.")
-
-
-def _owner(key: str) -> str:
-    """Return the group whose member a key belongs to, or the empty text."""
-    owner, dot, _ = key.partition(".")
-    return owner if dot and owner in _OWNERS else ""
-
-
-def _told(settings: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
-    return [f"{key}={yaml_values.write(settings[key])}" for key in keys if key in settings]
-
-
-def _key(value: Any) -> str:
-    return json.dumps(plain_fields(value), sort_keys=True)

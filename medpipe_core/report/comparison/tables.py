@@ -8,6 +8,7 @@ from medpipe_core.record.genotype_text import Table, as_text
 from medpipe_core.report import summary
 from medpipe_core.report.comparison.content import MEASURES
 from medpipe_core.report.comparison.folds import fold_notes
+from medpipe_core.report.comparison.labels import shown
 from medpipe_core.report.comparison.records import STAGES
 from medpipe_core.report.progress import duration
 from medpipe_core.report.summary import figure
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _NOTHING = "–"
 _MOST_KEYS = 3
+_NOT_SHOWN = ("searcher", "space_digest")  # every name begins with the one; the other says nothing
 _STAGES = dict(zip(STAGES, ("search", "evaluation", "retraining"), strict=True))
 
 
@@ -61,7 +63,9 @@ def left_out_lines(content: Mapping[str, Any]) -> Iterator[str]:
 
 def tables_of(problem: Mapping[str, Any]) -> Iterator[Table]:
     """Yield the tables of one dataset; those without rows are left out."""
-    makers = (_pooled, _figures, _regrets, _tests, _agreements, _steps, _seconds, _choices)
+    makers = (
+        _pooled, _figures, _regrets, _tests, _agreements, _steps, _seconds, _settings, _choices,
+    )  # fmt: skip
     yield from (table for table in (make(problem) for make in makers) if table.rows)
 
 
@@ -166,6 +170,18 @@ def _costs(problem: Mapping[str, Any], cost: str, title: str, told: Any) -> Tabl
         for group in problem["groups"]
     ]
     return Table(title, ("group", *_STAGES.values(), "all"), tuple(rows))
+
+
+def _settings(problem: Mapping[str, Any]) -> Table:
+    groups = problem["groups"]
+    keys = dict.fromkeys(key for group in groups for key in group["settings"])
+    rows = [
+        (key, *(shown(g["settings"][key]) if key in g["settings"] else _NOTHING for g in groups))
+        for key in keys
+        if key not in _NOT_SHOWN
+    ]
+    labels = tuple(group["label"] for group in groups)
+    return Table("How the groups differ", ("setting", *labels), tuple(rows))
 
 
 def _choices(problem: Mapping[str, Any]) -> Table:

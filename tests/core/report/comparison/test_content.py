@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
 
-from medpipe_core.config import RunFolderError
+from medpipe_core.config import ConfigurationError, RunFolderError
 from medpipe_core.report.comparison import compare, comparison_text
 
 
@@ -37,17 +38,27 @@ def test_runs_that_differ_by_the_seed_alone_are_one_group(make_run, root):
     assert "auc" not in group["figures"]["test"]
 
 
-def test_groups_are_called_by_the_searcher_and_what_differs(make_run, root):
+def test_groups_are_called_by_the_searcher_and_by_as_little_as_tells_them_apart(make_run, root):
     make_run(settings=gumbel("gate"))
     make_run(settings=gumbel("score"))
     make_run(settings={"searcher.odd": 1})
     make_run(settings={"searcher.odd": 1, "search.epochs": 3, "space.width": 2})
     assert list(groups_of(compare([root]))) == [
-        "gumbel estimator=gate search.epochs=2",
-        "gumbel estimator=score search.epochs=2",
+        "gumbel estimator=gate",
+        "gumbel estimator=score",
         "random search.epochs=2",
-        "random width=2 search.epochs=3",
+        "random search.epochs=3",
     ]
+
+
+def test_what_names_do_not_tell_is_a_table(make_run, root):
+    make_run(settings={"searcher.odd": 1, "search.epochs": 3, "space.layers": ["a"] * 40})
+    make_run(settings={"searcher.odd": 1, "threads": 2})
+    text = "\n".join(" ".join(line.split()) for line in comparison_text(compare([root])))
+    assert "How the groups differ" in text
+    assert "search.epochs 2 3" in text
+    assert "threads 2 –" in text
+    assert re.search(r"space.layers – \[(a, ){5,12}a?,?…", text)
 
 
 @pytest.mark.parametrize(
@@ -300,3 +311,63 @@ def test_who_ran_the_trials_is_no_setting(make_run, root):
     make_run(seed=1, settings={"executor": "local", "executor.workers": 2})
     make_run(seed=2)
     assert groups_of(compare([root]))["random"]["seeds"] == [0, 1, 2]
+
+
+def fixed(number, **more):
+    return {"searcher": "fixed", "searcher.genotype": f"/data/{'long/' * 20}run-s{number}", **more}
+
+
+def test_long_values_are_shortened_in_names_which_stay_apart(make_run, root):
+    for number in range(2):
+        make_run(settings=fixed(number))
+        make_run(settings={"space.layers": ["a"] * 40 + [str(number)]})
+    labels = list(groups_of(compare([root])))
+    assert len(set(labels)) == 4
+    assert all(len(label) < 80 for label in labels)
+    assert labels[0].endswith("run-s0")
+
+
+def test_a_setting_can_be_ignored(make_run, root):
+    for seed in range(3):
+        make_run(seed=seed, settings=fixed(seed))
+        make_run(seed=seed)
+    content = compare([root])
+    assert len(groups_of(content)) == 4
+    (hint,) = [note for note in content["datasets"][0]["warnings"] if "--ignore" in note]
+    assert hint.startswith("3 groups differ by searcher.genotype alone")
+    content = compare([root], ignore=["searcher.genotype"])
+    assert {label: one["seeds"] for label, one in groups_of(content).items()} == {
+        "fixed": [0, 1, 2], "random": [0, 1, 2],
+    }  # fmt: skip
+    assert content["ignored"] == ["searcher.genotype"]
+    assert not any("--ignore" in note for note in content["datasets"][0]["warnings"])
+
+
+def test_groups_with_a_common_seed_are_not_said_to_be_one(make_run, root):
+    make_run(settings=fixed(0))
+    make_run(settings=fixed(1))
+    content = compare([root])
+    assert not any("--ignore" in note for note in content["datasets"][0]["warnings"])
+
+
+def test_a_setting_of_the_space_that_is_ignored_takes_the_digest_with_it(make_run, root):
+    for seed in range(2):
+        folder = make_run(seed=seed, settings={"space.width": seed})
+        result = json.loads((folder / "result.json").read_text())
+        (folder / "result.json").write_text(json.dumps({**result, "space_digest": str(seed)}))
+    assert len(groups_of(compare([root]))) == 2
+    assert len(groups_of(compare([root], ignore=["space.width"]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("search.epoch", "no run has this setting. Did you mean 'search.epochs'"),
+        ("searcher", "a comparison is of these"),
+        ("seed", "it makes no groups"),
+    ],
+)
+def test_what_cannot_be_ignored_is_told(make_run, root, key, words):
+    make_run()
+    with pytest.raises(ConfigurationError, match=words):
+        compare([root], ignore=[key])

@@ -126,6 +126,7 @@ def test_the_command_tells_all_numbers_as_json(root, capsys):
         (["compare", "{empty}"], 4, "holds none"),
         (["compare", "{root}", "--out", "{root}/0000-s0/result.json"], 1, "cannot write"),
         (["compare", "{root}", "--oot", "x"], 2, "--oot"),
+        (["compare", "{root}", "--ignore", "search.epoch"], 2, "Did you mean 'search.epochs'"),
     ],
 )
 def test_wrong_words_are_told_with_their_exit_code(root, tmp_path, capsys, words, code, reason):
