@@ -7,17 +7,26 @@ functional groups of C.7.6.16 (enhanced multi-frame).
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, RLELossless
 
 from medpipe_core.data import DataError
 from medpipe_plugins.scans.dicom_deflated import DEFLATED, undeflated
 from medpipe_plugins.scans.dicom_frame import FileHeader, Frame, StoredPixels
-from medpipe_plugins.scans.dicom_plain import PlainHeader, Wanted, plain_header
+from medpipe_plugins.scans.dicom_plain import (
+    BIG_ENDIAN,
+    NATIVE,
+    PlainHeader,
+    Wanted,
+    end_of_fragments,
+    plain_header,
+)
+from medpipe_plugins.scans.dicom_plain_values import UnusualError
 from medpipe_plugins.scans.dicom_values import (
     finite,
     number,
@@ -50,6 +59,7 @@ _TAGS = [
     *("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
     *("ModalityLUTSequence", "LossyImageCompression", "TemporalPositionIdentifier", *_ORDER),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", *PIXELS),
+    "ExtendedOffsetTable",
 ]
 _WANTED = Wanted(_TAGS)
 
@@ -79,7 +89,15 @@ def _frames(path: Path, ds: Dataset | PlainHeader, *, marked: bool) -> list[Fram
         return f"{modality}, {_NO_SCANS[modality]}, is no scan"
     file = _file_header(path, ds, marked)
     _check_bytes(file, ds)
-    return [_frame(ds, file, index) for index in range(file.frames)]
+    find = _finder(ds)
+    order = tuple(sortable(ds.get(name)) for name in _ORDER)
+    named = text(ds, "SOPInstanceUID") or str(path)
+    alone = file.frames == 1 or "PerFrameFunctionalGroupsSequence" in ds
+    time = ds.get("TemporalPositionIdentifier")
+    return [
+        _frame(file, index, partial(find, index), named, alone=alone, time=time, order=order)
+        for index in range(file.frames)
+    ]
 
 
 def _no_image(path: Path, ds: Dataset | PlainHeader, modality: str) -> str:
@@ -140,25 +158,50 @@ def _file_header(path: Path, ds: Dataset | PlainHeader, marked: bool) -> FileHea
         text(ds, "PhotometricInterpretation"),
         whole(path, ds, "SamplesPerPixel", 1),
         tuple(_notes(ds, marked)),
-        _stored_pixels(ds),
+        _stored_pixels(path, ds),
     )
 
 
-def _stored_pixels(ds: Dataset | PlainHeader) -> StoredPixels | None:
-    """Say how the pixels of a plain file lie in it; None where pydicom is to find them."""
+def _stored_pixels(path: Path, ds: Dataset | PlainHeader) -> StoredPixels | None:
+    """Say how whole numbers lie in a file; None where pydicom is to find them."""
     allocated = ds.get("BitsAllocated")
-    if not isinstance(ds, PlainHeader) or allocated not in (8, 16, 32):
-        return None
     bits = ds.get("BitsStored") or allocated
-    high, sign = ds.get("HighBit", bits - 1), ds.get("PixelRepresentation")
+    high, sign = ds.get("HighBit", bits and bits - 1), ds.get("PixelRepresentation")
     if (
-        ds.get("SamplesPerPixel") != 1
+        not all(isinstance(one, int) for one in (allocated, bits, high, sign))
+        or allocated not in (8, 16, 32)
+        or ds.get("SamplesPerPixel") != 1
         or sign not in (0, 1)
         or not 0 < bits <= high + 1 <= allocated
     ):
         return None
-    places = ds.start, ds.end, ds.syntax
-    return StoredPixels(*places, allocated, bits, high, sign == 1, ds.deflated)
+    found = ds if isinstance(ds, PlainHeader) else _place_of_pixels(path, ds)
+    # Of single bytes, which words of big-endian files hold two of, pydicom knows the order.
+    if found is None or (found.syntax == BIG_ENDIAN and allocated == 8):
+        return None
+    places = found.start, found.end, found.syntax
+    return StoredPixels(*places, allocated, bits, high, sign == 1, found.deflated)
+
+
+def _place_of_pixels(path: Path, ds: Dataset) -> PlainHeader | None:
+    """Say where the pixels of a data set lie that pydicom read from a file."""
+    syntax = str(getattr(ds, "file_meta", Dataset()).get("TransferSyntaxUID", ""))
+    element: Any = ds.get_item("PixelData", keep_deferred=True) if "PixelData" in ds else None
+    start, length = getattr(element, "value_tell", None), getattr(element, "length", None)
+    if (
+        start is None
+        or syntax not in (*NATIVE, RLELossless)
+        or "ModalityLUTSequence" in ds
+        or "ExtendedOffsetTable" in ds
+        or (syntax == BIG_ENDIAN and element.VR != "OW")
+        or (length == 0xFFFFFFFF) == (syntax in NATIVE)
+    ):
+        return None
+    try:
+        end = start + length if syntax in NATIVE else end_of_fragments(path, start)
+    except (UnusualError, OSError):
+        return None
+    return PlainHeader({}, syntax, start, None, end)
 
 
 def _check_bytes(file: FileHeader, ds: Dataset | PlainHeader) -> None:
@@ -222,21 +265,34 @@ def _stored_type(path: Path, ds: Dataset | PlainHeader) -> str:
     return f"{'' if signed else 'u'}int{bits}"
 
 
-def _frame(ds: Dataset | PlainHeader, file: FileHeader, index: int) -> Frame:
-    """Return one frame; what per-frame groups do not say, shared ones and the data set may."""
-    path, find = file.path, _finder(ds, index)
-    alone = file.frames == 1 or "PerFrameFunctionalGroupsSequence" in ds
+def _frame(
+    file: FileHeader,
+    index: int,
+    find: Callable[..., list[Any]],
+    named: str,
+    *,
+    alone: bool,
+    time: Any,
+    order: tuple[Any, ...],
+) -> Frame:
+    """Return one frame; what per-frame groups do not say, shared ones and the data set may.
+
+    Args:
+        file: What holds for all frames.
+        index: Which it is.
+        find: Finds attributes for it.
+        named: What identifies the file.
+        alone: Whether the data set's position can be the frame's.
+        time: The data set's temporal position.
+        order: The data set's other times and numbers.
+    """
+    path = file.path
     position = find("PlanePositionSequence", "ImagePositionPatient")[0] if alone else None
-    time = find("FrameContentSequence", "TemporalPositionIndex")[0]
-    order = (
-        sortable(time if time is not None else ds.get("TemporalPositionIdentifier")),
-        *(sortable(ds.get(name)) for name in _ORDER),
-        index,
-    )
+    own_time = find("FrameContentSequence", "TemporalPositionIndex")[0]
     return Frame(
         file,
         index,
-        f"{text(ds, 'SOPInstanceUID') or path}/{index}",
+        f"{named}/{index}",
         vector(path, position, 3, "ImagePositionPatient"),
         vector(
             path,
@@ -254,7 +310,7 @@ def _frame(ds: Dataset | PlainHeader, file: FileHeader, index: int) -> Frame:
         _rescale(
             path, find("PixelValueTransformationSequence", "RescaleSlope", "RescaleIntercept")
         ),
-        order,
+        (sortable(time if own_time is None else own_time), *order, index),
     )
 
 
@@ -274,21 +330,30 @@ def _rescale(path: Path, pair: Sequence[Any]) -> tuple[float, float] | None:
     return (1.0 if slope is None else slope, intercept or 0.0)
 
 
-def _finder(ds: Dataset | PlainHeader, index: int) -> Callable[..., list[Any]]:
-    """Return a function that finds attributes of a functional group for a frame."""
-    groups = [ds]
-    shared = ds.get("SharedFunctionalGroupsSequence")
-    if shared:
-        groups.insert(0, shared[0])
-    each = ds.get("PerFrameFunctionalGroupsSequence")
-    if each and index < len(each):
-        groups.insert(0, each[index])
+def _finder(ds: Dataset | PlainHeader) -> Callable[..., list[Any]]:
+    """Return a function that finds attributes of a functional group for a frame.
 
-    def find(sequence: str, *names: str) -> list[Any]:
-        for group in groups:
-            inner = group if group is ds else (group.get(sequence) or [None])[0]
-            if inner is not None and any(name in inner for name in names):
-                return [inner.get(name) for name in names]
-        return [None] * len(names)
+    What a frame's own groups do not say is looked up once for all frames.
+    """
+    each = ds.get("PerFrameFunctionalGroupsSequence") or ()
+    shared = ds.get("SharedFunctionalGroupsSequence")
+    known: dict[tuple[str, ...], list[Any]] = {}
+
+    def within(group: Any, names: Sequence[str]) -> list[Any] | None:
+        if group is None or not any(name in group for name in names):
+            return None
+        return [group.get(name) for name in names]
+
+    def find(index: int, sequence: str, *names: str) -> list[Any]:
+        if index < len(each):
+            own = within((each[index].get(sequence) or [None])[0], names)
+            if own is not None:
+                return own
+        if (sequence, *names) not in known:
+            general = (shared[0].get(sequence) or [None])[0] if shared else None
+            known[sequence, *names] = (
+                within(general, names) or within(ds, names) or [None] * len(names)
+            )
+        return known[sequence, *names]
 
     return find

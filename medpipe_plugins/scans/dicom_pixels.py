@@ -15,7 +15,7 @@ from medpipe_core.data import DataError
 from medpipe_plugins.scans.codecs import decode_jpeg, decode_rle, is_jpeg
 from medpipe_plugins.scans.dicom_deflated import undeflated
 from medpipe_plugins.scans.dicom_header import PIXELS, dataset
-from medpipe_plugins.scans.dicom_plain import NATIVE
+from medpipe_plugins.scans.dicom_plain import BIG_ENDIAN, NATIVE
 from medpipe_plugins.scans.door import read_exactly
 from medpipe_plugins.scans.rescaling import rescaled
 
@@ -130,6 +130,8 @@ def _in_place(
         for index in sorted(wanted):
             stream.seek(stored.start + index * size)
             array = np.frombuffer(read_exactly(stream, size, path), dtype)
+            if stored.syntax == BIG_ENDIAN:
+                array = array.byteswap(inplace=True)
             array = array.reshape(file.rows, file.columns)
             yield index, _counted(array, stored.bits, stored.high)
 

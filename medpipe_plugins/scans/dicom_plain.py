@@ -1,7 +1,7 @@
 """A short way through the headers of plain DICOM files.
 
 pydicom reads every DICOM file there is, and takes milliseconds for each. Nearly all slices of a
-series are plainer than that: little-endian, elements in rising order, the attributes that matter
+series are plainer than that: elements in rising order, the attributes that matter
 short and in ASCII. This walks over such a file once and keeps what is asked for. Whatever is
 unusual in any way is left to pydicom, so that nothing here has to be guessed or mended.
 Layout: PS3.5, 7 and A; PS3.10, 7.
@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medpipe_plugins.scans.dicom_deflated import DEFLATED, undeflated
 from medpipe_plugins.scans.dicom_plain_values import UnusualError, plain_value
@@ -33,7 +33,8 @@ _MOST_FRAGMENTS = 100_000
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _SYNTAX, _CHARACTERS, _PIXELS = 0x00020010, 0x00080005, 0x7FE00010
-NATIVE = (str(ImplicitVRLittleEndian), str(ExplicitVRLittleEndian))
+BIG_ENDIAN = str(ExplicitVRBigEndian)
+NATIVE = (str(ImplicitVRLittleEndian), str(ExplicitVRLittleEndian), BIG_ENDIAN)
 _COMPRESSED = ("1.2.840.10008.1.2.4.", "1.2.840.10008.1.2.5")  # the JPEG family, RLE
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _SHORT = {
@@ -42,9 +43,10 @@ _SHORT = {
 }
 # Character sets in which bytes below 128 are ASCII, and need no escapes.
 _ASCII_BELOW = re.compile(rb"(ISO_IR (6|100|101|109|110|126|127|138|144|148|166|192))?[ \0]*")
-_TAG = struct.Struct("<HH").unpack_from
-_WORD = struct.Struct("<H").unpack_from
-_LENGTH = struct.Struct("<L").unpack_from
+_FORMS = ("HH", "H", "L")  # of a tag, and of the two lengths
+_LITTLE, _BIG = (
+    tuple(struct.Struct(order + form).unpack_from for form in _FORMS) for order in "<>"
+)
 
 
 class _BeyondError(Exception):
@@ -143,13 +145,16 @@ class _Walk:
     ) -> None:
         self.read_at, self.size = read_at, size
         self.content, self.wanted = content, wanted.by_tag
-        self.implicit = False
+        self.implicit = self.big = False
+        self.tag, self.word, self.length = _LITTLE
 
     def header(self) -> PlainHeader:
         if self.content[128:132] != b"DICM":
             raise UnusualError
         syntax, place = self._meta()
-        self.implicit = syntax == NATIVE[0]
+        self.implicit, self.big = syntax == NATIVE[0], syntax == BIG_ENDIAN
+        if self.big:
+            self.tag, self.word, self.length = _BIG
         values: dict[str, Any] = {}
         before = 0x00080000 - 1
         while True:
@@ -178,7 +183,9 @@ class _Walk:
                 name, usual = self.wanted[tag]
                 if vr not in (None, usual):
                     raise UnusualError
-                values[name] = plain_value(name, usual, self.content[place : place + length])
+                values[name] = plain_value(
+                    name, usual, self.content[place : place + length], big=self.big
+                )
             elif tag == _CHARACTERS and not self._is_ascii_below(place, length):
                 raise UnusualError
             place += length
@@ -192,7 +199,7 @@ class _Walk:
         while True:
             if len(self.content) < place + 2:
                 raise _BeyondError
-            if _WORD(self.content, place)[0] != 2:
+            if self.word(self.content, place)[0] != 2:
                 break
             tag, _, length, place = self._element(place)
             if tag <= before or length == _UNDEFINED:
@@ -212,17 +219,17 @@ class _Walk:
         content = self.content
         if len(content) < place + 12:
             raise _BeyondError
-        group, element = _TAG(content, place)
+        group, element = self.tag(content, place)
         tag = group << 16 | element
         vr = content[place + 4 : place + 6]
         if self.implicit and group != 2:
             if vr.isalpha() and vr.isupper():  # or is it explicit?
                 raise UnusualError
-            return tag, None, _LENGTH(content, place + 4)[0], place + 8
+            return tag, None, self.length(content, place + 4)[0], place + 8
         if vr in _SHORT:
-            return tag, vr, _WORD(content, place + 6)[0], place + 8
+            return tag, vr, self.word(content, place + 6)[0], place + 8
         if vr in _LONG:
-            return tag, vr, _LENGTH(content, place + 8)[0], place + 12
+            return tag, vr, self.length(content, place + 8)[0], place + 12
         raise UnusualError
 
     def _is_sequence(self, tag: int) -> bool:
@@ -240,8 +247,8 @@ class _Walk:
         while True:
             if len(self.content) < place + 8:
                 raise _BeyondError
-            group, element = _TAG(self.content, place)
-            length = _LENGTH(self.content, place + 4)[0]
+            group, element = self.tag(self.content, place)
+            length = self.length(self.content, place + 4)[0]
             place += 8
             tag = group << 16 | element
             if tag == _SEQUENCE_END and not length:
@@ -255,9 +262,9 @@ class _Walk:
         while True:
             if len(self.content) < place + 8:
                 raise _BeyondError
-            group, element = _TAG(self.content, place)
+            group, element = self.tag(self.content, place)
             if group << 16 | element == _ITEM_END:
-                if _LENGTH(self.content, place + 4)[0]:
+                if self.length(self.content, place + 4)[0]:
                     raise UnusualError
                 return place + 8
             tag, vr, length, place = self._element(place)
@@ -270,9 +277,9 @@ class _Walk:
 
     def _end_of_pixels(self, vr: bytes | None, place: int, length: int) -> int:
         """Return where the pixels end, if nothing follows that matters."""
-        if vr not in (None, b"OB", b"OW"):
+        if vr not in (None, b"OB", b"OW") or (self.big and vr != b"OW"):
             raise UnusualError
-        end = place + length if length != _UNDEFINED else self._behind_fragments(place)
+        end = place + length if length != _UNDEFINED else behind_fragments(self.read_at, place)
         behind = self.size - end
         if not 0 <= behind <= _MOST_BEHIND:
             raise UnusualError
@@ -286,18 +293,42 @@ class _Walk:
                 place += length
         return end
 
-    def _behind_fragments(self, place: int) -> int:
-        """Return where encapsulated pixels end (PS3.5, A.4)."""
-        for _ in range(_MOST_FRAGMENTS):
-            head = self.read_at(place, 8)
-            if len(head) < 8:
-                raise UnusualError
-            group, element = _TAG(head, 0)
-            length = _LENGTH(head, 4)[0]
-            tag = group << 16 | element
-            if tag == _SEQUENCE_END and not length:
-                return place + 8
-            if tag != _ITEM or length == _UNDEFINED:
-                raise UnusualError
-            place += 8 + length
-        raise UnusualError
+
+def behind_fragments(read_at: Callable[[int, int], bytes], place: int) -> int:
+    """Return where encapsulated pixels end that begin at a place (PS3.5, A.4).
+
+    Args:
+        read_at: Place and count → so many bytes there.
+        place: Of the first item.
+
+    Raises:
+        UnusualError: They do not end as they should.
+    """
+    tag_of, _, length_of = _LITTLE
+    for _ in range(_MOST_FRAGMENTS):
+        head = read_at(place, 8)
+        if len(head) < 8:
+            raise UnusualError
+        group, element = tag_of(head, 0)
+        length = length_of(head, 4)[0]
+        tag = group << 16 | element
+        if tag == _SEQUENCE_END and not length:
+            return place + 8
+        if tag != _ITEM or length == _UNDEFINED:
+            raise UnusualError
+        place += 8 + length
+    raise UnusualError
+
+
+def end_of_fragments(path: Path, start: int) -> int:
+    """Return where encapsulated pixels end that begin at a place of a file.
+
+    Raises:
+        UnusualError: They do not end as they should.
+        OSError: It cannot be read.
+    """
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        return behind_fragments(partial(_read_at, file), start)
+    finally:
+        os.close(file)

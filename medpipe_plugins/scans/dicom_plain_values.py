@@ -18,8 +18,14 @@ class UnusualError(Exception):
     """The file is to be read by pydicom."""
 
 
-def plain_value(name: str, vr: bytes, raw: bytes) -> Any:
+def plain_value(name: str, vr: bytes, raw: bytes, *, big: bool = False) -> Any:
     """Return a value as pydicom has it.
+
+    Args:
+        name: Keyword of the attribute.
+        vr: Its value representation.
+        raw: Its bytes.
+        big: Whether numbers are big-endian.
 
     Raises:
         UnusualError: It is not as plain as nearly all are.
@@ -27,7 +33,7 @@ def plain_value(name: str, vr: bytes, raw: bytes) -> Any:
     if vr == b"US":
         if len(raw) != 2:
             raise UnusualError
-        return int.from_bytes(raw, "little")
+        return int.from_bytes(raw, "big" if big else "little")
     if vr in _TEXTS:
         if not _PLAIN.fullmatch(raw) or (name in _NEVER_EMPTY and not raw):
             raise UnusualError

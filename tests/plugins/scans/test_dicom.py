@@ -570,6 +570,40 @@ def test_frames_of_an_enhanced_file_go_where_their_groups_say(tmp_path):
         assert np.array_equal(scan.values[::-1, ::-1, k].T, expected)
 
 
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", RLELossless, ExplicitVRBigEndian])
+def test_frames_are_read_from_their_places_as_pydicom_reads_them(tmp_path, monkeypatch, syntax):
+    ds = enhanced(VOLUME, [-30 + 2.5 * k for k in range(6)])
+    path = tmp_path / "enhanced.dcm"
+    if syntax == RLELossless:
+        ds.compress(RLELossless, generate_instance_uid=False)
+    elif syntax == ExplicitVRBigEndian:
+        ds.file_meta.TransferSyntaxUID = syntax
+        ds.PixelData = VOLUME.byteswap().tobytes()
+        ds["PixelData"].VR = "OW"
+    ds.save_as(path, enforce_file_format=True)
+    scan = read_scan(path)
+    assert np.array_equal(scan.values[::-1, ::-1, 2].T, VOLUME[2].astype(np.float32) * 3 - 1024)
+    asked = []
+    monkeypatch.setattr(
+        "medpipe_plugins.scans.dicom_header._place_of_pixels", lambda *told: asked.append(told)
+    )
+    assert np.array_equal(read_scan(path).values, scan.values)
+    assert asked
+
+
+def test_bytes_of_big_endian_files_keep_their_order(dicom_series):
+    volume = RNG.integers(0, 255, (4, 6, 4)).astype(np.uint8)
+
+    def code(index, ds):
+        ds.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7
+        ds.PixelData = volume[index].view(">u2").byteswap().tobytes()
+        ds["PixelData"].VR = "OW"
+        return ds
+
+    assert np.array_equal(read_scan(dicom_series(volume, code)).values, as_read(volume))
+
+
 @pytest.mark.parametrize("extended", [False, True])
 def test_compressed_frames_are_told_apart(tmp_path, extended):
     import imagecodecs

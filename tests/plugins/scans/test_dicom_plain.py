@@ -94,7 +94,9 @@ def nested(undefined):
     return Sequence([outer])
 
 
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize(
+    "syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
+)
 @pytest.mark.parametrize("undefined", [False, True])
 def test_what_lies_in_a_sequence_is_passed_over(tmp_path, monkeypatch, syntax, undefined):
     ds = sliced(RequestAttributesSequence=nested(undefined))
@@ -149,8 +151,14 @@ def other(**attributes):
     return lambda folder: saved(folder, sliced(**attributes))
 
 
+def bytewise():
+    ds = sliced(BitsAllocated=8, BitsStored=8, HighBit=7, PixelData=bytes(range(6)))
+    ds["PixelData"].VR = "OB"
+    return ds
+
+
 UNUSUAL = {
-    "big-endian": lambda folder: saved(folder, sliced(), ExplicitVRBigEndian),
+    "big-endian bytes": lambda folder: saved(folder, bytewise(), ExplicitVRBigEndian),
     "not ASCII": other(SpecificCharacterSet="ISO_IR 192", SeriesDescription="Schädel"),
     "escapes": other(SpecificCharacterSet=["", "ISO 2022 IR 87"], SeriesDescription="x"),
     "several values": other(SliceThickness=[1, 2]),
