@@ -120,7 +120,8 @@ def _check_ignored(ignored: AbstractSet[str], known: AbstractSet[str]) -> None:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    own = {key: value for key, value in run.settings.items() if _is_setting(key)}
+    """Return what makes a group; null is as a key that is not there, which an older run lacks."""
+    own = {k: value for k, value in run.settings.items() if _is_setting(k) and value is not None}
     if run.fold is None:
         own.pop("data.folds", None)
     return {**own, _DIGEST: run.result.space_digest}

@@ -61,6 +61,12 @@ def test_what_names_do_not_tell_is_a_table(make_run, root):
     assert re.search(r"space.layers – \[(a, ){5,12}a?,?…", text)
 
 
+def test_a_key_without_a_value_is_as_one_that_an_older_run_lacks(make_run, root):
+    make_run(seed=0, settings={"searcher.later": None})
+    make_run(seed=1)
+    assert groups_of(compare([root]))["random"]["seeds"] == [0, 1]
+
+
 @pytest.mark.parametrize(
     "other", [{"search.epochs": 3}, {"threads": 2}, {"space.width": 7}, {"data.strict": True}]
 )
