@@ -5,7 +5,7 @@ augmentations are two that are poisoned: one makes values that are not finite, o
 each in one of four doses, so that some of the candidates fail. Some time into each process of the
 one that is disturbed the clock jumps by up to a year, either way.
 
-    python soak.py FOLDER [--every 30] [--seed 0] [--small-disk FOLDER] [key=value ...]
+    python soak.py FOLDER [--every 30] [--seed 0] [--small-disk FOLDER] [--again] [key=value ...]
 
 With `--small-disk`, a folder on a file system of its own, the run that is disturbed lies there, and
 that file system is filled at times. Prints a JSON line for each fault, and one at the end.
@@ -82,6 +82,11 @@ def failed_in(folder):
     return sum(e["event"] == "search-epoch" and bool(e.get("failed")) for e in told)
 
 
+def seconds_of(folder):
+    """Return the seconds of each stage."""
+    return json.loads((folder / "result.json").read_text())["seconds"].values()
+
+
 def filled(folder):
     """Take all the room that is left on a disk."""
     path = folder / "filler"
@@ -112,6 +117,7 @@ def main():
     parser.add_argument("--every", type=float, default=30, help="seconds between faults, the mean")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small-disk", type=Path)
+    parser.add_argument("--again", action="store_true", help="beside the run left alone before")
     parser.add_argument("words", nargs="*")
     asked = parser.parse_intermixed_args()
     rng = random.Random(asked.seed)
@@ -120,10 +126,9 @@ def main():
     poison.write_text(POISON)
     words = [*asked.words, f"plugins.load=[{poison}]", "space.augment.extra=[not_finite,raises]"]
     whole, disk = asked.folder / "whole", asked.small_disk or asked.folder
-    began = time.monotonic()
-    if started([*words, f"run.root={whole}"], asked.folder / "whole.log").wait():
+    left_alone = asked.again and only_folder(whole)
+    if not left_alone and started([*words, f"run.root={whole}"], asked.folder / "whole.log").wait():
         sys.exit(f"the undisturbed run failed; see {asked.folder / 'whole.log'}")
-    alone = time.monotonic() - began
     root, log = disk / "disturbed", asked.folder / "disturbed.log"
     shutil.rmtree(root, ignore_errors=True)
     faults, began = [], time.monotonic()
@@ -154,7 +159,7 @@ def main():
         "faults": {kind: faults.count(kind) for kind in kinds},
         "differs": differing(outcome(only_folder(whole)), outcome(only_folder(root)), events=True),
         "failed candidates": failed_in(only_folder(whole)),
-        "seconds alone": round(alone),
+        "seconds alone": round(sum(seconds_of(only_folder(whole)))),
         "seconds disturbed": round(time.monotonic() - began),
     }
     print(json.dumps(told))
