@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import ConfigurationError
@@ -71,7 +72,7 @@ def problems(
     Raises:
         ConfigurationError: What is to be ignored is a setting of no run, or one that never counts.
     """
-    _check_ignored(ignored, {key for run in runs for key in run.settings})
+    ignored = _matched(ignored, {key for run in runs for key in run.settings})
     settings = [_without(_settings(run), ignored) for run in runs]
     by_dataset: dict[str, list[tuple[dict[str, Any], Run]]] = {}
     for own, run in zip(settings, runs, strict=True):
@@ -106,17 +107,26 @@ def mergers(groups: Sequence[Group]) -> list[tuple[str, int]]:
     return found
 
 
-def _check_ignored(ignored: AbstractSet[str], known: AbstractSet[str]) -> None:
-    wrong = []
-    for key in sorted(ignored):
+def _matched(asked: AbstractSet[str], known: AbstractSet[str]) -> frozenset[str]:
+    """Return the settings that are to be ignored, those that fit a pattern among them.
+
+    Raises:
+        ConfigurationError: Something fits none that could be.
+    """
+    found, wrong = set(), []
+    for key in sorted(asked):
         if key in _NAMING:
             wrong.append(f"--ignore {key}: a comparison is of these; ignore settings of theirs")
-        elif not _is_setting(key):
+            continue
+        fitting = {one for one in known if fnmatchcase(one, key)}
+        found |= {one for one in fitting if _is_setting(one) and one not in _NAMING}
+        if not fitting:
+            wrong.append(f"--ignore {key!r}: no run has this setting.{did_you_mean(key, known)}")
+        elif not found & fitting:
             wrong.append(f"--ignore {key}: it makes no groups")
-        elif key not in known:
-            wrong.append(f"--ignore {key}: no run has this setting.{did_you_mean(key, known)}")
     if wrong:
         raise ConfigurationError(wrong)
+    return frozenset(found)
 
 
 def _settings(run: Run) -> dict[str, Any]:

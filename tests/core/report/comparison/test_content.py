@@ -365,9 +365,18 @@ def test_a_setting_of_the_space_that_is_ignored_takes_the_digest_with_it(make_ru
     assert len(groups_of(compare([root], ignore=["space.width"]))) == 1
 
 
+def test_settings_are_ignored_by_a_pattern(make_run, root):
+    make_run(seed=0, settings={"space.width": 1, "space.depth": 2})
+    make_run(seed=1)
+    assert len(groups_of(compare([root]))) == 2
+    assert len(groups_of(compare([root], ignore=["space.*"]))) == 1
+
+
 @pytest.mark.parametrize(
     ("key", "words"),
     [
+        ("space.*", "no run has this setting"),
+        ("", "no run has this setting"),
         ("search.epoch", "no run has this setting. Did you mean 'search.epochs'"),
         ("searcher", "a comparison is of these"),
         ("seed", "it makes no groups"),
