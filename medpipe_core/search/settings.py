@@ -89,7 +89,11 @@ class SearchSettings(Strict):
         description="what grows from round to round so that it costs `reduction` times as much",
     )
     brackets: int = Field(
-        1, ge=1, le=30, description="races that begin a round later each; Hyperband has all rounds"
+        1,
+        ge=1,
+        le=30,
+        description="races that begin a round later each, as many as `rungs` at most; Hyperband "
+        "has all of these",
     )
     objectives: tuple[Literal["score", "parameters", "multiply_adds"], ...] = Field(
         ("score",),
@@ -116,6 +120,11 @@ class SearchSettings(Strict):
         epochs: int = info.data.get("epochs", warmup_epochs + 1)  # not there where it was refused
         return min(warmup_epochs, epochs - 1)
 
+    @field_validator("brackets")
+    @classmethod
+    def _no_more_than_rounds(cls, brackets: int, info: ValidationInfo) -> int:
+        return min(brackets, info.data.get("rungs", brackets))
+
     @field_validator("objectives")
     @classmethod
     def _score_first_and_each_once(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
@@ -139,8 +148,6 @@ class SearchSettings(Strict):
 
     @model_validator(mode="after")
     def _a_race_that_can_be_run(self) -> Self:
-        if self.brackets > self.rungs:
-            raise ValueError(f"brackets={self.brackets} is above rungs={self.rungs}")
         if self.rungs == 1:
             return self
         if self.scores != "trained":

@@ -107,7 +107,6 @@ def test_the_searcher_brings_the_keys_that_suit_it_below_those_that_are_given(re
     [
         ({"scores": "shared"}, "give scores=trained"),
         ({"candidates": 1}, "there is nobody to race"),
-        ({"brackets": 4}, r"brackets=4 is above rungs=3"),
         ({"objectives": ["score", "parameters"]}, "races by the score alone"),
         ({"rises": ["volumes"], "trial_volumes": 0.5}, "round 3 of the race would be as round 2"),
         ({"trial_width": 0.0}, "trial_width"),
@@ -144,3 +143,10 @@ def test_the_best_is_of_those_that_came_farthest(registry):
     restored = HalvingSearcher(space, seed=0, steps=0)
     restored.load_state_dict(searcher.state_dict())
     assert restored.best() == other
+
+
+def test_there_are_no_more_races_than_rounds(registry, toy_values):
+    """So that a searcher's own number of races is no error where somebody asks for fewer rounds."""
+    known = resolve({**toy_values, "searcher": "halving", "search.rungs": 2}, registry)
+    assert known.keys.search.brackets == 2
+    assert SearchSettings(**RACE, brackets=30).brackets == 3
