@@ -84,6 +84,9 @@ def dicom(syntax=None, encode=None, frames=False, index=0):
             for k in range(len(VOLUME))
         ]
     ds.PixelData = pixels.tobytes()
+    if syntax == "1.2.840.10008.1.2.2":
+        ds.PixelData = pixels.byteswap().tobytes()
+        ds["PixelData"].VR = "OW"
     if encode is not None:
         ds.PixelData = encapsulate([encode(frame) for frame in pixels])
         ds["PixelData"].VR = "OB"
@@ -139,6 +142,7 @@ FORMATS = {
     "dicom": dicom,
     "dicom-implicit": lambda: dicom("1.2.840.10008.1.2"),
     "dicom-deflated": lambda: dicom("1.2.840.10008.1.2.1.99"),
+    "dicom-big-endian": lambda: dicom("1.2.840.10008.1.2.2"),
     "dicom-frames": lambda: dicom(frames=True),
     "dicom-rle": lambda: dicom("rle", frames=True),
     "dicom-jpeg": lambda: dicom("1.2.840.10008.1.2.4.51", jpeg("jpeg8_encode", bitspersample=12)),

@@ -17,6 +17,7 @@ FORMATS = [
     "dicom",
     "dicom-implicit",
     "dicom-deflated",
+    "dicom-big-endian",
     "dicom-frames",
     "dicom-rle",
     "dicom-jpeg",
