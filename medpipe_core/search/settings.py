@@ -123,7 +123,8 @@ class SearchSettings(Strict):
     @field_validator("brackets")
     @classmethod
     def _no_more_than_rounds(cls, brackets: int, info: ValidationInfo) -> int:
-        return min(brackets, info.data.get("rungs", brackets))
+        rungs: int = info.data.get("rungs", brackets)  # not there where it was refused
+        return min(brackets, rungs)
 
     @field_validator("objectives")
     @classmethod

@@ -96,6 +96,8 @@ def mergers(groups: Sequence[Group]) -> list[tuple[str, int]]:
     """
     found = []
     for key in differing([group.settings for group in groups]):
+        if key == _DIGEST or key in _NAMING:
+            continue
         alike: dict[str, list[Group]] = {}
         for group in groups:
             rest = _without(group.settings, {key})

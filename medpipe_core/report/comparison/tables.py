@@ -56,7 +56,9 @@ def headline(problem: Mapping[str, Any]) -> str:
 
 
 def left_out_lines(content: Mapping[str, Any]) -> Iterator[str]:
-    """Name the runs that were left out, and why."""
+    """Name the settings that made no groups as asked, and the runs that were left out, and why."""
+    if content["ignored"]:
+        yield f"Ignored as asked: {', '.join(content['ignored'])}"
     for one in content["left_out"]:
         yield f"Left out: {one['folder']}: {one['reason']}"
 

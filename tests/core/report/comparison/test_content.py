@@ -83,6 +83,8 @@ def test_runs_of_another_space_of_the_same_name_are_not_pooled(make_run, root):
     folder = make_run(seed=1)
     result = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(json.dumps({**result, "space_digest": "def"}))
+    content = compare([root])
+    assert not any("--ignore" in note for note in content["datasets"][0]["warnings"])
     assert list(groups_of(compare([root]))) == [
         "random space_digest=abc", "random space_digest=def",
     ]  # fmt: skip
@@ -346,6 +348,7 @@ def test_a_setting_can_be_ignored(make_run, root):
         "fixed": [0, 1, 2], "random": [0, 1, 2],
     }  # fmt: skip
     assert content["ignored"] == ["searcher.genotype"]
+    assert "Ignored as asked: searcher.genotype" in list(comparison_text(content))
     assert not any("--ignore" in note for note in content["datasets"][0]["warnings"])
 
 
