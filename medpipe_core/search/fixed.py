@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,11 +35,13 @@ class FixedSearcher(Searcher):
 
     Args:
         space: The space that the genotype is of.
-        genotype: A file such as a run's `genotype.json`. It may be of another space, as long as
-            its choices fit this one.
+        genotype: A file such as a run's `genotype.json`, or a run's folder. It may be of another
+            space, as long as its choices fit this one. In the path `{seed}` stands for the run's
+            seed and `*` for anything: `runs/*-s{seed}` is the run of that seed.
         choices: Choice path, or a pattern with `*`, → key or value. They go before the file's; of
             patterns that fit one path the last counts.
-        schedule: A file such as a run's `schedule.json`, in place of a genotype.
+        schedule: A file such as a run's `schedule.json`, in place of a genotype; as `genotype`.
+        seed: The run's.
         kwargs: As for `Searcher`.
 
     Raises:
@@ -51,17 +55,18 @@ class FixedSearcher(Searcher):
         self,
         space: SearchSpace,
         *,
+        seed: int,
         genotype: str | None = None,
         choices: Mapping[str, Any] | None = None,
         schedule: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(space, **kwargs)
+        super().__init__(space, seed=seed, **kwargs)
         given: tuple[Mapping[str, str], ...] = ({},)
         if schedule is not None:
-            given = _read(schedule, "schedule", read_schedule)
+            given = _read(schedule, seed, "schedule", read_schedule)
         elif genotype is not None:
-            given = (_read(genotype, "genotype", Genotype.from_json).choices,)
+            given = (_read(genotype, seed, "genotype", Genotype.from_json).choices,)
         found = tuple(decided(space, one, choices or {}) for one in given)
         check_schedule(space, found)
         self._schedule = () if schedule is None else found
@@ -148,10 +153,9 @@ def _key(choice: Choice, given: Any) -> str | None:
     return str(given) if str(given) in choice.keys else None
 
 
-def _read(path: str, what: str, reader: Callable[[str], T]) -> T:
+def _read(path: str, seed: int, what: str, reader: Callable[[str], T]) -> T:
     """Read a genotype or a schedule from its file, or from a folder that has one."""
-    file = Path(path).expanduser()
-    file = file / f"{what}.json" if file.is_dir() else file
+    file = _file(path, seed, what)
     try:
         return reader(read_regular_file(file, _LARGEST).decode())
     except (OSError, UnicodeDecodeError) as error:
@@ -159,3 +163,30 @@ def _read(path: str, what: str, reader: Callable[[str], T]) -> T:
         raise FixedGenotypeError(f"searcher.{what}: {file} cannot be read: {reason}") from error
     except GenotypeError as error:
         raise FixedGenotypeError(f"searcher.{what}: {file} is {error}") from error
+
+
+def _file(path: str, seed: int, what: str) -> Path:
+    """Return the file that a path names, the one that fits it where it is a pattern.
+
+    Raises:
+        FixedGenotypeError: No file fits, or several do.
+    """
+    named = Path(path).expanduser()
+    if os.path.exists(named) or not ("*" in path or "{seed}" in path):
+        return named / f"{what}.json" if os.path.isdir(named) else named
+    pattern = str(named).replace("{seed}", str(seed))
+    fitting = glob.glob(glob.escape(pattern).replace("[*]", "*"))
+    found = [Path(one) for one in sorted(fitting)]
+    files = [one / f"{what}.json" if one.is_dir() else one for one in found]
+    files = [one for one in files if one.exists()]
+    if len(files) == 1:
+        return files[0]
+    for_seed = f" for seed {seed}" if "{seed}" in path else ""
+    if not files:
+        raise FixedGenotypeError(
+            f"searcher.{what}: no {what} fits {path!r}{for_seed}; looked for {pattern}"
+        )
+    shown = ", ".join(map(str, files[:_SHOWN])) + (", …" if len(files) > _SHOWN else "")
+    raise FixedGenotypeError(
+        f"searcher.{what}: {len(files)} fit {path!r}{for_seed}; name one: {shown}"
+    )

@@ -202,13 +202,15 @@ class FixedSettings(Strict):
     """Settings of `fixed`: the genotype."""
 
     genotype: str | None = Field(
-        None, min_length=1, description="a genotype.json, or the folder of a run that has one"
+        None,
+        min_length=1,
+        description="a genotype.json or a run's folder; {seed} in it is the run's seed, * any text",
     )
     choices: dict[str, bool | int | float | str] = Field(
         {}, description="choices by path or pattern, before the file's: {'augment/*/p': 0.5}"
     )
     schedule: str | None = Field(
-        None, min_length=1, description="a schedule.json in place of a genotype, or a run's folder"
+        None, min_length=1, description="a schedule.json in place of a genotype; as that"
     )
 
     @model_validator(mode="after")

@@ -95,3 +95,42 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 def test_what_breaks_the_budget_is_refused():
     with pytest.raises(mp.MedpipeError, match="breaks the"):
         FixedSearcher(SPACE, seed=0, steps=1, choices=ALL, admit=lambda _: False)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Return the genotypes of runs with three seeds, two of them with seed 2, and their folder."""
+    found = {}
+    for number, name in enumerate(("a-s0", "b-s1", "c-s2", "d-s2")):
+        (tmp_path / "ru[n]s" / name).mkdir(parents=True)
+        found[name] = SPACE.sample(seed=number)
+        (tmp_path / "ru[n]s" / name / "genotype.json").write_text(found[name].to_json())
+    (tmp_path / "ru[n]s" / "e-s1").mkdir()  # one that has not found its genotype
+    return tmp_path / "ru[n]s", found
+
+
+def of_seed(seed, path):
+    return FixedSearcher(SPACE, seed=seed, steps=1, genotype=path)
+
+
+def test_the_run_of_the_same_seed_is_found_by_a_pattern(runs):
+    folder, found = runs
+    assert of_seed(0, f"{folder}/*-s{{seed}}").answer == found["a-s0"]
+    assert of_seed(1, f"{folder}/*-s{{seed}}/genotype.json").answer == found["b-s1"]
+    assert of_seed(7, f"{folder}/a*").answer == found["a-s0"]
+
+
+def test_a_pattern_that_fits_none_or_several_is_told(runs):
+    folder, _ = runs
+    with pytest.raises(FixedGenotypeError, match=r"no genotype fits .* for seed 5; looked"):
+        of_seed(5, f"{folder}/*-s{{seed}}")
+    with pytest.raises(FixedGenotypeError, match=r"2 fit .* for seed 2; name one: .*c-s2.*d-s2"):
+        of_seed(2, f"{folder}/*-s{{seed}}")
+
+
+def test_what_is_there_by_its_very_name_is_no_pattern(tmp_path):
+    (tmp_path / "*-s{seed}").mkdir()
+    (tmp_path / "a-s0").mkdir()
+    for seed, name in enumerate(("*-s{seed}", "a-s0")):
+        (tmp_path / name / "genotype.json").write_text(SPACE.sample(seed=seed).to_json())
+    assert of_seed(0, f"{tmp_path}/*-s{{seed}}").answer == SPACE.sample(seed=0)
