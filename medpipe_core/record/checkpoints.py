@@ -26,7 +26,7 @@ from medpipe_core.regular_files import read_regular_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 3
+FORMAT = 4
 _KEPT = 2
 _NAME = re.compile(r"(\d{6,})\.json")
 _LARGEST_TEXT = 2**30

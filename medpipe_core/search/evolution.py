@@ -11,7 +11,7 @@ from medpipe_core.space import Genotype
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from medpipe_core.search.outcome import Outcome
 
@@ -40,6 +40,7 @@ class EvolutionSearcher(ScoreSearcher):
         paths: Where the steps that train the shared weights take their paths from. `"uniform"`:
             all of the space. `"population"`: its members, once there are `population` of them.
         prior_active: As for `ScoreSearcher`.
+        known: As for `ScoreSearcher`.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
     """
 
@@ -53,9 +54,10 @@ class EvolutionSearcher(ScoreSearcher):
         crossover: float = 0.0,
         paths: Literal["uniform", "population"] = "uniform",
         prior_active: float = 0.0,
+        known: Sequence[str | Mapping[str, Any]] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(space, prior_active=prior_active, **kwargs)
+        super().__init__(space, prior_active=prior_active, known=known, **kwargs)
         self._size = population
         self._sample = sample
         self._mutations = mutations

@@ -8,7 +8,7 @@ from medpipe_core.errors import MissingExtraError
 from medpipe_core.search.score_searcher import ScoreSearcher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from medpipe_core.search.optuna_study import SpaceStudy
     from medpipe_core.search.outcome import Outcome
@@ -43,6 +43,7 @@ class OptunaSearcher(ScoreSearcher):
         startup: Trials before the sampler learns, at least 2: those of tpe and gp that are drawn
             at random, the population of nsgaii; without effect on random and qmc.
         prior_active: As for `ScoreSearcher`.
+        known: As for `ScoreSearcher`.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
 
     Raises:
@@ -56,9 +57,10 @@ class OptunaSearcher(ScoreSearcher):
         sampler: Literal["tpe", "random", "gp", "nsgaii", "qmc"] = "tpe",
         startup: int = 10,
         prior_active: float = 0.0,
+        known: Sequence[str | Mapping[str, Any]] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(space, prior_active=prior_active, **kwargs)
+        super().__init__(space, prior_active=prior_active, known=known, **kwargs)
         self._study = _study(space, sampler=sampler, startup=startup, seed=self.seed)
         self._startup = startup
         self._running: dict[str, int] = {}
@@ -108,7 +110,7 @@ class OptunaSearcher(ScoreSearcher):
         """Return a trial's number and its genotype; None where the space is used up."""
         if self._used_up:
             return None
-        if self._weights and len(self._study) < self._startup:
+        if self._knows_more or (self._weights and len(self._study) < self._startup):
             drawn = next(iter(self.unseen(1)), None)
             return None if drawn is None else (self._study.add(drawn), drawn)
         repeated = None

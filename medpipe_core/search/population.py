@@ -49,6 +49,7 @@ class PopulationSearcher(ScoreSearcher):
         prior_active: As for `ScoreSearcher`.
         answer: What is retrained: with the last `"policy"` throughout, or by the `"schedule"`, the
             policies that the best member has had, each for an equal stretch.
+        known: As for `ScoreSearcher`.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
 
     Raises:
@@ -65,10 +66,11 @@ class PopulationSearcher(ScoreSearcher):
         mutations: int = 3,
         resample: float = 0.2,
         prior_active: float = 0.0,
+        known: Sequence[str | Mapping[str, Any]] = (),
         answer: Literal["policy", "schedule"] = "policy",
         **kwargs: Any,
     ) -> None:
-        super().__init__(space, prior_active=prior_active, **kwargs)
+        super().__init__(space, prior_active=prior_active, known=known, **kwargs)
         self._scheduled = answer == "schedule"
         self._part = _checked_part(space, part)
         self._mutations = mutations

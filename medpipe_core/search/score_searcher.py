@@ -8,12 +8,13 @@ import itertools
 import random
 from typing import TYPE_CHECKING, Any
 
+from medpipe_core.search.given import decided, read_given
 from medpipe_core.search.searcher import Searcher
 from medpipe_core.space import Genotype, SpaceError, active_weights
 from medpipe_core.supernet import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from medpipe_core.search.outcome import Outcome
 
@@ -32,11 +33,28 @@ class ScoreSearcher(Searcher):
         space: The space to search.
         prior_active: Size of a prior towards policies whose augmentations act, as `active_weights`
             has it, for what `unseen` draws; at 0 it draws uniformly.
+        known: What `unseen` gives first, in this order: paths as `FixedSearcher` takes them, or
+            choices by path or pattern, such as a policy that is known to be good. What these leave
+            open is drawn.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
+
+    Raises:
+        FixedGenotypeError: What is known cannot be read, or names what the space has not.
     """
 
-    def __init__(self, space: Any, *, prior_active: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        space: Any,
+        *,
+        prior_active: float = 0.0,
+        known: Sequence[str | Mapping[str, Any]] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(space, **kwargs)
+        self._known = [_given(one, kwargs["seed"]) for one in known]
+        self._entered = 0
+        for base, choices in self._known:
+            decided(space, base, choices, lambda choice: choice.keys[0])
         self._weights = active_weights(space, prior_active)
         self._random = random.Random(self.seed)  # noqa: S311
         self._proposed: set[str] = set()
@@ -67,6 +85,7 @@ class ScoreSearcher(Searcher):
         return {
             "random": [version, list(words), gauss],
             "proposed": sorted(self._proposed),
+            "entered": self._entered,
             "best": None if best is None else [best[0], best[1], best[2].to_dict()],
         }
 
@@ -75,6 +94,7 @@ class ScoreSearcher(Searcher):
         version, words, gauss = state["random"]
         self._random.setstate((version, tuple(words), gauss))
         self._proposed = set(state["proposed"])
+        self._entered = state["entered"]
         best = state["best"]
         self._best = None if best is None else (best[0], best[1], Genotype.from_dict(best[2]))
 
@@ -104,7 +124,7 @@ class ScoreSearcher(Searcher):
         return True
 
     def unseen(self, count: int) -> list[Genotype]:
-        """Draw genotypes that were not proposed before; fewer where the space is used up.
+        """Return what is known, then draw, what was not proposed before; fewer if all was.
 
         They are drawn with the prior towards active, if there is one.
 
@@ -113,14 +133,33 @@ class ScoreSearcher(Searcher):
         """
         if self._used_up:
             return []
-        drawn = (self._candidate() for _ in range(count * _TRIES))
-        fresh = list(itertools.islice(filter(self.remember, drawn), count))
+        fresh = list(itertools.islice(filter(self.remember, self._entrants()), count))
+        drawn = (self._candidate() for _ in range((count - len(fresh)) * _TRIES))
+        fresh += itertools.islice(filter(self.remember, drawn), count - len(fresh))
         if len(fresh) < count and self._size_of_space <= _ENUMERABLE:
             # Nearly used up: luck no longer finds what is left, looking does.
             ranks = self._random.sample(range(self._size_of_space), self._size_of_space)
             rest = filter(self.admits, map(self.space.unrank, ranks))
             fresh += itertools.islice(filter(self.remember, rest), count - len(fresh))
         return fresh
+
+    @property
+    def _knows_more(self) -> bool:
+        """Whether something known was not given out yet."""
+        return self._entered < len(self._known)
+
+    def _entrants(self) -> Iterator[Genotype]:
+        """Complete what is known, one after another, each once."""
+        while self._knows_more:
+            base, choices = self._known[self._entered]
+            self._entered += 1
+            yield self.admitted(functools.partial(self._completed, base, choices))
+
+    def _completed(self, base: Mapping[str, str], choices: Mapping[str, Any]) -> Genotype:
+        drawn = self.space.sample(rng=self._random, weights=self._weights).choices
+        return decided(
+            self.space, {**drawn, **base}, choices, lambda choice: self._random.choice(choice.keys)
+        )
 
     @property
     def _used_up(self) -> bool:
@@ -133,3 +172,11 @@ class ScoreSearcher(Searcher):
 
     def _candidate(self) -> Genotype:
         return self.admitted(lambda: self.space.sample(rng=self._random, weights=self._weights))
+
+
+def _given(one: str | Mapping[str, Any], seed: int) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+    """Return the choices of a file, and those that are laid over them."""
+    if isinstance(one, str):
+        found = read_given(one, seed, "genotype", Genotype.from_json, key="searcher.known")
+        return found.choices, {}
+    return {}, one

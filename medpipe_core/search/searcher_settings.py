@@ -29,6 +29,13 @@ Prior = Annotated[
         description="logarithm of the factor by which augmentations are likelier to act at first"
     ),
 ]
+Known = Annotated[
+    tuple[str | dict[str, bool | int | float | str], ...],
+    Field(
+        description="proposed before anything else: paths as of searcher.genotype, or choices by "
+        "path or pattern, of which the open ones are drawn"
+    ),
+]
 
 
 class GumbelSettings(Strict):
@@ -157,6 +164,7 @@ class RandomSettings(Strict):
     """Settings of `random`."""
 
     prior_active: Prior = 0.0
+    known: Known = ()
 
 
 class HalvingSettings(RandomSettings):
@@ -193,6 +201,7 @@ class PopulationSettings(Strict):
         0.2, ge=0, le=1, description="probability of any other value, not one beside it"
     )
     prior_active: Prior = 0.0
+    known: Known = ()
     answer: Literal["policy", "schedule"] = Field(
         "policy", description="what is retrained: the last policy, or those of its lineage in turn"
     )
@@ -230,6 +239,7 @@ class EvolutionSettings(Strict):
     mutations: Count = Field(1, description="choices that a child changes")
     crossover: float = Field(0.0, ge=0, le=1, description="probability of a second parent")
     prior_active: Prior = 0.0
+    known: Known = ()
     paths: Literal["uniform", "population"] = Field(
         "uniform", description="where the steps that train the weights take their paths from"
     )
@@ -251,3 +261,4 @@ class OptunaSettings(Strict):
         10, description="trials before tpe and gp learn; the population of nsgaii"
     )
     prior_active: Prior = 0.0
+    known: Known = ()

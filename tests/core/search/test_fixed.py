@@ -7,7 +7,8 @@ import json
 import pytest
 
 import medpipe_core as mp
-from medpipe_core.search.fixed import FixedGenotypeError, FixedSearcher, decided
+from medpipe_core.search.fixed import FixedSearcher
+from medpipe_core.search.given import FixedGenotypeError, decided
 
 SPACE = mp.SearchSpace(
     "mine",

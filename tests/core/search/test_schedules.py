@@ -8,7 +8,8 @@ import pytest
 
 import medpipe_core as mp
 from medpipe_core.search.checked_searcher import CheckedSearcher, SearcherError
-from medpipe_core.search.fixed import FixedGenotypeError, FixedSearcher
+from medpipe_core.search.fixed import FixedSearcher
+from medpipe_core.search.given import FixedGenotypeError
 from medpipe_core.search.schedules import (
     ScheduleError,
     check_schedule,
