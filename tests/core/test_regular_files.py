@@ -10,7 +10,8 @@ import pytest
 from medpipe_core import load_plugins, open_regular_file, read_regular_file
 from medpipe_core.data import DataError
 from medpipe_core.plugins import PluginError
-from medpipe_core.search.fixed import FixedGenotypeError, FixedSearcher
+from medpipe_core.search.fixed import FixedSearcher
+from medpipe_core.search.given import FixedGenotypeError
 from medpipe_plugins.datasets.folder_manifest import read_cases
 from medpipe_plugins.datasets.published_ct_lists import read_list
 

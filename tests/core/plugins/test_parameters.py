@@ -166,7 +166,7 @@ def test_a_model_may_be_an_import_string():
     entry = entry_of(anything, "medpipe_core.search.searcher_settings:RandomSettings")
     assert entry.parameters().__name__ == "RandomSettings"
     made = create(anything, parameters="medpipe_core.search.searcher_settings:RandomSettings")
-    assert made == {"prior_active": 0.0}
+    assert made == {"prior_active": 0.0, "known": ()}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 import medpipe_core as mp
-from medpipe_core.search.fixed import FixedGenotypeError, decided
+from medpipe_core.search.given import FixedGenotypeError, decided
 
 AUGMENT = 6_227_824_218_750_000
 NETWORK = 1_180_591_620_717_411_303_424
