@@ -13,20 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID
 
 from medpipe_core.data import DataError
 from medpipe_plugins.scans.dicom_deflated import DEFLATED, undeflated
-from medpipe_plugins.scans.dicom_frame import FileHeader, Frame, StoredPixels
-from medpipe_plugins.scans.dicom_plain import (
-    BIG_ENDIAN,
-    NATIVE,
-    PlainHeader,
-    Wanted,
-    end_of_fragments,
-    plain_header,
-)
-from medpipe_plugins.scans.dicom_plain_values import UnusualError
+from medpipe_plugins.scans.dicom_frame import FileHeader, Frame
+from medpipe_plugins.scans.dicom_places import stored_pixels
+from medpipe_plugins.scans.dicom_plain import UNDEFINED, PlainHeader, Wanted, plain_header
 from medpipe_plugins.scans.dicom_values import (
     finite,
     number,
@@ -158,50 +151,8 @@ def _file_header(path: Path, ds: Dataset | PlainHeader, marked: bool) -> FileHea
         text(ds, "PhotometricInterpretation"),
         whole(path, ds, "SamplesPerPixel", 1),
         tuple(_notes(ds, marked)),
-        _stored_pixels(path, ds),
+        stored_pixels(path, ds),
     )
-
-
-def _stored_pixels(path: Path, ds: Dataset | PlainHeader) -> StoredPixels | None:
-    """Say how whole numbers lie in a file; None where pydicom is to find them."""
-    allocated = ds.get("BitsAllocated")
-    bits = ds.get("BitsStored") or allocated
-    high, sign = ds.get("HighBit", bits and bits - 1), ds.get("PixelRepresentation")
-    if (
-        not all(isinstance(one, int) for one in (allocated, bits, high, sign))
-        or allocated not in (8, 16, 32)
-        or ds.get("SamplesPerPixel") != 1
-        or sign not in (0, 1)
-        or not 0 < bits <= high + 1 <= allocated
-    ):
-        return None
-    found = ds if isinstance(ds, PlainHeader) else _place_of_pixels(path, ds)
-    # Of single bytes, which words of big-endian files hold two of, pydicom knows the order.
-    if found is None or (found.syntax == BIG_ENDIAN and allocated == 8):
-        return None
-    places = found.start, found.end, found.syntax
-    return StoredPixels(*places, allocated, bits, high, sign == 1, found.deflated)
-
-
-def _place_of_pixels(path: Path, ds: Dataset) -> PlainHeader | None:
-    """Say where the pixels of a data set lie that pydicom read from a file."""
-    syntax = str(getattr(ds, "file_meta", Dataset()).get("TransferSyntaxUID", ""))
-    element: Any = ds.get_item("PixelData", keep_deferred=True) if "PixelData" in ds else None
-    start, length = getattr(element, "value_tell", None), getattr(element, "length", None)
-    if (
-        start is None
-        or syntax not in (*NATIVE, RLELossless)
-        or "ModalityLUTSequence" in ds
-        or "ExtendedOffsetTable" in ds
-        or (syntax == BIG_ENDIAN and element.VR != "OW")
-        or (length == 0xFFFFFFFF) == (syntax in NATIVE)
-    ):
-        return None
-    try:
-        end = start + length if syntax in NATIVE else end_of_fragments(path, start)
-    except (UnusualError, OSError):
-        return None
-    return PlainHeader({}, syntax, start, None, end)
 
 
 def _check_bytes(file: FileHeader, ds: Dataset | PlainHeader) -> None:
@@ -221,7 +172,7 @@ def _bytes_of_pixels(path: Path, ds: Dataset) -> int | None:
     pixels = next(name for name in PIXELS if name in ds)
     element: Any = ds.get_item(pixels, keep_deferred=True)
     length: int | None = getattr(element, "length", None)
-    if length is None or length == 0xFFFFFFFF:  # compressed: the length is not stated
+    if length is None or length == UNDEFINED:  # compressed: the length is not stated
         return None
     if element.value is None:  # not read yet: it lies in the file, if all of it does
         return min(length, path.stat().st_size - int(element.value_tell))

@@ -30,7 +30,7 @@ _WINDOWS = (1 << 15, 1 << 20)  # bytes that are looked at for a header, at first
 _MOST_BEHIND = 1 << 16  # and behind the pixels
 _MOST_NESTED = 16
 _MOST_FRAGMENTS = 100_000
-_UNDEFINED = 0xFFFFFFFF
+UNDEFINED = 0xFFFFFFFF  # in place of a length
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _SYNTAX, _CHARACTERS, _PIXELS = 0x00020010, 0x00080005, 0x7FE00010
 BIG_ENDIAN = str(ExplicitVRBigEndian)
@@ -164,15 +164,15 @@ class _Walk:
             before = tag
             if tag == _PIXELS:
                 values["PixelData"] = None
-                if (length == _UNDEFINED) == (syntax in NATIVE):
+                if (length == UNDEFINED) == (syntax in NATIVE):
                     raise UnusualError
                 end = self._end_of_pixels(vr, place, length)
                 return PlainHeader(
-                    values, syntax, place, None if length == _UNDEFINED else length, end
+                    values, syntax, place, None if length == UNDEFINED else length, end
                 )
             if tag > _PIXELS - 16:  # offset tables, and pixels that are no whole numbers
                 raise UnusualError
-            if length == _UNDEFINED:
+            if length == UNDEFINED:
                 if tag in self.wanted or (vr != b"SQ" and not self._is_sequence(tag)):
                     raise UnusualError
                 place = self._behind_items(place, 0)
@@ -202,7 +202,7 @@ class _Walk:
             if self.word(self.content, place)[0] != 2:
                 break
             tag, _, length, place = self._element(place)
-            if tag <= before or length == _UNDEFINED:
+            if tag <= before or length == UNDEFINED:
                 raise UnusualError
             if tag == _SYNTAX:
                 syntax = self.content[place : place + length].rstrip(b"\0 ").decode("latin-1")
@@ -255,7 +255,7 @@ class _Walk:
                 return place
             if tag != _ITEM:
                 raise UnusualError
-            place = self._behind_item(place, depth) if length == _UNDEFINED else place + length
+            place = self._behind_item(place, depth) if length == UNDEFINED else place + length
 
     def _behind_item(self, place: int, depth: int) -> int:
         """Return where an item without a length ends."""
@@ -268,7 +268,7 @@ class _Walk:
                     raise UnusualError
                 return place + 8
             tag, vr, length, place = self._element(place)
-            if length != _UNDEFINED:
+            if length != UNDEFINED:
                 place += length
             elif vr == b"SQ" or self._is_sequence(tag):
                 place = self._behind_items(place, depth + 1)
@@ -279,7 +279,7 @@ class _Walk:
         """Return where the pixels end, if nothing follows that matters."""
         if vr not in (None, b"OB", b"OW") or (self.big and vr != b"OW"):
             raise UnusualError
-        end = place + length if length != _UNDEFINED else behind_fragments(self.read_at, place)
+        end = place + length if length != UNDEFINED else behind_fragments(self.read_at, place)
         behind = self.size - end
         if not 0 <= behind <= _MOST_BEHIND:
             raise UnusualError
@@ -287,7 +287,7 @@ class _Walk:
             self.content, place, before = self.read_at(end, behind) + bytes(12), 0, _PIXELS
             while place < behind:
                 tag, _, length, place = self._element(place)
-                if tag <= before or length == _UNDEFINED or place + length > behind:
+                if tag <= before or length == UNDEFINED or place + length > behind:
                     raise UnusualError
                 before = tag
                 place += length
@@ -314,7 +314,7 @@ def behind_fragments(read_at: Callable[[int, int], bytes], place: int) -> int:
         tag = group << 16 | element
         if tag == _SEQUENCE_END and not length:
             return place + 8
-        if tag != _ITEM or length == _UNDEFINED:
+        if tag != _ITEM or length == UNDEFINED:
             raise UnusualError
         place += 8 + length
     raise UnusualError

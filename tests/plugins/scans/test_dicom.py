@@ -585,7 +585,7 @@ def test_frames_are_read_from_their_places_as_pydicom_reads_them(tmp_path, monke
     assert np.array_equal(scan.values[::-1, ::-1, 2].T, VOLUME[2].astype(np.float32) * 3 - 1024)
     asked = []
     monkeypatch.setattr(
-        "medpipe_plugins.scans.dicom_header._place_of_pixels", lambda *told: asked.append(told)
+        "medpipe_plugins.scans.dicom_places._place_of_pixels", lambda *told: asked.append(told)
     )
     assert np.array_equal(read_scan(path).values, scan.values)
     assert asked
