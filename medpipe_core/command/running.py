@@ -78,7 +78,9 @@ def _obey(words: CommandLine, stop: Stop) -> int:
     except ConfigurationError as error:
         if folder is None or the_users or error.exit_code != WRONG_WORDS:
             raise
-        raise RunFolderError(f"{folder.path} cannot be gone on with: {error}") from error
+        raise RunFolderError(
+            f"{folder.path} cannot be gone on with by its {folder.CONFIG}: {error}"
+        ) from error
     if "--cfg" in words.options:
         write_line(sys.stdout, "---\n".join(c.to_yaml() for c in configurations).rstrip("\n"))
         return DONE

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -62,6 +62,8 @@ class FolderDataset:
         registry: Who knows readers and preparations; every installed plugin by default.
         settings: Fields of `FolderSettings`.
     """
+
+    _published: ClassVar[bool] = False
 
     def __init__(self, *, registry: Registry | None = None, **settings: Any) -> None:
         self.settings = FolderSettings(**settings)
@@ -202,7 +204,7 @@ class FolderDataset:
 
     @cached_property
     def _survey(self) -> Survey:
-        return survey(self._cases(), self.settings, self._registry)
+        return survey(self._cases(), self.settings, self._registry, published=self._published)
 
     @cached_property
     def _shape(self) -> tuple[int, ...]:

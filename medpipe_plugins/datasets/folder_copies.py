@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from medpipe_core.data import DataError
@@ -44,8 +45,7 @@ def without_copies(
 
     Of copies with one label and part the first stays, which a note tells. One in another part than
     its copy would make figures too good: that of the test set stays, or of validation, and the
-    other is a problem; with other labels both are. Scans that a list makes of images in a folder
-    are as the list has them.
+    other is a problem; with other labels both are.
 
     Returns:
         Scans that stay, what is wrong with others (name, words), and notes.
@@ -67,16 +67,44 @@ def without_copies(
                 apart[case.name] = f"is {first.name}, byte for byte, which is in {first.part}"
             elif case is not first:
                 again[case.name] = first.name
-    notes = []
-    if again:
-        shown = [f"{name} of {other}" for name, other in list(again.items())[:_SHOWN]]
-        more = f", and {len(again) - _SHOWN} more" if len(again) > _SHOWN else ""
-        notes.append(
-            f"{len(again)} scans are copies, byte for byte, which count once: "
-            f"{', '.join(shown)}{more}."
-        )
     left = [case for case in cases if case.name not in apart and case.name not in again]
-    return left, list(apart.items()), notes
+    return left, list(apart.items()), _told(again, "which count once")
+
+
+def with_copies(cases: Sequence[Case], registry: Registry) -> tuple[list[Case], list[str]]:
+    """Return the scans of a published set, all of which stay, and notes of copies among them.
+
+    Figures are compared with those of others only while the set is the published one. Where the
+    split is still to be made, copies count to one patient, so that one part has them.
+    """
+    again: dict[str, str] = {}
+    same_as: dict[str, str] = {}
+
+    def patient_of(case: Case) -> str:
+        found = case.patient
+        while found in same_as:
+            found = same_as[found]
+        return found
+
+    for first, *others in _copies(cases, registry):
+        for case in others:
+            apart = case.part != first.part
+            again[case.name] = (
+                f"{first.name} ({first.part}, not {case.part})" if apart else first.name
+            )
+            one, other = patient_of(first), patient_of(case)
+            if one and other and one != other and not case.part:
+                same_as[other] = one
+    kept = [replace(case, patient=patient_of(case)) for case in cases]
+    return kept, _told(again, "which stay, as the set is published with them")
+
+
+def _told(copies: dict[str, str], what: str) -> list[str]:
+    if not copies:
+        return []
+    shown = [f"{name} of {other}" for name, other in list(copies.items())[:_SHOWN]]
+    more = f", and {len(copies) - _SHOWN} more" if len(copies) > _SHOWN else ""
+    return [f"{len(copies)} scans are copies, byte for byte, {what}: {', '.join(shown)}{more}."]
 
 
 def _copies(cases: Sequence[Case], registry: Registry) -> Iterator[list[Case]]:
@@ -86,11 +114,13 @@ def _copies(cases: Sequence[Case], registry: Registry) -> Iterator[list[Case]]:
     """
     files: dict[str, list[Path]] = {}
     for case in cases:
-        if not case.slices:
-            try:
-                files[case.name] = [f for p in case.paths for f in scan_files(p, registry=registry)]
-            except DataError:  # what is wrong with it is told when its header is read
-                continue
+        if case.slices:
+            files[case.name] = [case.paths[0] / name for name in case.slices]
+            continue
+        try:
+            files[case.name] = [f for p in case.paths for f in scan_files(p, registry=registry)]
+        except DataError:  # what is wrong with it is told when its header is read
+            continue
     groups = [[case for case in cases if case.name in files]]
     looks: tuple[Callable[[list[Path]], Hashable], ...] = (_sizes, _blocks, _digests)
     for look in looks:

@@ -18,7 +18,7 @@ from medpipe_plugins.datasets.folder_classes import (
     one_class,
     spelt_alike,
 )
-from medpipe_plugins.datasets.folder_copies import place_of, without_copies
+from medpipe_plugins.datasets.folder_copies import place_of, with_copies, without_copies
 from medpipe_plugins.datasets.folder_manifest import NO_VALUE, PARTS, Case
 
 if TYPE_CHECKING:
@@ -56,16 +56,27 @@ class Survey:
     headers: Mapping[str, tuple[ScanHeader, ...]]
 
 
-def survey(cases: Sequence[Case], settings: FolderSettings, registry: Registry) -> Survey:
+def survey(
+    cases: Sequence[Case], settings: FolderSettings, registry: Registry, *, published: bool = False
+) -> Survey:
     """Look at the headers of all scans, and give each a part.
+
+    Args:
+        cases: All of them.
+        settings: How they are read and split.
+        registry: Who knows readers.
+        published: Others have figures of these scans, so copies among them are told and stay.
 
     Raises:
         DataError: The set cannot be used as it is; all that is wrong is told.
         MissingExtraError: A package that reads scans is not installed.
     """
     labelled, problems, notes = _labelled(cases)
-    labelled, copied, copy_notes = without_copies(labelled, registry)
-    problems += copied
+    if published:
+        labelled, copy_notes = with_copies(labelled, registry)
+    else:
+        labelled, copied, copy_notes = without_copies(labelled, registry)
+        problems += copied
     notes += copy_notes
     if not labelled:
         raise DataError(f"no usable scan is left\n{table(problems)}")

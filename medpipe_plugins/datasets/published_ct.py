@@ -79,6 +79,7 @@ class PublishedCT(FolderDataset):
 
     published: ClassVar[Published]
     takes: ClassVar[type[PublishedCTSettings]]
+    _published = True
 
     def __init__(self, *, registry: Registry | None = None, **settings: Any) -> None:
         self.asked = self.takes(**settings)

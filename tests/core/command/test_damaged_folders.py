@@ -253,3 +253,19 @@ def test_a_run_that_is_gone_on_with_makes_damaged_files_again_or_refuses(
     assert code == 4
     assert name in errors or "key " in errors
     assert {p.name: p.read_bytes() for p in (folder / "checkpoints").iterdir()} == saved
+
+
+@pytest.mark.slow
+def test_a_configuration_that_is_cut_anywhere_is_named(runs, tmp_path, obey):
+    whole = (runs["stopped"] / "config.yaml").read_bytes()
+    for length in range(0, len(whole) - 1, max(1, len(whole) // 60)):
+        folder = shutil.copytree(runs["stopped"], tmp_path / f"run{length}")
+        (folder / "config.yaml").write_bytes(whole[:length])
+        code, out, errors = obey("resume", folder)
+        assert "Traceback" not in out + errors
+        if code == 0:  # what was cut off is what would be without it
+            made = (folder / "predictions.csv").read_bytes()
+            assert made == (runs["finished"] / "predictions.csv").read_bytes()
+        else:
+            assert code == 4, errors
+            assert "config.yaml" in errors or "key " in errors, errors

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -102,6 +103,41 @@ def test_slices_are_in_the_order_of_the_list_each_once(tmp_path):
 
 
 SIZED = [{"name": "slices", "parameters": {"count": 2}}]
+
+
+def copied(root, scan, other):
+    for path in (root / "dataset_cleaned" / scan).iterdir():
+        shutil.copy(path, root / "dataset_cleaned" / other / path.name)
+
+
+def test_copies_stay_as_published_and_are_told(tmp_path):
+    made(tmp_path)
+    copied(tmp_path, "CP/CP0/1", "CP/CP1/2")
+    copied(tmp_path, "CP/CP0/2", "CP/CP5/1")
+    dataset = CCCCII(root=str(tmp_path), size=(3, 6, 5))
+    (told,) = [note for note in dataset.development().notes if "byte for byte" in note]
+    assert told == (
+        "2 scans are copies, byte for byte, which stay, as the set is published with them: "
+        "CP/CP1/2 of CP/CP0/1, CP/CP5/1 of CP/CP0/2 (train, not test)."
+    )
+    assert len(dataset.sealed_test().open(after="a test")) == 12
+
+
+def test_copies_come_into_one_part_where_the_split_is_made(tmp_path):
+    made(tmp_path)
+    alike = {f"CP/CP{number}" for number in range(4)}
+    chain = (("CP0", "CP1"), ("CP2", "CP3"), ("CP1", "CP2"))
+    for number, (one, other) in enumerate(chain):
+        scan = str(number % 2 + 1)
+        copied(tmp_path, f"CP/{one}/{scan}", f"CP/{other}/{scan}")
+    for seed in range(5):
+        dataset = CCCCII(root=str(tmp_path), size=(3, 6, 5), split="own", seed=seed)
+        found = dataset.development()
+        parts = [found.train.cases, found.validation.cases]
+        parts.append(dataset.sealed_test().open(after="a test").cases)
+        having = [p for p in parts if any(case[:6] in alike for case in p)]
+        assert len(having) == 1
+        assert sum(map(len, parts)) == 36
 
 
 def test_training_draws_slices_and_the_test_takes_the_middle(tmp_path):
