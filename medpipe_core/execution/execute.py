@@ -6,9 +6,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from medpipe_core.config.errors import ConfigurationError, RunFolderError
+from medpipe_core.errors import MedpipeError
 from medpipe_core.execution.checked_dataset import make_dataset
 from medpipe_core.execution.results import RunResult
 from medpipe_core.execution.run_identity import differences, run_identity
+from medpipe_core.plugins import REGISTRY, PluginError
 from medpipe_core.record.checksums import delete_files
 from medpipe_core.record.environment import environment, plugin_table
 from medpipe_core.record.predictions_csv import split_csv
@@ -112,6 +114,7 @@ def _prepared(
     """
     check = stop.check if stop is not None else lambda: None
     space = configured_space(configuration, registry)
+    _check_given(configuration, registry, space)
     dataset = make_dataset(configuration, registry)
     for listener in listeners:
         listener("data-reading")
@@ -290,6 +293,25 @@ def configured_space(configuration: Configuration, registry: Registry) -> Search
     except SpaceError as error:
         raise ConfigurationError([f"space={configuration.space}: {error}"]) from error
     return space
+
+
+def _check_given(configuration: Configuration, registry: Registry, space: SearchSpace) -> None:
+    """Ask a searcher's settings what they say of a space, before minutes go into data.
+
+    Raises:
+        ConfigurationError: They have what the space has not, or what cannot be read.
+        PluginError: They failed.
+    """
+    name = configuration.searcher
+    given, known = configuration.parameters["searcher"], {REGISTRY: registry}
+    try:
+        registry.entry("searcher", name).check_space(
+            space, given, known, seed=configuration.keys.seed
+        )
+    except PluginError:
+        raise
+    except MedpipeError as error:
+        raise ConfigurationError([f"searcher={name}: {error}"]) from error
 
 
 @contextlib.contextmanager

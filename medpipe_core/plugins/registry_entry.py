@@ -86,11 +86,21 @@ class Entry:
         Raises:
             ParameterError: They do not fit; it lists every mistake.
         """
-        checked = check(self.parameters(), parameters, f"{self.kind} {self.name!r}", context)
+        checked = self.checked(parameters, context)
         if self._parameters is not None:
             return dict(checked)
         # The factory knows its own defaults; a copy of one may not be the same object.
         return {k: value for k, value in checked if k in checked.model_fields_set}
+
+    def checked(
+        self, parameters: Mapping[str, Any], context: Mapping[str, Any] | None = None
+    ) -> BaseModel:
+        """Return parameters as the model has them.
+
+        Raises:
+            ParameterError: They do not fit; it lists every mistake.
+        """
+        return check(self.parameters(), parameters, f"{self.kind} {self.name!r}", context)
 
     def takes(self, names: Iterable[str]) -> frozenset[str]:
         """Return which of these keyword arguments its factory takes, as settings or beside them.
@@ -108,16 +118,38 @@ class Entry:
         Raises:
             PluginError: The factory cannot be imported, or raised an error of its own.
         """
-        factory = self.load()
+        return self._guarded("could not be made", self.load(), *args, **arguments)
+
+    def check_space(
+        self,
+        space: Any,
+        parameters: Mapping[str, Any],
+        context: Mapping[str, Any] | None = None,
+        *,
+        seed: int,
+    ) -> None:
+        """Have a searcher's settings refuse what the space has not, if they have `check_space`.
+
+        Raises:
+            MedpipeError: They refuse it.
+            PluginError: They raised an error of their own.
+        """
+        check_space = getattr(self.checked(parameters, context), "check_space", None)
+        if check_space is not None:
+            self._guarded("could not check the space", check_space, space, seed=seed)
+
+    def _guarded(
+        self, failed: str, function: Callable[..., Any], *args: Any, **arguments: Any
+    ) -> Any:
         try:
-            return factory(*args, **arguments)
+            return function(*args, **arguments)
         except MedpipeError:
             raise
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # it may raise anything, or exit
             raise PluginError(
-                f"{self.who} could not be made: {type(error).__name__}: {error}{place_of(error)}"
+                f"{self.who} {failed}: {type(error).__name__}: {error}{place_of(error)}"
             ) from error
 
     @cached_property

@@ -17,6 +17,30 @@ if TYPE_CHECKING:
     from medpipe_core.space import SearchSpace
 
 
+def given_genotypes(
+    space: SearchSpace,
+    seed: int,
+    genotype: str | None,
+    choices: Mapping[str, Any],
+    schedule: str | None,
+) -> tuple[Genotype, ...]:
+    """Return the genotype that is given, or those of a schedule; arguments are `FixedSearcher`'s.
+
+    Raises:
+        FixedGenotypeError: A file cannot be read, a path or key does not exist, or a choice is left
+            open.
+        ScheduleError: A schedule's genotypes differ in more than their augmentations.
+    """
+    given: tuple[Mapping[str, str], ...] = ({},)
+    if schedule is not None:
+        given = read_given(schedule, seed, "schedule", read_schedule)
+    elif genotype is not None:
+        given = (read_given(genotype, seed, "genotype", Genotype.from_json).choices,)
+    found = tuple(decided(space, one, choices) for one in given)
+    check_schedule(space, found)
+    return found
+
+
 class FixedSearcher(Searcher):
     """Answers with the genotype it was given; nothing is searched and nothing compared.
 
@@ -49,13 +73,7 @@ class FixedSearcher(Searcher):
         **kwargs: Any,
     ) -> None:
         super().__init__(space, seed=seed, **kwargs)
-        given: tuple[Mapping[str, str], ...] = ({},)
-        if schedule is not None:
-            given = read_given(schedule, seed, "schedule", read_schedule)
-        elif genotype is not None:
-            given = (read_given(genotype, seed, "genotype", Genotype.from_json).choices,)
-        found = tuple(decided(space, one, choices or {}) for one in given)
-        check_schedule(space, found)
+        found = given_genotypes(space, seed, genotype, choices or {}, schedule)
         self._schedule = () if schedule is None else found
         self.answer = found[-1]
         if not self.admits(self.answer):

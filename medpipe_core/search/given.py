@@ -13,7 +13,7 @@ from medpipe_core.regular_files import read_regular_file
 from medpipe_core.space import Genotype, GenotypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from medpipe_core.space import Choice, SearchSpace
 
@@ -81,6 +81,30 @@ def decided(
         tail = [f"and {more} more"] if more > 0 else []
         raise FixedGenotypeError("; ".join([*problems[:_SHOWN], *tail]))
     return genotype
+
+
+def read_known(
+    space: SearchSpace, known: Sequence[str | Mapping[str, Any]], seed: int
+) -> list[tuple[Mapping[str, str], Mapping[str, Any]]]:
+    """Return what is known of a space: of each entry, a file's choices and those laid over them.
+
+    Args:
+        space: Whose genotypes they are.
+        known: Paths, as `read_given` takes them, or choices by path or pattern.
+        seed: The run's.
+
+    Raises:
+        FixedGenotypeError: One cannot be read, or names what the space has not.
+    """
+    found: list[tuple[Mapping[str, str], Mapping[str, Any]]] = []
+    for one in known:
+        if isinstance(one, str):
+            file = read_given(one, seed, "genotype", Genotype.from_json, key="searcher.known")
+            found.append((file.choices, {}))
+        else:
+            found.append(({}, one))
+        decided(space, *found[-1], draw=lambda choice: choice.keys[0])
+    return found
 
 
 def _key(choice: Choice, given: Any) -> str | None:

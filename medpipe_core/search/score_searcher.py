@@ -8,7 +8,7 @@ import itertools
 import random
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.search.given import decided, read_given
+from medpipe_core.search.given import decided, read_known
 from medpipe_core.search.searcher import Searcher
 from medpipe_core.space import Genotype, SpaceError, active_weights
 from medpipe_core.supernet import Decision
@@ -51,10 +51,8 @@ class ScoreSearcher(Searcher):
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)
-        self._known = [_given(one, kwargs["seed"]) for one in known]
+        self._known = read_known(space, known, kwargs["seed"])
         self._entered = 0
-        for base, choices in self._known:
-            decided(space, base, choices, lambda choice: choice.keys[0])
         self._weights = active_weights(space, prior_active)
         self._random = random.Random(self.seed)  # noqa: S311
         self._proposed: set[str] = set()
@@ -172,11 +170,3 @@ class ScoreSearcher(Searcher):
 
     def _candidate(self) -> Genotype:
         return self.admitted(lambda: self.space.sample(rng=self._random, weights=self._weights))
-
-
-def _given(one: str | Mapping[str, Any], seed: int) -> tuple[Mapping[str, str], Mapping[str, Any]]:
-    """Return the choices of a file, and those that are laid over them."""
-    if isinstance(one, str):
-        found = read_given(one, seed, "genotype", Genotype.from_json, key="searcher.known")
-        return found.choices, {}
-    return {}, one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Ge, Le, Lt
 from pydantic import (
@@ -19,6 +19,9 @@ from pydantic import (
 from medpipe_core.plugins import REGISTRY, ParameterError, Registered
 from medpipe_core.search.registered_estimator import RegisteredEstimator
 from medpipe_core.search.settings import Count, Positive, Rate, Several, Strict
+
+if TYPE_CHECKING:
+    from medpipe_core.space import SearchSpace
 
 Decay = Annotated[float, Ge(0), Lt(1)]
 Prior = Annotated[
@@ -36,6 +39,22 @@ Known = Annotated[
         "path or pattern, of which the open ones are drawn"
     ),
 ]
+
+
+class KnownSettings(Strict):
+    """What searchers have in common that are told of genotypes."""
+
+    known: Known = ()
+
+    def check_space(self, space: SearchSpace, *, seed: int) -> None:
+        """Refuse what cannot be read, or names what the space has not.
+
+        Raises:
+            FixedGenotypeError: Of `searcher.known`.
+        """
+        from medpipe_core.search.given import read_known
+
+        read_known(space, self.known, seed)
 
 
 class GumbelSettings(Strict):
@@ -160,11 +179,10 @@ class DecoupledSettings(GumbelSettings):
         return given
 
 
-class RandomSettings(Strict):
+class RandomSettings(KnownSettings):
     """Settings of `random`."""
 
     prior_active: Prior = 0.0
-    known: Known = ()
 
 
 class HalvingSettings(RandomSettings):
@@ -183,7 +201,7 @@ class HalvingSettings(RandomSettings):
     )
 
 
-class PopulationSettings(Strict):
+class PopulationSettings(KnownSettings):
     """Settings of `population`, and keys of the run that suit it."""
 
     run_keys: ClassVar[Mapping[str, Any]] = MappingProxyType(
@@ -201,7 +219,6 @@ class PopulationSettings(Strict):
         0.2, ge=0, le=1, description="probability of any other value, not one beside it"
     )
     prior_active: Prior = 0.0
-    known: Known = ()
     answer: Literal["policy", "schedule"] = Field(
         "policy", description="what is retrained: the last policy, or those of its lineage in turn"
     )
@@ -230,8 +247,19 @@ class FixedSettings(Strict):
             raise ValueError("give searcher.genotype=FILE, searcher.choices={PATH: KEY}, or both")
         return self
 
+    def check_space(self, space: SearchSpace, *, seed: int) -> None:
+        """Refuse what cannot be read, or is no genotype of the space.
 
-class EvolutionSettings(Strict):
+        Raises:
+            FixedGenotypeError: Of `searcher.genotype` or `searcher.choices`.
+            ScheduleError: Of `searcher.schedule`.
+        """
+        from medpipe_core.search.fixed import given_genotypes
+
+        given_genotypes(space, seed, self.genotype, self.choices, self.schedule)
+
+
+class EvolutionSettings(KnownSettings):
     """Settings of `evolution`; sizes are for searches that score tens of candidates."""
 
     population: Several = Field(10, description="members alive; the first ones are drawn")
@@ -239,7 +267,6 @@ class EvolutionSettings(Strict):
     mutations: Count = Field(1, description="choices that a child changes")
     crossover: float = Field(0.0, ge=0, le=1, description="probability of a second parent")
     prior_active: Prior = 0.0
-    known: Known = ()
     paths: Literal["uniform", "population"] = Field(
         "uniform", description="where the steps that train the weights take their paths from"
     )
@@ -251,7 +278,7 @@ class EvolutionSettings(Strict):
         return self
 
 
-class OptunaSettings(Strict):
+class OptunaSettings(KnownSettings):
     """Settings of `optuna`."""
 
     sampler: Literal["tpe", "random", "gp", "nsgaii", "qmc"] = Field(
@@ -261,4 +288,3 @@ class OptunaSettings(Strict):
         10, description="trials before tpe and gp learn; the population of nsgaii"
     )
     prior_active: Prior = 0.0
-    known: Known = ()

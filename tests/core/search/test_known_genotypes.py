@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import BaseModel
 
 import medpipe_core as mp
 from medpipe_core import search
+from medpipe_core.config import ConfigurationError
+from medpipe_core.plugins import PluginError
 from medpipe_core.search import Outcome, RandomSearcher, Searcher
 from medpipe_core.search.given import FixedGenotypeError
 
@@ -107,3 +110,46 @@ def test_what_is_known_twice_is_proposed_once(tmp_path):
 def test_what_cannot_be_is_told_before_anything_is_proposed(known, words):
     with pytest.raises(FixedGenotypeError, match=words):
         RandomSearcher(SPACE, seed=0, steps=1, known=[known])
+
+
+REFUSED = {
+    "random": ({"searcher.known": ["nowhere"]}, "searcher.known: nowhere cannot be read"),
+    "evolution": ({"searcher.known": [{"*/q": 1}]}, "no choice '*/q' in space"),
+    "halving": ({"searcher.known": [{"*": "none"}]}, "has no key 'none'"),
+    "population": ({"searcher.known": ["no*"]}, "searcher.known: no genotype fits 'no*'"),
+    "optuna": ({"searcher.known": ["nowhere"]}, "searcher.known: nowhere cannot be read"),
+    "fixed": ({"searcher.genotype": "nowhere"}, "searcher.genotype: nowhere cannot be read"),
+}
+
+
+def refused(registry, tmp_path, **keys):
+    """Return the error of a run that cannot begin, and what was told until then."""
+    seen = []
+    base = {"space": "toy", "dataset": "toy", "run.root": str(tmp_path / "runs")}
+    with pytest.raises((ConfigurationError, PluginError)) as caught:
+        mp.run(**base, **keys, registry=registry, listeners=[lambda event, **_: seen.append(event)])
+    return caught.value, seen
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_is_told_before_data_are_read(registry, tmp_path, name):
+    keys, words = REFUSED[name]
+    error, seen = refused(registry, tmp_path, searcher=name, **keys)
+    assert f"searcher={name}: " in str(error)
+    assert words in str(error)
+    assert seen == []
+
+
+class Settings(BaseModel):
+    def check_space(self, space, *, seed):
+        raise mp.SpaceError("too small") if seed == 0 else RuntimeError("no")
+
+
+def test_settings_of_a_plugin_may_check_the_space(registry, tmp_path):
+    mine = registry.adding("searcher", "mine", RandomSearcher, parameters=Settings)
+    error, seen = refused(mine, tmp_path, searcher="mine", seed=0)
+    assert (type(error), seen) == (ConfigurationError, [])
+    assert "searcher=mine: too small" in str(error)
+    error, _ = refused(mine, tmp_path, searcher="mine", seed=1)
+    assert isinstance(error, PluginError)
+    assert "could not check the space: RuntimeError: no (at " in str(error)
