@@ -199,6 +199,29 @@ class HalvingSettings(RandomSettings):
             "evaluate.inherit": False,
         }
     )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+        {"laptop": MappingProxyType({"prior_active": 2.0})}
+    )
+    # Eight trainings of a few minutes, the better four twice as long; most of the time goes into
+    # the last one, which long trainings of the winner favoured on volumes held back.
+    run_presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+        {
+            "laptop": MappingProxyType(
+                {
+                    "search.candidates": 8,
+                    "search.rungs": 2,
+                    "search.reduction": 2,
+                    "search.brackets": 1,
+                    "search.trial_epochs": 20,
+                    "evaluate.batch_size": 32,
+                    "evaluate.average": 0.99,
+                    "retrain.batch_size": 32,
+                    "retrain.epochs": 150,
+                    "test.average": "symmetries",
+                }
+            )
+        }
+    )
 
 
 class PopulationSettings(KnownSettings):

@@ -45,6 +45,15 @@ def test_a_member_brings_keys_of_the_run_for_a_preset(registry):
     assert resolve(TOY, registry).keys.evaluate.top_k == PRESETS["quick"]["evaluate.top_k"]
 
 
+def test_halving_brings_the_race_that_was_measured_on_a_small_machine(registry):
+    halving = resolve({**TOY, "searcher": "halving", "preset": "laptop"}, registry)
+    search = halving.keys.search
+    assert (search.candidates, search.rungs, search.brackets) == (8, 2, 1)
+    assert (search.scores, halving.keys.evaluate.top_k) == ("trained", 1)
+    assert halving.parameters["searcher"]["prior_active"] == 2
+    assert resolve({**TOY, "searcher": "halving"}, registry).keys.search.candidates == 17
+
+
 def test_epochs_that_are_given_outdo_the_least_steps_of_a_preset(registry):
     assert resolve(TOY, registry).keys.retrain.min_steps == 1400
     given = resolve({**TOY, "retrain.epochs": 7}, registry).keys
