@@ -69,6 +69,7 @@ def lines(content: dict[str, Any]) -> Iterator[str]:
         yield from section("space", _space_rows(content))
         rows = ((c["path"], c["kind"], ", ".join(c["keys"])) for c in content["choices"])
         yield from section(f"{len(content['choices'])} choices", rows)
+    yield from section("known to be good (searcher.known=[NAME])", _known_rows(content))
     if "unknown" in content:
         yield from ("", f"choices and size depend on parameters: {content['unknown']}")
     searchable = content.get("searchable", {}).items()
@@ -111,11 +112,17 @@ def _space(registry: Registry, entry: Entry, settings: Mapping[str, Any]) -> dic
         "digest": space.digest,
         "budget": space.budget and asdict(space.budget),
         "constraints": list(map(str, space.constraints)),
+        "known": {name: dict(choices) for name, choices in space.known.items()},
         "choices": [
             {"path": choice.path, "kind": choice.kind, "keys": list(choice.keys)}
             for choice in space.choices.values()
         ],
     }
+
+
+def _known_rows(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, choices in content.get("known", {}).items():
+        yield name, ", ".join(f"{path} {key}" for path, key in choices.items())
 
 
 def _searchable(entry: Entry) -> dict[str, Any]:

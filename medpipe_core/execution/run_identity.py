@@ -42,7 +42,7 @@ def run_identity(
     plain: dict[str, dict[str, Any]] = plain_fields(
         {
             "key": {k: v for k, v in configuration.flat().items() if not k.startswith(_FREE)},
-            "space": {"digest": space.digest},
+            "space": _space(space, configuration.parameters["searcher"]),
             "dataset": card.to_dict(),
             "plugin": used,
             "plugin file": files,
@@ -72,6 +72,12 @@ def differences(
         for name in dict.fromkeys([*old, *new]):
             if old.get(name) != new.get(name) or (name in old) != (name in new):
                 yield f"{group} {name}: {_told(old, name)} then, {_told(new, name)} now"
+
+
+def _space(space: SearchSpace, searcher: Mapping[str, Any]) -> dict[str, Any]:
+    if searcher.get("known"):
+        return {"digest": space.digest, "known": space.known}
+    return {"digest": space.digest}
 
 
 def _digest(path: str) -> str | None:

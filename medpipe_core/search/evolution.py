@@ -54,7 +54,7 @@ class EvolutionSearcher(ScoreSearcher):
         crossover: float = 0.0,
         paths: Literal["uniform", "population"] = "uniform",
         prior_active: float = 0.0,
-        known: Sequence[str | Mapping[str, Any]] = (),
+        known: Literal["space"] | Sequence[str | Mapping[str, Any]] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(space, prior_active=prior_active, known=known, **kwargs)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.search.given import decided, read_given
+from medpipe_core.errors import did_you_mean
+from medpipe_core.search.given import FixedGenotypeError, decided, read_given
 from medpipe_core.search.schedules import check_schedule, read_schedule
 from medpipe_core.search.searcher import BudgetError, Searcher
 from medpipe_core.space import Genotype
@@ -23,12 +24,13 @@ def given_genotypes(
     genotype: str | None,
     choices: Mapping[str, Any],
     schedule: str | None,
+    known: str | None,
 ) -> tuple[Genotype, ...]:
     """Return the genotype that is given, or those of a schedule; arguments are `FixedSearcher`'s.
 
     Raises:
-        FixedGenotypeError: A file cannot be read, a path or key does not exist, or a choice is left
-            open.
+        FixedGenotypeError: A file cannot be read, a path, key or name does not exist, or a choice
+            is left open.
         ScheduleError: A schedule's genotypes differ in more than their augmentations.
     """
     given: tuple[Mapping[str, str], ...] = ({},)
@@ -36,6 +38,13 @@ def given_genotypes(
         given = read_given(schedule, seed, "schedule", read_schedule)
     elif genotype is not None:
         given = (read_given(genotype, seed, "genotype", Genotype.from_json).choices,)
+    if known is not None:
+        if known not in space.known:
+            hint = did_you_mean(known, space.known) if space.known else ""
+            raise FixedGenotypeError(
+                f"searcher.known: space {space.name!r} knows nothing by the name {known!r}.{hint}"
+            )
+        choices = {**space.known[known], **choices}
     found = tuple(decided(space, one, choices) for one in given)
     check_schedule(space, found)
     return found
@@ -52,12 +61,13 @@ class FixedSearcher(Searcher):
         choices: Choice path, or a pattern with `*`, → key or value. They go before the file's; of
             patterns that fit one path the last counts.
         schedule: A file such as a run's `schedule.json`, in place of a genotype; as `genotype`.
+        known: Name of what the space knows; it goes before the file's and after `choices`.
         seed: The run's.
         kwargs: As for `Searcher`.
 
     Raises:
-        FixedGenotypeError: The file cannot be read, a path or key does not exist, or a choice is
-            left open.
+        FixedGenotypeError: The file cannot be read, a path, key or name does not exist, or a
+            choice is left open.
         BudgetError: The genotype breaks the budget or the constraints of the space.
         ScheduleError: A schedule's genotypes differ in more than their augmentations.
     """
@@ -70,10 +80,11 @@ class FixedSearcher(Searcher):
         genotype: str | None = None,
         choices: Mapping[str, Any] | None = None,
         schedule: str | None = None,
+        known: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(space, seed=seed, **kwargs)
-        found = given_genotypes(space, seed, genotype, choices or {}, schedule)
+        found = given_genotypes(space, seed, genotype, choices or {}, schedule, known)
         self._schedule = () if schedule is None else found
         self.answer = found[-1]
         if not self.admits(self.answer):

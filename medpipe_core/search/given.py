@@ -6,7 +6,7 @@ import glob
 import os
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from medpipe_core.errors import MedpipeError, did_you_mean
 from medpipe_core.regular_files import read_regular_file
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _SHOWN = 6
+_TIMES = 2  # what a space knows is tried
 _LARGEST = 16 * 2**20
 
 
@@ -84,21 +85,27 @@ def decided(
 
 
 def read_known(
-    space: SearchSpace, known: Sequence[str | Mapping[str, Any]], seed: int
+    space: SearchSpace, known: Literal["space"] | Sequence[str | Mapping[str, Any]], seed: int
 ) -> list[tuple[Mapping[str, str], Mapping[str, Any]]]:
     """Return what is known of a space: of each entry, a file's choices and those laid over them.
 
     Args:
         space: Whose genotypes they are.
-        known: Paths, as `read_given` takes them, or choices by path or pattern.
+        known: Names of what the space knows, paths, as `read_given` takes them, or choices by path
+            or pattern. `"space"` is all that the space knows, each twice: what it leaves open is
+            drawn, and one draw may be a bad one.
         seed: The run's.
 
     Raises:
         FixedGenotypeError: One cannot be read, or names what the space has not.
     """
     found: list[tuple[Mapping[str, str], Mapping[str, Any]]] = []
+    if known == "space":
+        known = [name for name in space.known for _ in range(_TIMES)]
     for one in known:
-        if isinstance(one, str):
+        if isinstance(one, str) and one in space.known:
+            found.append(({}, space.known[one]))
+        elif isinstance(one, str):
             file = read_given(one, seed, "genotype", Genotype.from_json, key="searcher.known")
             found.append((file.choices, {}))
         else:

@@ -57,7 +57,7 @@ class OptunaSearcher(ScoreSearcher):
         sampler: Literal["tpe", "random", "gp", "nsgaii", "qmc"] = "tpe",
         startup: int = 10,
         prior_active: float = 0.0,
-        known: Sequence[str | Mapping[str, Any]] = (),
+        known: Literal["space"] | Sequence[str | Mapping[str, Any]] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(space, prior_active=prior_active, known=known, **kwargs)

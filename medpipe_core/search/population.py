@@ -66,7 +66,7 @@ class PopulationSearcher(ScoreSearcher):
         mutations: int = 3,
         resample: float = 0.2,
         prior_active: float = 0.0,
-        known: Sequence[str | Mapping[str, Any]] = (),
+        known: Literal["space"] | Sequence[str | Mapping[str, Any]] = (),
         answer: Literal["policy", "schedule"] = "policy",
         **kwargs: Any,
     ) -> None:

@@ -6,7 +6,7 @@ import copy
 import functools
 import itertools
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from medpipe_core.search.given import decided, read_known
 from medpipe_core.search.searcher import Searcher
@@ -33,9 +33,10 @@ class ScoreSearcher(Searcher):
         space: The space to search.
         prior_active: Size of a prior towards policies whose augmentations act, as `active_weights`
             has it, for what `unseen` draws; at 0 it draws uniformly.
-        known: What `unseen` gives first, in this order: paths as `FixedSearcher` takes them, or
-            choices by path or pattern, such as a policy that is known to be good. What these leave
-            open is drawn.
+        known: What `unseen` gives first, in this order: names of what the space knows, paths as
+            `FixedSearcher` takes them, or choices by path or pattern, such as a policy that is
+            known to be good. What these leave open is drawn. `"space"` is all that the space
+            knows, each twice.
         kwargs: `seed`, `steps` and `admit`, as for every searcher.
 
     Raises:
@@ -47,7 +48,7 @@ class ScoreSearcher(Searcher):
         space: Any,
         *,
         prior_active: float = 0.0,
-        known: Sequence[str | Mapping[str, Any]] = (),
+        known: Literal["space"] | Sequence[str | Mapping[str, Any]] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(space, **kwargs)

@@ -33,10 +33,11 @@ Prior = Annotated[
     ),
 ]
 Known = Annotated[
-    tuple[str | dict[str, bool | int | float | str], ...],
+    Literal["space"] | tuple[str | dict[str, bool | int | float | str], ...],
     Field(
-        description="proposed before anything else: paths as of searcher.genotype, or choices by "
-        "path or pattern, of which the open ones are drawn"
+        description="proposed before anything else: names of what the space knows, paths as of "
+        "searcher.genotype, or choices by path or pattern, of which the open ones are drawn; space "
+        "for all that the space knows"
     ),
 ]
 
@@ -200,7 +201,7 @@ class HalvingSettings(RandomSettings):
         }
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
-        {"laptop": MappingProxyType({"prior_active": 2.0})}
+        {"laptop": MappingProxyType({"prior_active": 2.0, "known": "space"})}
     )
     # Eight trainings of a few minutes, the better four twice as long; most of the time goes into
     # the last one, which long trainings of the winner favoured on volumes held back.
@@ -261,12 +262,17 @@ class FixedSettings(Strict):
     schedule: str | None = Field(
         None, min_length=1, description="a schedule.json in place of a genotype; as that"
     )
+    known: str | None = Field(
+        None,
+        min_length=1,
+        description="name of what the space knows, before the file's and after the choices",
+    )
 
     @model_validator(mode="after")
     def _something_is_given(self) -> Self:
         if self.genotype is not None and self.schedule is not None:
             raise ValueError("give searcher.genotype or searcher.schedule, not both")
-        if self.genotype is None and self.schedule is None and not self.choices:
+        if not (self.genotype or self.schedule or self.choices or self.known):
             raise ValueError("give searcher.genotype=FILE, searcher.choices={PATH: KEY}, or both")
         return self
 
@@ -274,12 +280,12 @@ class FixedSettings(Strict):
         """Refuse what cannot be read, or is no genotype of the space.
 
         Raises:
-            FixedGenotypeError: Of `searcher.genotype` or `searcher.choices`.
+            FixedGenotypeError: Of `searcher.genotype`, `searcher.choices` or `searcher.known`.
             ScheduleError: Of `searcher.schedule`.
         """
         from medpipe_core.search.fixed import given_genotypes
 
-        given_genotypes(space, seed, self.genotype, self.choices, self.schedule)
+        given_genotypes(space, seed, self.genotype, self.choices, self.schedule, self.known)
 
 
 class EvolutionSettings(KnownSettings):

@@ -8,6 +8,7 @@ from medpipe_core.space.budget import Budget
 from medpipe_core.space.catalogue import merge
 from medpipe_core.space.description import operations
 from medpipe_core.space.errors import SpaceError
+from medpipe_core.space.known import known_below
 from medpipe_core.space.nodes import Group, Mutable
 from medpipe_core.space.search_space import SearchSpace
 
@@ -26,6 +27,8 @@ def compose(
     **parts: SearchSpace | Mutable,
 ) -> SearchSpace:
     """Put spaces side by side; the choices of each get its name as a prefix.
+
+    What several parts know by one name becomes one.
 
     Args:
         name: Name of the new space.
@@ -48,6 +51,7 @@ def compose(
     nodes: dict[str, Mutable] = {}
     catalogues: list[Catalogue | None] = []
     limits: list[Limit] = []
+    known: dict[str, dict[str, str]] = {}
     for key, part in parts.items():
         if isinstance(part, Mutable):
             nodes[key] = part
@@ -60,12 +64,15 @@ def compose(
         nodes[key] = part.root
         catalogues.append(part.catalogue)
         limits += [limit.below(key, part.choices) for limit in part.constraints]
+        for named, choices in known_below(part.known, key).items():
+            known.setdefault(named, {}).update(choices)
     return SearchSpace(
         name,
         Group(nodes),
         budget=budget if budget is not None else _budget_of(name, parts, nodes),
         constraints=(*limits, *constraints),
         catalogue=merge(catalogues),
+        known=known,
     )
 
 

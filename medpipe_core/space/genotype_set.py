@@ -16,6 +16,7 @@ from medpipe_core.space.errors import InvalidGenotypeError, SpaceError
 from medpipe_core.space.extent import check_extent
 from medpipe_core.space.genotype import Genotype
 from medpipe_core.space.genotype_steps import effective_choices, steps
+from medpipe_core.space.known import checked_known
 from medpipe_core.space.membership_checks import (
     choice_problems,
     need_genotype,
@@ -48,6 +49,7 @@ class GenotypeSet:
         budget: Budget | None = None,
         constraints: Iterable[Limit] = (),
         catalogue: Catalogue | None = None,
+        known: Mapping[str, Mapping[str, Value]] | None = None,
     ) -> None:
         if not isinstance(name, str):
             raise SpaceError(f"the name of a space must be a text, but is {name!r}")
@@ -63,6 +65,7 @@ class GenotypeSet:
                 f"space {name!r}: no genotype keeps all constraints "
                 f"({'; '.join(map(str, self.constraints))}); drop or loosen one"
             )
+        self.known = checked_known(known or {}, self.choices if known else {}, self.name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.choices)} choices>"

@@ -11,6 +11,7 @@ from medpipe_core.space import constrained_counting, serialization, variation
 from medpipe_core.space.description import lines
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.genotype_set import GenotypeSet
+from medpipe_core.space.known import known_of_part, known_within
 from medpipe_core.space.narrowing import named_keys, narrowed
 from medpipe_core.space.nodes import Group, Shared
 from medpipe_core.space.untrusted_json import parse_json
@@ -32,10 +33,13 @@ class SearchSpace(GenotypeSet):
         budget: Upper limits that every searcher keeps; None for none.
         constraints: What its genotypes must keep; what breaks one is no member.
         catalogue: Who makes its operations; needed to bind modules, not to describe or sample.
+        known: Name → path or pattern → key, or the value it stands for: choices that are known to
+            be good, such as a policy out of a textbook, which a search may begin with. What they
+            leave open is drawn. A note, not part of the digest or the JSON text.
 
     Raises:
-        SpaceError: A reference leads nowhere, a constraint is about a path or key that is not
-            there, or nothing keeps all constraints.
+        SpaceError: A reference leads nowhere, a constraint or something known is about a path or
+            key that is not there, or nothing keeps all constraints.
 
     Example:
         >>> from medpipe_core import Group, SearchSpace, ValueChoice
@@ -134,12 +138,15 @@ class SearchSpace(GenotypeSet):
             budget=self.budget,
             constraints=self.constraints,
             catalogue=catalogue,
+            known=self.known,
         )
 
     def restrict(
         self, keys: Mapping[str, Iterable[Value]] | None = None, /, **more: Iterable[Value]
     ) -> SearchSpace:
         """Return the space with fewer keys to choose from; constraints and budget are kept.
+
+        Of what is known, that stays whose keys are all left.
 
         Its genotypes are genotypes here, by `genotype(narrower.choices)`: paths stay as they are.
 
@@ -160,13 +167,15 @@ class SearchSpace(GenotypeSet):
             (4, 3)
         """
         root, constraints = narrowed(self, named_keys(keys or {}, more, "restrict"))
-        return SearchSpace(
+        narrower = SearchSpace(
             self.name,
             root,
             budget=self.budget,
             constraints=constraints,
             catalogue=self.catalogue,
         )
+        narrower.known = known_within(self.known, narrower.choices)
+        return narrower
 
     def fix(self, keys: Mapping[str, Value] | None = None, /, **more: Value) -> SearchSpace:
         """Return the space with some choices decided: `restrict` to one key each.
@@ -206,7 +215,13 @@ class SearchSpace(GenotypeSet):
             )
         own = [limit for limit in (c.within(name) for c in self.constraints) if limit is not None]
         try:
-            space = SearchSpace(name, parts[name], constraints=own, catalogue=self.catalogue)
+            space = SearchSpace(
+                name,
+                parts[name],
+                constraints=own,
+                catalogue=self.catalogue,
+                known=known_of_part(self.known, name),
+            )
         except SpaceError as error:
             raise SpaceError(
                 f"part {name!r} of space {self.name!r} cannot stand alone: {error}"

@@ -80,6 +80,22 @@ MILD: Mapping[str, Mapping[str, tuple[float, ...]]] = MappingProxyType(
     }
 )
 
+_HALF = 0.5
+_TURN = {"left": -15, "right": 15}
+_TEXTBOOK: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "noise": {},
+        "v_flip": {},
+        "h_flip": {},
+        "d_flip": {},
+        "v_rotation": _TURN,
+        "h_rotation": _TURN,
+        "d_rotation": _TURN,
+        "affine": {"left": 0.85, "right": 1.2},
+        "shift": {"share": 0.05},
+    }
+)
+
 Layer = Annotated[str, Registered("augmentation")]
 Grids = Literal["paper", "mild"]
 Plain = bool | int | float | str
@@ -168,7 +184,30 @@ def augment_space(operations: Catalogue, **settings: Any) -> SearchSpace:
     layers = {
         layer_key(name): _layer(operations, name, chosen, more) for name, more in allowed.items()
     }
-    return SearchSpace("medpipe-augment", Group(layers))
+    known = {"textbook": textbook(layers)} if chosen.grids == "mild" else {}
+    return SearchSpace(
+        "medpipe-augment", Group(layers), known={name: one for name, one in known.items() if one}
+    )
+
+
+def textbook(layers: Mapping[str, Operation]) -> dict[str, float]:
+    """Return the policy that is tried first by hand, as far as there are layers for it.
+
+    Flips, noise, turns by ±15°, scales of .85 to 1.2 and shifts by 5 %, each for half of the
+    volumes, by the values nearest to these that layers offer; other layers do nothing. Empty where
+    a layer that does nothing is not offered, or no layer is left.
+    """
+    decided: dict[str, float] = {}
+    for name, layer in layers.items():
+        acts = name in _TEXTBOOK
+        wanted = {"p": _HALF if acts else 0.0, **_TEXTBOOK.get(name, {})}
+        for part, value in wanted.items():
+            offered_values = getattr(layer.parameters.get(part), "values", ())
+            if offered_values:
+                decided[f"{name}/{part}"] = min(offered_values, key=lambda v: abs(v - value))
+        if not acts and decided[f"{name}/p"] > 0:
+            return {}
+    return decided if _TEXTBOOK.keys() & layers.keys() else {}
 
 
 def layer_key(name: str) -> str:

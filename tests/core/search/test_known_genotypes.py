@@ -12,6 +12,7 @@ from medpipe_core import search
 from medpipe_core.config import ConfigurationError
 from medpipe_core.plugins import PluginError
 from medpipe_core.search import Outcome, RandomSearcher, Searcher
+from medpipe_core.search.fixed import FixedSearcher
 from medpipe_core.search.given import FixedGenotypeError
 
 SPACE = mp.SearchSpace(
@@ -112,13 +113,46 @@ def test_what_cannot_be_is_told_before_anything_is_proposed(known, words):
         RandomSearcher(SPACE, seed=0, steps=1, known=[known])
 
 
+KNOWING = mp.SearchSpace("mine", SPACE.root, known={"both": POLICY, "none": {"*/p": 0}})
+
+
+@pytest.mark.parametrize("known", [["both", "none"], "space"])
+def test_a_space_knows_by_name(known):
+    times = 2 if known == "space" else 1
+    found = RandomSearcher(KNOWING, seed=4, steps=10, known=known).propose(4)
+    for genotype in found[:times]:
+        assert values(genotype, "flip/p", "blur/p", "blur/size") == ["0.5", "0.5", "2"]
+    for genotype in found[times : 2 * times]:
+        assert values(genotype, "flip/p", "blur/p") == ["0", "0"]
+    assert len({SPACE.canonical(g).digest for g in found}) == 4
+
+
+def test_a_space_that_knows_nothing_begins_as_ever():
+    plain = RandomSearcher(SPACE, seed=3, steps=10)
+    assert RandomSearcher(SPACE, seed=3, steps=10, known="space").propose(4) == plain.propose(4)
+
+
+def test_what_is_known_goes_between_choices_and_file(tmp_path):
+    (tmp_path / "genotype.json").write_text(SPACE.sample(seed=5).to_json())
+    fixed = FixedSearcher(
+        KNOWING, seed=0, steps=1, known="both", choices={"flip/p": 0.8}, genotype=str(tmp_path)
+    )
+    found = values(fixed.best(), "flip/p", "blur/p", "blur/size", "width")
+    assert found == ["0.8", "0.5", "2", SPACE.sample(seed=5)["width"]]
+    with pytest.raises(FixedGenotypeError, match=r"knows nothing by the name 'bth'. Did .*'both'"):
+        FixedSearcher(KNOWING, seed=0, steps=1, known="bth")
+    with pytest.raises(FixedGenotypeError, match=r"'mine' knows nothing by the name 'both'\.$"):
+        FixedSearcher(SPACE, seed=0, steps=1, known="both")
+
+
 REFUSED = {
     "random": ({"searcher.known": ["nowhere"]}, "searcher.known: nowhere cannot be read"),
     "evolution": ({"searcher.known": [{"*/q": 1}]}, "no choice '*/q' in space"),
     "halving": ({"searcher.known": [{"*": "none"}]}, "has no key 'none'"),
     "population": ({"searcher.known": ["no*"]}, "searcher.known: no genotype fits 'no*'"),
     "optuna": ({"searcher.known": ["nowhere"]}, "searcher.known: nowhere cannot be read"),
-    "fixed": ({"searcher.genotype": "nowhere"}, "searcher.genotype: nowhere cannot be read"),
+    "fixed": ({"searcher.known": "textbook"}, "knows nothing by the name 'textbook'"),
+    "fixed ": ({"searcher.genotype": "nowhere"}, "searcher.genotype: nowhere cannot be read"),
 }
 
 
@@ -134,6 +168,7 @@ def refused(registry, tmp_path, **keys):
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_is_told_before_data_are_read(registry, tmp_path, name):
     keys, words = REFUSED[name]
+    name = name.strip()
     error, seen = refused(registry, tmp_path, searcher=name, **keys)
     assert f"searcher={name}: " in str(error)
     assert words in str(error)

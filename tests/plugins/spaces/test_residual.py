@@ -80,6 +80,46 @@ def test_stages_without_a_depth_each_are_refused():
     assert not isinstance(caught.value, SpaceError | TypeError)
 
 
+def test_it_knows_the_policy_of_textbooks():
+    space = REGISTRY.space("medpipe-joint-residual", augment={"probabilities": (0, 0.2, 0.5)})
+    known = space.known["textbook"]
+    acting = {
+        path.split("/")[1] for path, key in known.items() if path.endswith("/p") and key != "0"
+    }
+    assert acting == {
+        "noise", "v_flip", "h_flip", "d_flip", "v_rotation", "h_rotation", "d_rotation", "affine",
+        "shift",
+    }  # fmt: skip
+    assert {path.split("/")[1] for path in known if path.endswith("/p")} == {*LAYERS, "shift"}
+    assert {known[f"augment/{name}/p"] for name in acting} == {"0.5"}
+    assert known["augment/h_rotation/left"] == "-15"
+    assert (known["augment/affine/left"], known["augment/affine/right"]) == ("0.85", "1.2")
+    assert known["augment/shift/share"] == "0.05"
+
+
+@pytest.mark.parametrize(("settings", "found"), [
+    ({"grids": "paper"}, None),
+    ({"probabilities": (0.2, 0.5)}, None),
+    ({"layers": ["erase", "blur"], "extra": []}, None),
+    ({"layers": ["h_flip"], "extra": [], "probabilities": (0.3, 0.8, 1.0)}, {"h_flip/p": "0.3"}),
+    ({"layers": ["v_flip", "invert"], "extra": [], "probabilities": (0, 0.1, 0.3)},
+     {"v_flip/p": "0.3", "invert/p": "0"}),
+    ({"layers": ["h_rotation"], "extra": [], "magnitudes": {"h_rotation": {"left": [-10, 0]}}},
+     {"h_rotation/p": "0.5", "h_rotation/left": "-10", "h_rotation/right": "15"}),
+])  # fmt: skip
+def test_the_textbook_is_as_near_as_layers_offer(settings, found):
+    space = REGISTRY.space("medpipe-augment", **{"grids": "mild", **settings})
+    assert space.known == ({} if found is None else {"textbook": found})
+
+
+def test_a_race_on_a_small_machine_begins_with_it():
+    given = {"space": "medpipe-joint-residual", "searcher": "halving", "preset": "laptop"}
+    assert resolve(given, REGISTRY).parameters["searcher"]["known"] == "space"
+    assert resolve({**given, "searcher": "random"}, REGISTRY).parameters["searcher"]["known"] == ()
+    none = resolve({**given, "searcher.known": []}, REGISTRY)
+    assert none.parameters["searcher"]["known"] == ()
+
+
 def test_mild_grids_are_for_any_space_and_one_grid_of_them_can_be_another():
     mild = {"grids": "mild", "magnitudes": {"affine": {"left": [0.9]}}}
     choices = REGISTRY.space("medpipe-joint", augment=mild).choices
