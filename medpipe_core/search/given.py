@@ -106,7 +106,11 @@ def read_known(
         if isinstance(one, str) and one in space.known:
             found.append(({}, space.known[one]))
         elif isinstance(one, str):
-            file = read_given(one, seed, "genotype", Genotype.from_json, key="searcher.known")
+            try:
+                file = read_given(one, seed, "genotype", Genotype.from_json, key="searcher.known")
+            except FixedGenotypeError as error:
+                named = f"; the space knows {', '.join(map(repr, space.known))}"
+                raise FixedGenotypeError(f"{error}{named if space.known else ''}") from error
             found.append((file.choices, {}))
         else:
             found.append(({}, one))

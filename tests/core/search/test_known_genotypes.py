@@ -127,6 +127,13 @@ def test_a_space_knows_by_name(known):
     assert len({SPACE.canonical(g).digest for g in found}) == 4
 
 
+def test_a_misspelt_name_is_told_what_the_space_knows():
+    with pytest.raises(
+        FixedGenotypeError, match=r"bth cannot be read: .*; the space knows 'both', 'none'"
+    ):
+        RandomSearcher(KNOWING, seed=3, steps=10, known=["bth"])
+
+
 def test_a_space_that_knows_nothing_begins_as_ever():
     plain = RandomSearcher(SPACE, seed=3, steps=10)
     assert RandomSearcher(SPACE, seed=3, steps=10, known="space").propose(4) == plain.propose(4)
