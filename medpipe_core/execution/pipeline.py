@@ -293,6 +293,7 @@ class Pipeline:
                 "validation": dict(trained.validation),
                 "genotype": chosen.genotype.to_dict(),
                 "genotype_digest": chosen.genotype.digest,
+                "known_as": self._stages.space.known_as(chosen.genotype),
                 "schedule": [genotype.to_dict() for genotype in chosen.schedule],
                 "space": configuration.space,
                 "space_digest": self._stages.space.digest,

@@ -21,6 +21,7 @@ from medpipe_core.report.summary import (
     figures_table,
     front_tables,
     known_answer,
+    known_names,
     measure,
     notes_on,
     verdict,
@@ -89,7 +90,7 @@ def report_html(
 
 
 def _notes(result: Mapping[str, Any]) -> Iterator[str]:
-    yield from filter(None, [known_answer(result), *notes_on(result)])
+    yield from filter(None, [known_names(result), known_answer(result), *notes_on(result)])
 
 
 def _found(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -46,7 +46,7 @@ def summary_text(result: RunResult, space: SearchSpace) -> str:
     where = f"Everything is in {result.folder}"
     front = "\n\n".join(f"{as_text(table)}\n\n{FRONT}" for table in front_tables(content))
     said = [front, verdict(content), known_answer(content)]
-    parts = [found, size, figures, *said, notes, where, CAUTION]
+    parts = [found, known_names(content), size, figures, *said, notes, where, CAUTION]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -138,6 +138,15 @@ def known_answer(content: Mapping[str, Any]) -> str:
     return (
         f"The dataset's best answer is known; this one falls short of it by {regret:.3g} (regret)."
     )
+
+
+def known_names(content: Mapping[str, Any]) -> str:
+    """Say where what was chosen is what the space knew, which is no merit of a search."""
+    known = content.get("known_as")
+    if not isinstance(known, list) or not known:
+        return ""
+    names = [f"'{name}'" for name in known]
+    return f"The space knew this as {' and '.join(names)}, with what that leaves open."
 
 
 def notes_on(content: Mapping[str, Any]) -> list[str]:

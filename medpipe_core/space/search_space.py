@@ -128,6 +128,17 @@ class SearchSpace(GenotypeSet):
         """
         return variation.canonical(self, genotype)
 
+    def known_as(self, genotype: Genotype) -> list[str]:
+        """Name what is known that a genotype agrees with, as far as its choices have an effect."""
+        itself = self.canonical(genotype)
+
+        def agrees(choices: Mapping[str, str]) -> bool:
+            given = {**genotype.choices, **choices}
+            laid = self.decide(lambda choice: given.get(choice.path, choice.keys[0]))
+            return self.admits(laid) and self.canonical(laid) == itself
+
+        return [name for name, choices in self.known.items() if agrees(choices)]
+
     # Other spaces
 
     def with_catalogue(self, catalogue: Catalogue) -> SearchSpace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -309,3 +310,17 @@ def test_a_configuration_that_stands_for_more_than_a_memory_holds_is_refused(tmp
     assert main(["report", str(tmp_path)]) == 4
     assert "&name and *name are not read here" in capsys.readouterr().err
     assert main(["compare", str(tmp_path)]) == 4
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (["textbook"], "The space knew this as 'textbook', with what that leaves open."),
+        (["one", "two"], "The space knew this as 'one' and 'two', with"),
+    ],
+)
+def test_a_report_says_what_the_space_knew(result, events, known, words):
+    content = {**result, "known_as": known}
+    assert words in html.unescape(report_html(content, events, {}))
+    for damaged in ([], None, 7):
+        assert "The space knew" not in report_html({**result, "known_as": damaged}, events, {})

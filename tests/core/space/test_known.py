@@ -67,3 +67,31 @@ def test_what_parts_know_by_one_name_becomes_one_and_comes_apart_again():
     part, _ = pair.part("a", pair.sample(seed=0))
     assert part.known == one.known
     assert pair.part("d", pair.sample(seed=0))[0].known == {}
+
+
+def test_a_genotype_is_named_where_all_that_matters_agrees():
+    one = space(both=BOTH, still={"turn/p": 0, "turn/by": 20}, flips={"flip/p": 0.5})
+    made = {"flip/p": "0.5", "turn/p": "0.5", "turn/by": "20"}
+    assert one.known_as(one.genotype(made)) == ["both", "flips"]
+    assert one.known_as(one.genotype({**made, "turn/by": "30"})) == ["flips"]
+    assert one.known_as(one.genotype({**made, "flip/p": "0"})) == []
+
+
+def test_what_has_no_effect_need_not_agree():
+    turn = mp.Operation(
+        "augmentation",
+        "turn",
+        {"p": mp.ValueChoice(0, 0.5), "by": mp.ValueChoice(10, 20)},
+        neutral={"p": 0},
+    )
+    one = mp.SearchSpace(
+        "one", mp.Group({"turn": turn}), known={"none": {"turn/p": 0, "turn/by": 20}}
+    )
+    assert one.known_as(one.genotype({"turn/p": "0", "turn/by": "10"})) == ["none"]
+    assert one.known_as(one.genotype({"turn/p": "0.5", "turn/by": "20"})) == []
+
+
+def test_what_breaks_a_constraint_names_nothing():
+    root, limit = space().root, mp.Limit({"*/p": [0.5]}, at_most=1)
+    one = mp.SearchSpace("one", root, constraints=[limit], known={"both": BOTH})
+    assert one.known_as(one.sample(seed=0)) == []
