@@ -239,7 +239,7 @@ def test_an_estimate_without_numbers_is_that_of_running_the_network(name, dtype)
         expected = by_running(network, computing)
     assert found.note == ""
     assert found.fixed == expected.fixed
-    # On some processors torch 2.8 returns bfloat16 in another order of memory, and a copy is kept.
+    # Builds for GPUs return bfloat16 on the CPU in another order of memory, and a copy is kept.
     assert found.per_volume == pytest.approx(
         expected.per_volume, rel=0.1 if dtype == torch.float32 else 0.3
     )
