@@ -48,7 +48,8 @@ def obey(argv: Sequence[str], out: CommandOutput, stop: Stop) -> int:
     """
     words = read_command_line(argv)
     try:
-        code = _obey(words, stop)
+        with stop.undisguised():
+            code = _obey(words, stop)
     except MedpipeError as error:
         tell(error)
         code = exit_code_of(error)

@@ -58,7 +58,8 @@ def run_one(
     stop.check()  # one that came while something was imported may have been lost there
     progress = progress_for(sys.stdout)
     try:
-        result = begin(listeners=[progress], stop=stop)
+        with stop.undisguised():
+            result = begin(listeners=[progress], stop=stop)
         progress.close()
         space = configured_space(configuration, registry)
         write_line(sys.stdout, f"\n{summary_text(result, space)}")

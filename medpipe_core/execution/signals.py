@@ -35,6 +35,7 @@ class Stop:
         self._on_first = on_first
         self._stepping = False
         self._asked: int | None = None
+        self._raised: int | None = None
         self._waiting = False
         self._timer: threading.Timer | None = None
 
@@ -47,6 +48,19 @@ class Stop:
         """Raise `Interrupted` if a signal has come."""
         if self._asked is not None:
             raise Interrupted(self._asked)
+
+    @contextlib.contextmanager
+    def undisguised(self) -> Iterator[None]:
+        """Raise `Interrupted` where what a signal raised became an error on its way out.
+
+        A module of C that is imported makes an `ImportError` of it: "initialization failed".
+        """
+        try:
+            yield
+        except Exception as error:
+            if self._raised is not None:
+                raise Interrupted(self._raised) from error
+            raise
 
     @contextlib.contextmanager
     def between_steps(self) -> Iterator[None]:
@@ -77,12 +91,13 @@ class Stop:
             return
         self._asked = number
         if not self._stepping:
+            self._raised = number
             raise Interrupted(number)
         self._on_first(number)
 
     def lost(self, end: Interrupted) -> None:
         """Take a signal again that was raised where nothing can be, as in a `__del__`."""
-        self._asked = None
+        self._asked = self._raised = None
         self._take_later(end.signal_number)
 
     def end(self) -> None:

@@ -134,3 +134,29 @@ def test_outside_the_main_thread_signals_are_left_alone():
 
 def test_what_catches_errors_does_not_catch_an_interruption():
     assert not issubclass(Interrupted, Exception)
+
+
+def as_modules_of_c_do():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except Interrupted:
+        raise ImportError("initialization failed") from None
+
+
+def test_a_signal_that_became_another_error_is_a_signal_still():
+    with stopping(print) as stop, pytest.raises(Interrupted) as caught, stop.undisguised():
+        as_modules_of_c_do()
+    assert caught.value.signal_number == signal.SIGTERM
+
+
+def full(stop):
+    with stop.between_steps():
+        signal.raise_signal(signal.SIGTERM)
+        raise OSError("full")
+
+
+def test_an_error_without_a_signal_or_beside_one_that_waits_stays_what_it_is():
+    with stopping(print) as stop, pytest.raises(ImportError), stop.undisguised():
+        raise ImportError("no such module")
+    with stopping(lambda _: None) as stop, pytest.raises(OSError, match="full"), stop.undisguised():
+        full(stop)
