@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from medpipe_core.command.ending import ended, say_when
 from medpipe_core.command.output import command_output
-from medpipe_core.execution.signals import stopping
+from medpipe_core.execution.signals import ignore_at_exit, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     needs failed or is missing, 4 a run folder cannot be used, 75 after SIGUSR1 (run it again with
     --resume), 130 and 143 after SIGINT and SIGTERM.
     """
+    ignore_at_exit()
     try:
         with stopping(say_when) as stop, command_output() as out:
             from medpipe_core.command.running import obey

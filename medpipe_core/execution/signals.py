@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import signal
 import sys
@@ -147,6 +148,17 @@ def stopping(on_first: Callable[[int], None]) -> Iterator[Stop]:
         stop.end()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def ignore_at_exit() -> None:
+    """Let no signal change how a command ended once it has: torch takes a second to be put away."""
+    atexit.unregister(_ignore)
+    atexit.register(_ignore)
+
+
+def _ignore() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _imports_torch(frame: FrameType | None) -> bool:

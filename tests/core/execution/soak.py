@@ -59,6 +59,7 @@ SIGNALS = {
     "int": (signal.SIGINT, 130),
     "usr1": (signal.SIGUSR1, 75),
 }
+PYTHON = 1.0  # seconds it has to begin with, in which nobody takes a signal yet
 RUN = "import sys; from medpipe_core.command.medpipe_run import main; sys.exit(main())"
 JUMP = """
 import time
@@ -141,7 +142,7 @@ def main():
         jump = JUMP.format(days=days, seconds=seconds)
         process = started([*resumed, *trusted], log, jump)
         try:
-            if process.wait(timeout=rng.expovariate(1 / asked.every)):
+            if process.wait(timeout=PYTHON + rng.expovariate(1 / asked.every)):
                 sys.exit(f"it ended by itself with {process.returncode}; see {log}")
             break
         except subprocess.TimeoutExpired:

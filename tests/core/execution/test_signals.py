@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -117,6 +118,27 @@ def test_handlers_are_put_back():
     with stopping(lambda _: None):
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("command", ["medpipe_run", "medpipe"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_after_the_end_does_not_change_how_a_command_ended(command, number):
+    """As while Python puts torch away, which takes a second."""
+    code = f"""
+import os, sys
+from medpipe_core.command.{command} import main
+
+class Late:
+    def __del__(self, kill=os.kill, me=os.getpid()):
+        kill(me, {int(number)})
+
+late = Late()
+sys.exit(main(["--version"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("medpipe")
+    assert not done.stderr
 
 
 def test_outside_the_main_thread_signals_are_left_alone():
