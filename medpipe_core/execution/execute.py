@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from medpipe_core.config.errors import ConfigurationError, RunFolderError
-from medpipe_core.errors import MedpipeError
+from medpipe_core.config.errors import RunFolderError
 from medpipe_core.execution.checked_dataset import make_dataset
+from medpipe_core.execution.configured import configured
 from medpipe_core.execution.results import RunResult
 from medpipe_core.execution.run_identity import differences, run_identity
-from medpipe_core.plugins import REGISTRY, PluginError
+from medpipe_core.plugins import REGISTRY
 from medpipe_core.record.checksums import delete_files
 from medpipe_core.record.environment import environment, plugin_table
 from medpipe_core.record.predictions_csv import split_csv
 from medpipe_core.record.run_folder import RunFolder, create_folder, usable_root
 from medpipe_core.record.run_lock import RunLock
-from medpipe_core.space import Genotype, SearchSpace, SpaceError
+from medpipe_core.space import Genotype, SearchSpace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -286,12 +286,10 @@ def configured_space(configuration: Configuration, registry: Registry) -> Search
         ConfigurationError: The parameters do not fit what the parts declare.
         PluginError: A part cannot be imported.
     """
-    try:
+    with configured(f"space={configuration.space}"):
         space: SearchSpace = registry.space(
             configuration.space, **configuration.parameters["space"]
         )
-    except SpaceError as error:
-        raise ConfigurationError([f"space={configuration.space}: {error}"]) from error
     return space
 
 
@@ -304,14 +302,10 @@ def _check_given(configuration: Configuration, registry: Registry, space: Search
     """
     name = configuration.searcher
     given, known = configuration.parameters["searcher"], {REGISTRY: registry}
-    try:
+    with configured(f"searcher={name}"):
         registry.entry("searcher", name).check_space(
             space, given, known, seed=configuration.keys.seed
         )
-    except PluginError:
-        raise
-    except MedpipeError as error:
-        raise ConfigurationError([f"searcher={name}: {error}"]) from error
 
 
 @contextlib.contextmanager

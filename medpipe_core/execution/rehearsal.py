@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from medpipe_core.config.errors import ConfigurationError
-from medpipe_core.errors import MedpipeError, MissingExtraError
+from medpipe_core.execution.configured import configured
 from medpipe_core.execution.plan import uses_shared_weights
-from medpipe_core.plugins import MissingPluginError, PluginError, UnknownNameError
+from medpipe_core.plugins import PluginError
 from medpipe_core.search import Searcher
 from medpipe_core.seeding import child_seed
 from medpipe_core.space.description import operations
@@ -89,12 +89,8 @@ def _find_operations(space: SearchSpace, registry: Registry, who: str) -> None:
             ]
         )
     for kind, name in found:
-        try:
+        with configured(who):
             catalogue.factory(kind, name)
-        except MissingPluginError:
-            raise
-        except UnknownNameError as error:
-            raise ConfigurationError([f"{who}: {error}"]) from error
 
 
 def _beyond_budget(space: SearchSpace, meter: ResourceMeter, *, seed: int) -> str:
@@ -168,7 +164,7 @@ def _excess(space: SearchSpace, cost: Resources) -> float:
 def _make_searcher(context: RunContext) -> Searcher:
     configuration = context.configuration
     entry = context.registry.entry("searcher", configuration.searcher)
-    try:
+    with configured(f"searcher={configuration.searcher}"):
         searcher = entry.make(
             context.space,
             seed=configuration.keys.seed,
@@ -176,10 +172,6 @@ def _make_searcher(context: RunContext) -> Searcher:
             admit=context.meter.admits,
             **configuration.parameters["searcher"],
         )
-    except (PluginError, MissingPluginError, MissingExtraError):
-        raise
-    except MedpipeError as error:
-        raise ConfigurationError([f"searcher={configuration.searcher}: {error}"]) from error
     if not isinstance(searcher, Searcher):
         raise PluginError(
             f"{entry.who} made a {type(searcher).__name__}, not a medpipe_core.Searcher"

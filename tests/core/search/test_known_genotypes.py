@@ -10,7 +10,7 @@ from pydantic import BaseModel
 import medpipe_core as mp
 from medpipe_core import search
 from medpipe_core.config import ConfigurationError
-from medpipe_core.plugins import PluginError
+from medpipe_core.plugins import MissingPluginError, PluginError
 from medpipe_core.search import Outcome, RandomSearcher, Searcher
 from medpipe_core.search.fixed import FixedSearcher
 from medpipe_core.search.given import FixedGenotypeError
@@ -167,7 +167,7 @@ def refused(registry, tmp_path, **keys):
     """Return the error of a run that cannot begin, and what was told until then."""
     seen = []
     base = {"space": "toy", "dataset": "toy", "run.root": str(tmp_path / "runs")}
-    with pytest.raises((ConfigurationError, PluginError)) as caught:
+    with pytest.raises(mp.MedpipeError) as caught:
         mp.run(**base, **keys, registry=registry, listeners=[lambda event, **_: seen.append(event)])
     return caught.value, seen
 
@@ -182,9 +182,14 @@ def test_what_cannot_be_is_told_before_data_are_read(registry, tmp_path, name):
     assert seen == []
 
 
+MISSING = mp.MissingExtraError("pip install acme")
+ABSENT = MissingPluginError("block:acme is not registered")
+ERRORS = [mp.SpaceError("too small"), RuntimeError("no"), MISSING, ABSENT]
+
+
 class Settings(BaseModel):
     def check_space(self, space, *, seed):
-        raise mp.SpaceError("too small") if seed == 0 else RuntimeError("no")
+        raise ERRORS[seed]
 
 
 def test_settings_of_a_plugin_may_check_the_space(registry, tmp_path):
@@ -195,3 +200,5 @@ def test_settings_of_a_plugin_may_check_the_space(registry, tmp_path):
     error, _ = refused(mine, tmp_path, searcher="mine", seed=1)
     assert isinstance(error, PluginError)
     assert "could not check the space: RuntimeError: no (at " in str(error)
+    for seed, expected in ((2, MISSING), (3, ABSENT)):
+        assert refused(mine, tmp_path, searcher="mine", seed=seed)[0] is expected
