@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +76,16 @@ def differences(
 
 
 def _space(space: SearchSpace, searcher: Mapping[str, Any]) -> dict[str, Any]:
-    if searcher.get("known"):
-        return {"digest": space.digest, "known": space.known}
-    return {"digest": space.digest}
+    given = searcher.get("known") or ()
+    names = space.known if given == "space" else [given] if isinstance(given, str) else given
+    used = [name for name in names if isinstance(name, str) and name in space.known]
+    choices = {f"known {name!r}": _digest_of(space.known[name]) for name in used}
+    return {"digest": space.digest, **choices}
+
+
+def _digest_of(choices: Mapping[str, str]) -> str:
+    text = json.dumps(dict(choices), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _digest(path: str) -> str | None:

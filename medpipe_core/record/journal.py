@@ -7,6 +7,7 @@ import json
 import math
 import os
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,7 +16,6 @@ from medpipe_core.record.atomic_files import writing
 from medpipe_core.regular_files import open_regular_file, read_regular_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 _BLOCK = 65536
@@ -137,7 +137,7 @@ def plain_fields(value: Any) -> Any:
             return value
         case float():
             return value if math.isfinite(value) else None
-        case dict():
+        case Mapping():
             return {str(key): plain_fields(inner) for key, inner in value.items()}
         case list() | tuple():
             return [plain_fields(inner) for inner in value]

@@ -404,6 +404,36 @@ def test_a_plugins_file_that_has_changed_is_refused(toy_values, tmp_path, start)
         api.resume(folder, trust_plugins=True)
 
 
+KNOWN = {"network/stem/stride": "2"}
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [(["one"], "known 'one'"), ("space", "known 'one'.*; space known 'two'"), ([KNOWN], None)],
+    ids=["a name", "all", "no name"],
+)
+def test_what_the_space_knows_is_the_same_where_the_searcher_asks_for_it(
+    keys, registry, tmp_path, known, told
+):
+    def knowing(stride):
+        names = {"one": {"network/stem/stride": stride}, "two": {"network/*/stride": stride}}
+        space = mp.SearchSpace("knowing", registry.space("toy").root, known=names)
+        return registry.adding("space", "knowing", lambda: space)
+
+    root = tmp_path / "run"
+    given = keys("trials", space="knowing", **{"searcher.known": known, "run.root": str(root)})
+    before, now = knowing(1), knowing(2)
+    at = Stopping("search-epoch", 2)
+    with pytest.raises(Interrupted):
+        api.execute(resolve(given, before), before, listeners=[at], stop=at.stop)
+    folder = only_folder(root)
+    if told is not None:
+        with pytest.raises(RunFolderError, match=rf"space {told}: '\w+' then, '\w+' now"):
+            api.resume(folder, registry=now)
+        now = before
+    assert api.resume(folder, registry=now).folder == folder
+
+
 def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(
     keys, start, registry, tmp_path, monkeypatch
 ):

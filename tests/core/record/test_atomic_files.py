@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from medpipe_core.config.errors import ConfigurationError, RunFolderError, StorageError
+from medpipe_core.frozen_mapping import FrozenMapping
 from medpipe_core.record import atomic_files
 from medpipe_core.record.journal import Journal, read_journal
 from medpipe_core.record.run_folder import usable_root
@@ -77,12 +78,14 @@ def test_json_without_numbers_for_nan_is_asked_for(tmp_path):
 def test_events_are_read_back_in_order(tmp_path):
     journal = Journal(tmp_path / "events.jsonl")
     journal("search-step", step=0, loss=np.float32(0.5), shape=(1, 2))
-    journal("search-step", step=1, loss=float("nan"), path=tmp_path)
+    choices = FrozenMapping({"p": (1, 2)})
+    journal("search-step", step=1, loss=float("nan"), path=tmp_path, choices=choices)
     journal.close()
     first, second = read_journal(journal.path)
     assert (first["event"], first["loss"], first["shape"]) == ("search-step", 0.5, [1, 2])
     assert first["time"].endswith("Z")
     assert (second["loss"], second["path"]) == (None, str(tmp_path))
+    assert second["choices"] == {"p": [1, 2]}
 
 
 def test_an_event_is_on_its_way_to_the_disk_at_once(tmp_path):
