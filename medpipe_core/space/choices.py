@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from medpipe_core.errors import did_you_mean
 from medpipe_core.space.counting import size
+from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.nodes import (
     Group,
     Mutable,
@@ -20,7 +22,7 @@ from medpipe_core.space.nodes import (
 from medpipe_core.space.sharing import join
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from medpipe_core.space.values import Value
 
@@ -87,6 +89,31 @@ def matching_paths(pattern: str, paths: Collection[str]) -> list[str]:
     if pattern in paths:
         return [pattern]
     return list(filter(re.compile(fnmatch.translate(pattern)).match, paths))
+
+
+def named_paths(
+    pattern: str, keys: Iterable[str], choices: Mapping[str, Choice], who: str
+) -> list[str]:
+    """Return the paths that a pattern matches, some of which have each of the keys.
+
+    Args:
+        pattern: As in file names; `*` crosses slashes.
+        keys: What somebody asks of them.
+        choices: Of the space, by path.
+        who: Who asks, for errors, such as `space 'mine'`.
+
+    Raises:
+        SpaceError: No path matches, or none of those that do has a key.
+    """
+    paths = matching_paths(pattern, choices)
+    if not paths:
+        raise SpaceError(f"{who}: no choice {pattern!r}.{did_you_mean(pattern, choices)}")
+    known = {key for path in paths for key in choices[path].keys}
+    for key in keys:
+        if key not in known:
+            hint = did_you_mean(key, known)
+            raise SpaceError(f"{who}: {pattern!r} cannot be {key!r}.{hint}")
+    return paths
 
 
 def item_names(count: int) -> Iterator[str]:

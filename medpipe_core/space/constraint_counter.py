@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from medpipe_core.errors import did_you_mean
-from medpipe_core.space.choices import matching_paths
-from medpipe_core.space.errors import SpaceError
+from medpipe_core.space.choices import named_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -125,20 +123,8 @@ def _matched(limit: Limit, choices: Mapping[str, Choice], space: str) -> dict[st
     """Return the paths that a limit is about, each with the keys that count."""
     found: dict[str, frozenset[str]] = {}
     for pattern, keys in limit.keys.items():
-        paths = matching_paths(pattern, choices)
-        if not paths:
-            raise SpaceError(
-                f"space {space!r}: the constraint '{limit}' is about {pattern!r}, which no choice "
-                f"matches.{did_you_mean(pattern, choices)}"
-            )
-        known = {key for path in paths for key in choices[path].keys}
-        for key in keys:
-            if key not in known:
-                raise SpaceError(
-                    f"space {space!r}: the constraint '{limit}' is about the key {key!r}, which "
-                    f"{pattern!r} does not have.{did_you_mean(key, known)}"
-                )
-        for path in paths:
+        who = f"space {space!r}, constraint '{limit}'"
+        for path in named_paths(pattern, keys, choices, who):
             own = {key for key in keys if key in choices[path].keys}
             found[path] = found.get(path, frozenset()) | own
     return found

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from medpipe_core.errors import did_you_mean
 from medpipe_core.frozen_mapping import FrozenMapping
-from medpipe_core.space.choices import matching_paths
-from medpipe_core.space.errors import SpaceError
+from medpipe_core.space.choices import named_paths
 from medpipe_core.space.sharing import join
 from medpipe_core.space.values import value_key
 
@@ -39,17 +37,9 @@ def checked_known(
     for name, given in known.items():
         decided: dict[str, str] = {}
         for pattern, value in given.items():
-            paths = matching_paths(pattern, choices)
-            if not paths:
-                hint = did_you_mean(pattern, choices)
-                raise SpaceError(f"space {space!r}, known {name!r}: no choice {pattern!r}.{hint}")
-            key = value_key(value)
-            for path in paths:
-                if key not in choices[path].keys:
-                    raise SpaceError(
-                        f"space {space!r}, known {name!r}: {path!r} cannot be {key!r}."
-                        f"{did_you_mean(key, choices[path].keys)}"
-                    )
+            key, who = value_key(value), f"space {space!r}, known {name!r}"
+            for path in named_paths(pattern, [key], choices, who):
+                named_paths(path, [key], choices, who)  # each of them, where it is decided
                 decided[path] = key
         found[name] = FrozenMapping(decided)
     return FrozenMapping(found)

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from medpipe_core.errors import did_you_mean
-from medpipe_core.space.choices import all_choices, matching_paths, repetitions
+from medpipe_core.space.choices import all_choices, matching_paths, named_paths, repetitions
 from medpipe_core.space.constraints import Limit, limit_keys
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.nodes import (
@@ -79,16 +78,7 @@ def _keys_left(space: GenotypeSet, keys: Mapping[str, Iterable[Value]]) -> dict[
     left: dict[str, list[str]] = {}
     for pattern, values in keys.items():
         asked = limit_keys(pattern, values)
-        paths = matching_paths(pattern, space.choices)
-        if not paths:
-            hint = did_you_mean(pattern, space.choices)
-            raise SpaceError(f"space {space.name!r} has no choice {pattern!r}.{hint}")
-        known = {key for path in paths for key in space.choices[path].keys}
-        for key in asked:
-            if key not in known:
-                hint = did_you_mean(key, known)
-                raise SpaceError(f"space {space.name!r}: {pattern!r} cannot be {key!r}.{hint}")
-        for path in paths:
+        for path in named_paths(pattern, asked, space.choices, f"space {space.name!r}"):
             before = left.get(path, space.choices[path].keys)
             left[path] = [key for key in before if key in asked]
             if not left[path]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from medpipe_core.errors import did_you_mean
 from medpipe_core.space import constrained_counting, serialization, variation
+from medpipe_core.space.choices import all_choices
 from medpipe_core.space.description import lines
 from medpipe_core.space.errors import SpaceError
 from medpipe_core.space.genotype_set import GenotypeSet
@@ -178,15 +179,14 @@ class SearchSpace(GenotypeSet):
             (4, 3)
         """
         root, constraints = narrowed(self, named_keys(keys or {}, more, "restrict"))
-        narrower = SearchSpace(
+        return SearchSpace(
             self.name,
             root,
             budget=self.budget,
             constraints=constraints,
             catalogue=self.catalogue,
+            known=known_within(self.known, {choice.path: choice for choice in all_choices(root)}),
         )
-        narrower.known = known_within(self.known, narrower.choices)
-        return narrower
 
     def fix(self, keys: Mapping[str, Value] | None = None, /, **more: Value) -> SearchSpace:
         """Return the space with some choices decided: `restrict` to one key each.

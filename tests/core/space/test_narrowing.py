@@ -209,7 +209,7 @@ def test_a_narrowed_space_can_be_composed_and_narrowed_by_the_joint_paths(space)
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        (lambda s: s.fix(stm="none"), "space 'net' has no choice 'stm'. Did you mean 'stem'"),
+        (lambda s: s.fix(stm="none"), "space 'net': no choice 'stm'. Did you mean 'stem'"),
         (lambda s: s.fix(stem="nome"), "'stem' cannot be 'nome'. Did you mean 'none'"),
         (lambda s: s.restrict(stem="none"), "'stem' needs a list of keys, such as"),
         (lambda s: s.restrict(stem=[]), "'stem' needs a list of keys"),
