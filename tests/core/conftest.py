@@ -23,6 +23,7 @@ TOY_VALUES = {
     "search.epochs": 1,
     "search.batch_size": 4,
     "evaluate.batch_size": 4,
+    "evaluate.epochs": 2,
     "retrain.batch_size": 4,
     "retrain.epochs": 2,
     "test.resamples": 20,

@@ -22,8 +22,8 @@ from medpipe_core.supernet import build_network
 def toy(registry, tmp_path):
     keys = {
         "space": "toy", "dataset": "toy", "registry": registry, "search__epochs": 2,
-        "search__batch_size": 4, "evaluate__batch_size": 4, "retrain__batch_size": 4,
-        "retrain__epochs": 2, "test__resamples": 20,
+        "search__batch_size": 4, "evaluate__batch_size": 4, "evaluate__epochs": 2,
+        "retrain__batch_size": 4, "retrain__epochs": 2, "test__resamples": 20,
     }  # fmt: skip
 
     def run(name="runs", **more):

@@ -49,7 +49,8 @@ TOY = TESTS / "core" / "toy_plugin.py"
 RUN = {
     "plugins.load": [str(TOY)], "space": "toy", "searcher": "random", "dataset": "toy",
     "device": "cpu", "threads": 1, "search.epochs": 1, "search.batch_size": 4,
-    "evaluate.batch_size": 4, "retrain.batch_size": 4, "retrain.epochs": 2, "test.resamples": 20,
+    "evaluate.batch_size": 4, "evaluate.epochs": 2, "retrain.batch_size": 4, "retrain.epochs": 2,
+    "test.resamples": 20,
 }  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def toy(registry, tmp_path):
         return mp.run(
             space="toy", searcher="random", dataset="toy", registry=registry, search__epochs=2,
             search__candidates=4, search__batch_size=4, evaluate__batch_size=4,
-            retrain__batch_size=4, retrain__epochs=1, test__resamples=20,
+            evaluate__epochs=2, retrain__batch_size=4, retrain__epochs=1, test__resamples=20,
             run__root=str(tmp_path), **keys,
         )  # fmt: skip
 

@@ -21,6 +21,7 @@ def told(records):
     return {r.trial.genotype.digest: (r.figures, r.failed) for r in records}
 
 
+@pytest.mark.slow
 def test_two_processes_return_the_records_of_one(context, development, trial_of, in_two):
     trials = [trial_of(number, epochs=2) for number in range(5)]
     with LocalExecutor(context) as alone:

@@ -82,6 +82,7 @@ def test_a_population_cannot_be_raced(registry, toy_values, tmp_path, wrong):
         mp.run(registry=registry, **keys)
 
 
+@pytest.mark.slow
 def test_a_schedule_is_kept_told_and_trained_again_to_the_bit(registry, toy_values, tmp_path):
     values = {**toy_values, "run.root": str(tmp_path / "runs"), "retrain.epochs": 6}
     searched = {

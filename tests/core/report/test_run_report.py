@@ -248,7 +248,7 @@ def test_a_report_is_written_again_from_its_folder(registry, tmp_path, capsys):
 
     result = mp.run(
         space="toy", searcher="random", dataset="toy", registry=registry, search__epochs=1,
-        retrain__epochs=1, run__root=str(tmp_path), test__resamples=20,
+        evaluate__epochs=1, retrain__epochs=1, run__root=str(tmp_path), test__resamples=20,
     )  # fmt: skip
     report = result.folder / "report.html"
     first = report.read_text()

@@ -184,6 +184,7 @@ print(float(train.volumes[:].sum()), float(test.volumes[:].sum()))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_cache(opened, manifest, tmp_path, read):
     words = [sys.executable, "-c", TWO, manifest, tmp_path / "cache", repr(STEPS)]
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
