@@ -38,8 +38,8 @@ def checked_known(
         decided: dict[str, str] = {}
         for pattern, value in given.items():
             key, who = value_key(value), f"space {space!r}, known {name!r}"
-            for path in named_paths(pattern, [key], choices, who):
-                named_paths(path, [key], choices, who)  # each of them, where it is decided
+            for path in named_paths(pattern, (), choices, who):
+                named_paths(path, [key], choices, who)  # each of them must have it
                 decided[path] = key
         found[name] = FrozenMapping(decided)
     return FrozenMapping(found)
