@@ -105,22 +105,16 @@ def filter_compiled(
     """
     volumes = volumes.detach().contiguous()
     out = torch.empty_like(volumes)
-    count = len(volumes)
-    begin = np.empty((len(steps), count), np.int64)
-    begin.fill(-1)
     table = np.empty(sum(len(rows) * numbers for _, rows, numbers, _ in steps), np.float32)
     end = 0
-    for at, (_, rows, numbers, write) in zip(begin, steps, strict=True):
-        first, end = end, end + len(rows) * numbers
-        at[slice(None) if len(rows) == count else rows] = (
-            np.arange(first, end, numbers) if numbers else 0
-        )
+    for _, rows, numbers, write in steps:
         if numbers:
+            first, end = end, end + len(rows) * numbers
             write(table[first:end].reshape(-1, numbers))
-    kinds = np.array([KINDS.index(kind) for kind, *_ in steps])
-    counts = np.array([numbers for _, _, numbers, _ in steps])
-    arrays = (_array(volumes), _array(out), kinds, begin, counts, table)
-    _in_threads(functools.partial(filter_volumes(), *arrays), count, volumes.numel())
+    told = np.array([(KINDS.index(kind), len(rows), numbers) for kind, rows, numbers, _ in steps])
+    everyone = np.concatenate([rows for _, rows, _, _ in steps])
+    loop = functools.partial(filter_volumes(), _array(volumes), _array(out), told, everyone, table)
+    _in_threads(loop, len(volumes), volumes.numel())
     return out
 
 

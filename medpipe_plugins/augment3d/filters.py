@@ -26,9 +26,9 @@ def filter_volumes() -> Callable[..., None]:
     """Return the loop over volumes; it takes two seconds or so at its first call ever.
 
     It is called with volumes and where to write them, `(batch, channel, depth, height, width)`,
-    float32, contiguous; the steps' kinds, `(step,)`; where the numbers of each step for each volume
-    begin, `(step, batch)`, below 0 for volumes that it does not change; how many these are,
-    `(step,)`; all numbers; and the first volume and the one after the last.
+    float32, contiguous; the steps, `(step, 3)`, int64: kind, how many volumes it changes and how
+    many numbers it has for each of these; which volumes, step after step; all numbers, likewise;
+    and the first volume and the one after the last.
     """
     from numba import njit
 
@@ -39,10 +39,18 @@ def filter_volumes() -> Callable[..., None]:
     index = np.uint64  # a signed one would be checked for being negative
 
     def loop(
-        volumes: Any, out: Any, kinds: Any, begin: Any, counts: Any, table: Any, first: int,
-        last: int,
-    ) -> None:  # fmt: skip
+        volumes: Any, out: Any, steps: Any, rows: Any, table: Any, first: int, last: int
+    ) -> None:
         channels, depth, height, width = volumes.shape[1:]
+        kinds, counts = steps[:, 0], steps[:, 2]
+        # Where the numbers of each step for each volume begin; below 0 where it changes nothing.
+        begin = np.full((len(steps), len(volumes)), -1)
+        row, end = 0, 0
+        for s in range(len(steps)):
+            for _ in range(steps[s, 1]):
+                begin[s, rows[row]] = end
+                row += 1
+                end += counts[s]
         zero, one = np.float32(0), np.float32(1)
         longer = 0
         for s in range(len(kinds)):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from medpipe_plugins.augment3d.warp import Warp3D
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from medpipe_plugins.augment3d.warp import Warp
@@ -99,7 +99,7 @@ class Formula3D(Warp3D):
         flat = [found.get((row, column), nothing) for row in range(3) for column in range(4)]
         return torch.stack(flat, 1).view(-1, 3, 4)
 
-    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.float64]) -> None:
+    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.floating]) -> None:
         """Do in a warp what the matrix says, in closed form."""
         raise NotImplementedError
 
@@ -109,7 +109,7 @@ class Formula3D(Warp3D):
         if own or fusion.seen or any(isinstance(r, Tensor) and r.requires_grad for r in draw):
             super().join(fusion, rows, *draw)
         else:
-            self.move(fusion, rows, *(as_array(row).astype(np.float64) for row in draw))
+            self.move(fusion, rows, *map(as_array, draw))
 
 
 class Rotation3D(Formula3D):
@@ -173,7 +173,7 @@ class Rotation3D(Formula3D):
             (other, 3): (1 - cos) * centre[other] - down * centre[one],
         }
 
-    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.float64]) -> None:
+    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.floating]) -> None:
         """Turn."""
         one, other = (self.axis + 1) % 3, (self.axis + 2) % 3
         (degrees,) = draw
@@ -238,7 +238,7 @@ class Affine(Formula3D):
         moves = {(axis, 3): (1 - amount) * centre for axis, centre in enumerate(_centre(size))}
         return scales | moves
 
-    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.float64]) -> None:
+    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.floating]) -> None:
         """Scale."""
         fusion.scale(rows, *draw)
 
@@ -271,7 +271,7 @@ class Shift(Formula3D):
         """Return the entries of the shift, `(count,)` each."""
         return {(axis, 3): amount[:, axis] * size[2 - axis] for axis in range(3)}
 
-    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.float64]) -> None:
+    def move(self, fusion: Warp, rows: Any, *draw: NDArray[np.floating]) -> None:
         """Shift."""
         (amount,) = draw
         fusion.shift(rows, amount * sizes(fusion.volumes)[::-1])

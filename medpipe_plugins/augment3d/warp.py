@@ -18,8 +18,10 @@ from medpipe_plugins.augment3d.base import (
     sizes,
     uncast,
 )
+from medpipe_plugins.augment3d.moves import Moves
 from medpipe_plugins.augment3d.routes import route
-from medpipe_plugins.augment3d.warping import Box, Composed, by_kernel, by_loops, by_torch
+from medpipe_plugins.augment3d.seen_moves import SeenMoves
+from medpipe_plugins.augment3d.warping import by_kernel, by_loops, by_torch
 from medpipe_plugins.watching import watched
 
 if TYPE_CHECKING:
@@ -42,9 +44,9 @@ class Warp(Fusion):
     makes of a box, its edges one voxel wide, the result is (1 − f) · v, where one operation after
     another would interpolate the product instead.
 
-    Maps are composed on the CPU, in float64, whatever device the volumes are on, which is told
-    once what to do and is asked nothing. Where a draw is learned or watched, torch composes them on
-    the volumes' device.
+    Moves are gathered and composed on the CPU, in float64, whatever device the volumes are on,
+    which is told once what to do and is asked nothing. Where a draw is learned or watched, torch
+    composes them on the volumes' device.
 
     Args:
         volumes: `(batch, channel, depth, height, width)`.
@@ -55,13 +57,7 @@ class Warp(Fusion):
     def __init__(self, volumes: Tensor) -> None:
         super().__init__(volumes)
         self.dtype = exact(volumes.dtype)
-        self._count = count = len(volumes)
-        # Where voxels come from, since the start and since each box was erased: (1 + boxes, batch,
-        # 3, 4), in coordinates that begin at the volume's centre, where turns leave it.
-        self._back: Any = maps.unit(1, count)
-        self._boxes: list[tuple[Any, ...]] = []  # rows, start, stop
-        self._moved = np.zeros(count, np.bool_)
-        self._mirrored = np.zeros((count, 3), np.bool_)
+        self._moves: Moves | SeenMoves = Moves(len(volumes))
         self._way = route(volumes)
         if self._way == "torch" and watched(volumes):
             self._let_torch_see()
@@ -69,7 +65,7 @@ class Warp(Fusion):
     @property
     def seen(self) -> bool:
         """Whether torch composes the maps, because one is learned or somebody watches."""
-        return isinstance(self._back, Tensor)
+        return isinstance(self._moves, SeenMoves)
 
     def move(self, rows: Rows, matrix: Tensor) -> None:
         """Move the content of some volumes.
@@ -80,13 +76,16 @@ class Warp(Fusion):
         """
         if matrix.requires_grad and not self.seen:
             self._let_torch_see()
-        told: Any = matrix.to(self._back) if self.seen else as_array(matrix).astype(np.float64)
-        with uncast(self.volumes):
-            undo = maps.moved_origin(maps.inverse(told), self._centre())
-            self._back = maps.after(self._back, self._moving(rows), undo)
+        centre = np.array(self._centre())
+        if isinstance(self._moves, SeenMoves):
+            with uncast(self.volumes):
+                self._moves.move(as_array(rows), matrix, centre)
+        else:
+            undo = maps.inverse(as_array(matrix).astype(np.float64))
+            self._moves.move(as_array(rows), maps.moved_origin(undo, centre))
 
     def turn(
-        self, rows: Rows, axes: tuple[int, int], degrees: NDArray[np.float64], longer: float = 1.0
+        self, rows: Rows, axes: tuple[int, int], degrees: NDArray[np.floating], longer: float = 1.0
     ) -> None:
         """Turn the content of some volumes about their centre.
 
@@ -96,17 +95,15 @@ class Warp(Fusion):
             degrees: By how much, `(count,)`.
             longer: How many voxels along the second axis are as long as one along the first.
         """
-        angle = np.deg2rad(degrees)[:, None]
-        cos, sin = np.cos(angle), np.sin(angle)
-        maps.turn(self._back, self._moving(rows), axes, cos, sin * longer, sin * (-1 / longer))
+        self._gathered().turn(as_array(rows), axes, degrees, longer)
 
-    def scale(self, rows: Rows, factor: NDArray[np.float64]) -> None:
+    def scale(self, rows: Rows, factor: NDArray[np.floating]) -> None:
         """Scale the content of some volumes about their centre by factors, `(count,)`."""
-        maps.scale(self._back, self._moving(rows), factor[:, None, None])
+        self._gathered().scale(as_array(rows), factor)
 
-    def shift(self, rows: Rows, voxels: NDArray[np.float64]) -> None:
+    def shift(self, rows: Rows, voxels: NDArray[np.floating]) -> None:
         """Shift the content of some volumes along (width, height, depth), `(count, 3)`."""
-        maps.shift(self._back, self._moving(rows), voxels)
+        self._gathered().shift(as_array(rows), voxels)
 
     def mirror(self, rows: Rows, axis: int) -> None:
         """Mirror some volumes.
@@ -115,9 +112,7 @@ class Warp(Fusion):
             rows: Which volumes, `(count,)`, rising, on the CPU.
             axis: -3 for depth, -2 for height, -1 for width.
         """
-        where = self._where(rows)
-        self._mirrored[where, axis] ^= True
-        maps.mirror(self._back, where, -1 - axis)  # axis −1 is x, −2 is y, −3 is z
+        self._moves.mirror(as_array(rows), -1 - axis)  # axis −1 is x, −2 is y, −3 is z
 
     def erase(self, rows: Rows, start: Any, stop: Any) -> None:
         """Set a box to 0 in some volumes.
@@ -127,19 +122,15 @@ class Warp(Fusion):
             start: First voxel along (width, height, depth), `(count, 3)`: a tensor or an array.
             stop: The voxel after the last, likewise.
         """
-        unit: Any = maps.unit(1, self._count)
-        if self.seen:
-            start, stop = (torch.as_tensor(edge).to(self._back) for edge in (start, stop))
-            self._back = torch.cat((self._back, torch.from_numpy(unit).to(self._back)))
+        if isinstance(self._moves, SeenMoves):
+            self._moves.erase(as_array(rows), start, stop)
         else:
-            start, stop = as_array(start), as_array(stop)
-            self._back = np.concatenate((self._back, unit))
-        self._boxes.append((as_array(rows), start, stop))
+            self._moves.erase(as_array(rows), as_array(start), as_array(stop))
 
     def result(self) -> Tensor:
         """Apply it all."""
         with uncast(self.volumes):
-            composed = self._composed()
+            composed = self._moves.composed(sizes(self.volumes)[::-1], self._centre())
             way = "torch" if self.seen else self._way
             if way == "compiled" and not self.volumes.requires_grad:
                 return by_loops(self.volumes, composed)
@@ -157,47 +148,22 @@ class Warp(Fusion):
             return self.volumes[:count]
         return torch.empty((), dtype=self.volumes.dtype).expand(count, *self.volumes.shape[1:])
 
-    def _composed(self) -> Composed:
-        centre = self._centre()
-        back = maps.moved_origin(self._back, -centre)
-        return Composed(
-            moved=self._moved,
-            mirrored=self._mirrored & ~self._moved[:, None],
-            back=back[0],
-            boxes=[
-                Box(rows, after[rows], *self._beyond(start, stop, 2 * centre + 1))
-                for (rows, start, stop), after in zip(self._boxes, back[1:], strict=True)
-            ],
-        )
-
-    def _beyond(self, start: Any, stop: Any, size: Any) -> tuple[Any, Any]:
-        """Let boxes that meet the border go on: nothing is left there to be interpolated in."""
-        where: Any = torch.where if self.seen else np.where
-        return where(start <= 0, -np.inf, start), where(stop >= size, np.inf, stop)
-
-    def _centre(self) -> Any:
+    def _centre(self) -> tuple[float, float, float]:
         """Return the centre of the volumes in voxels, (x, y, z)."""
         depth, height, width = sizes(self.volumes)
-        centre = ((width - 1) / 2, (height - 1) / 2, (depth - 1) / 2)
-        return self._back.new_tensor(centre) if self.seen else np.array(centre)
+        return (width - 1) / 2, (height - 1) / 2, (depth - 1) / 2
+
+    def _gathered(self) -> Moves:
+        """Return the moves that are left as numbers."""
+        if isinstance(self._moves, SeenMoves):
+            raise RuntimeError("torch composes the maps, so it has to be told matrices")
+        return self._moves
 
     def _let_torch_see(self) -> None:
         """Go on with tensors."""
-        self._back = torch.from_numpy(self._back).to(self.volumes.device, self.dtype)
-        self._boxes = [
-            (rows, *(torch.from_numpy(edge).to(self._back) for edge in edges))
-            for rows, *edges in self._boxes
-        ]
-
-    def _moving(self, rows: Rows) -> Any:
-        """Note that some volumes are no longer where they were, and return an index of them."""
-        where = self._where(rows)
-        self._moved[where] = True
-        return where
-
-    def _where(self, rows: Rows) -> Any:
-        """Return an index of some volumes: a slice for all of them, which copies nothing."""
-        return slice(None) if len(rows) == self._count else as_array(rows)
+        if isinstance(self._moves, Moves):
+            so_far = self._moves.composed(sizes(self.volumes)[::-1], (0, 0, 0))
+            self._moves = SeenMoves(so_far, self.volumes.device, self.dtype)
 
 
 class Composable3D(Augmentation3D):
