@@ -17,9 +17,10 @@ _CONTRAST = tl.constexpr(3)
 _NOISE = tl.constexpr(4)
 _ADD = tl.constexpr(5)
 
+# One program for all such numbers; voxels that are read at once are told by `unit`.
 _UNSPECIALISED = (
-    "begin", "pitch", "slots", "in_place", "read_at", "write_at", "kernel", "gap", "depth",
-    "height",
+    "begin", "pitch", "slots", "in_place", "read_at", "write_at", "units", "depth", "height",
+    "width", "kernel", "gap",
 )  # fmt: skip
 
 
@@ -28,9 +29,9 @@ def stage(
     volumes: tl.tensor, out: tl.tensor, table: tl.tensor, values: tl.tensor, sums: tl.tensor,
     begin: tl.tensor, pitch: tl.tensor, slots: tl.tensor, in_place: tl.tensor,
     read_at: tl.tensor, write_at: tl.tensor,
-    size: tl.tensor, depth: tl.tensor, height: tl.tensor, width: tl.tensor,
+    units: tl.tensor, depth: tl.tensor, height: tl.tensor, width: tl.tensor,
     kernel: tl.tensor, gap: tl.tensor,
-    smooth: tl.constexpr, parts: tl.constexpr, block: tl.constexpr,
+    unit: tl.constexpr, smooth: tl.constexpr, parts: tl.constexpr, block: tl.constexpr,
 ) -> None:  # fmt: skip
     """Take volumes through one stage.
 
@@ -46,18 +47,19 @@ def stage(
         in_place: Whether volumes that the stage does not change need not be written.
         read_at: Where in `sums` those of the stage before begin; below 0 where none are needed.
         write_at: Where this one's begin.
-        size: Voxels of a volume, all channels together; below 2³⁰.
+        units: Voxels of a volume, all channels together, in units; below 2³⁰ in voxels.
         depth: The shape of a channel, as are `height` and `width`; or, where `smooth` is -1, how
             many voxels there are along the axis.
         height: See `depth`.
         width: See `depth`.
         kernel: Where `smooth` is -1, how many neighbours are summed along one axis.
         gap: Where `smooth` is -1, how many voxels lie between neighbours along it.
+        unit: Voxels that may be read at once, for every volume begins at a multiple of so many.
         smooth: How many neighbours are summed along all three axes; 0 for none, -1 for one axis.
         parts: Programs of a volume, at most; a power of two.
         block: How many voxels a program changes at once, a power of two, at least 4.
     """
-    volume = tl.program_id(1)
+    volume, size = tl.program_id(1), units * unit
     row = table + begin + volume * pitch
     changed, summed, smoothed = tl.load(row), tl.load(row + 1), tl.load(row + 2)
     steps = row + 4

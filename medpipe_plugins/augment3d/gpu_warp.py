@@ -12,7 +12,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-_UNSPECIALISED = ("depth", "height", "channels", "boxes")  # one program for all such numbers
+_UNSPECIALISED = ("channels", "depth", "height", "width", "boxes")  # one program for all numbers
 
 
 @triton.jit(do_not_specialize=_UNSPECIALISED)

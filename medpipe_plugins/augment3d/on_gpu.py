@@ -5,8 +5,8 @@ CUDA builds of torch bring Triton along on Linux; without it torch's own operato
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from medpipe_plugins.augment3d.base import uncast
 from medpipe_plugins.augment3d.changes import Add, Clamp, Contrast, Linear, Smooth, SmoothAxes
 from medpipe_plugins.augment3d.gpu_stages import planned
 from medpipe_plugins.triton_extra import has_triton
+from medpipe_plugins.triton_launcher import Launcher
 from medpipe_plugins.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
     from torch import Tensor
 
@@ -41,6 +41,8 @@ _BLOCK, _BLOCK_WARPS = 512, 4
 _SMOOTH_BLOCK, _SMOOTH_WARPS = 256, 8
 # Programs of a volume, which leave so many sums.
 _PARTS = 1024
+# Voxels that a thread reads at once where every volume begins at a multiple of so many.
+_AT_ONCE = 4
 
 
 def can_launch(volumes: Tensor) -> bool:
@@ -105,8 +107,6 @@ class _Warped(torch.autograd.Function):
 def _launched(
     kernel: str, volumes: Tensor, table: Tensor, boxes: int, dtype: torch.dtype
 ) -> Tensor:
-    from medpipe_plugins.augment3d import gpu_warp
-
     # What is spread is added to what is there.
     make = torch.zeros_like if kernel == "spread" else torch.empty_like
     out = make(volumes, dtype=dtype)
@@ -117,10 +117,9 @@ def _launched(
     tiles = 1
     for size, length in zip(shape, tile, strict=True):
         tiles *= -(-size // length)
-    with on_device_of(volumes):
-        getattr(gpu_warp, kernel)[tiles, batch](
-            volumes, table.contiguous(), out, channels, *shape, boxes, *tile, num_warps=_WARPS
-        )
+    launch: Launcher = getattr(_launchers(), kernel)
+    tensors, numbers = (volumes, table.contiguous(), out), (channels, *shape, boxes)
+    launch((tiles, batch, 1), tensors, numbers, tile, _WARPS)
     return out
 
 
@@ -158,19 +157,16 @@ def filter_on_gpu(volumes: Tensor, steps: Sequence[tuple[str, Any, Any]]) -> Ten
     sums = volumes.new_empty(len(stages), batch, programs, dtype=torch.float32)
     buffers = _buffers(volumes, stages)
     begin = 0
-    with on_device_of(volumes):
-        for n, stage in enumerate(stages):
-            source, to = buffers[n : n + 2]
-            _launch_stage(stage, source, to, table, begin, sums, n)
-            begin += words[n].size
+    for n, stage in enumerate(stages):
+        source, to = buffers[n : n + 2]
+        _launch_stage(stage, source, to, table, begin, sums, n)
+        begin += words[n].size
     return buffers[-1]
 
 
 def _launch_stage(
     stage: Stage, source: Tensor, to: Tensor, table: Tensor, begin: int, sums: Tensor, n: int
 ) -> None:
-    from medpipe_plugins.augment3d.gpu_filter import stage as kernel
-
     batch, channels, depth, height, width = source.shape
     values = source if stage.values is None else stage.values.contiguous()
     write_at = n * sums[0].numel()
@@ -178,12 +174,31 @@ def _launch_stage(
     gap = {2: height * width, 3: width}.get(stage.axis, 1)
     length = source.shape[stage.axis] if stage.smooth < 0 else depth
     block, warps = (_SMOOTH_BLOCK, _SMOOTH_WARPS) if stage.smooth else (_BLOCK, _BLOCK_WARPS)
-    kernel[sums.shape[2], batch](
-        source, to, table, values, sums,
-        begin, stage.pitch, len(stage.steps), int(to is source), read_at, write_at,
-        channels * depth * height * width, length, height, width, stage.weights.shape[1], gap,
-        smooth=stage.smooth, parts=_PARTS, block=block, num_warps=warps,
+    size = channels * depth * height * width
+    unit = 1 if size % _AT_ONCE else _AT_ONCE
+    _launchers().stage(
+        (sums.shape[2], batch, 1),
+        (source, to, table, values, sums),
+        (begin, stage.pitch, len(stage.steps), int(to is source), read_at, write_at,
+         size // unit, length, height, width, stage.weights.shape[1], gap),
+        (unit, stage.smooth, _PARTS, block),
+        warps,
     )  # fmt: skip
+
+
+class _Launchers(NamedTuple):
+    resample: Launcher
+    spread: Launcher
+    stage: Launcher
+
+
+@functools.cache
+def _launchers() -> _Launchers:
+    from medpipe_plugins.augment3d import gpu_filter, gpu_warp
+
+    return _Launchers(
+        Launcher(gpu_warp.resample), Launcher(gpu_warp.spread), Launcher(gpu_filter.stage)
+    )
 
 
 def _buffers(volumes: Tensor, stages: Sequence[Stage]) -> list[Tensor]:
@@ -240,10 +255,3 @@ def _tile(depth: int, height: int, width: int) -> tuple[int, int, int]:
 def _power(number: int) -> int:
     """Return the next power of two."""
     return 1 << (number - 1).bit_length()
-
-
-def on_device_of(volumes: Tensor) -> AbstractContextManager[object]:
-    """Return a context in which kernels are launched where the volumes are."""
-    if volumes.device.type != "cuda" or volumes.device.index == torch.cuda.current_device():
-        return nullcontext()
-    return torch.cuda.device(volumes.device)

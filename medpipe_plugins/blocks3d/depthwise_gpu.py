@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.grad import conv3d_input, conv3d_weight
 
 from medpipe_plugins.blocks3d import depthwise_triton as kernels
-from medpipe_plugins.blocks3d.triton_launch import TYPES
+from medpipe_plugins.blocks3d.triton_layout import TYPES
 from medpipe_plugins.triton_extra import has_triton
 from medpipe_plugins.watching import watched
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from medpipe_plugins.blocks3d.triton_launch import MOST, TYPES, Launcher, ceil_div, factors
+from medpipe_plugins.blocks3d.triton_layout import MOST, TYPES, ceil_div, factors
+from medpipe_plugins.triton_launcher import Launcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from medpipe_plugins.blocks3d.triton_launch import MOST, TYPES, Launcher, ceil_div, factors
+from medpipe_plugins.blocks3d.triton_layout import MOST, TYPES, ceil_div, factors
+from medpipe_plugins.triton_launcher import Launcher
 
 # Rows and channels of a tile, and how many programs share a sum at most.
 _ROWS, _LANES, _SLICES = 64, 32, 256

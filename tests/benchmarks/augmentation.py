@@ -2,7 +2,7 @@
 
     pip install "medpipe[fast,peers]"
     python tests/benchmarks/augmentation.py [--json] [--threads 2] [--rounds 9]
-        [--device cuda]
+        [--device cuda] [--fixed]
 
 Everything runs by turns in one process on the same float32 batch. Figures are medians and quartiles
 of the milliseconds a batch takes, and medians of the milliseconds of processor time it takes, which
@@ -12,8 +12,8 @@ CPU. `p` is the probability of each layer for each volume: 1 is every layer acti
 typical searched policy.
 
 The fixed cost is what medpipe takes for sixteen volumes of one voxel each: what does not grow with
-them. On a GPU it is followed by what the profiler counts in one call on 16 × 28³: kernels launched,
-copies, and times that the program waited for the device.
+them; `--fixed` tells nothing else. On a GPU it is followed by what the profiler counts in one call
+on 16 × 28³: kernels launched, copies, and times that the program waited for the device.
 
 - medpipe: `Policy`, and layer by layer with the same draws.
 - floor: one `grid_sample` with a grid at hand, and one addition. Not a policy: what one resampling
@@ -323,6 +323,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--fixed", action="store_true", help="tell the fixed cost alone")
     add_device(parser)
     words = parser.parse_args()
     warnings.simplefilter("ignore")  # the libraries' own, of one another
@@ -335,7 +336,7 @@ def main() -> None:
             "rows": []}  # fmt: skip
     if not words.json:
         print(f"{told['device']}, {told['cores']} cores, {words.threads} threads, {versions}")
-    for shape in SHAPES:
+    for shape in () if words.fixed else SHAPES:
         for p in PROBABILITIES:
             found = compare(shape, p, words)
             told["rows"].append({"shape": shape, "p": p, "ways": found})

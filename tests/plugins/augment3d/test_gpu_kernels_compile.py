@@ -40,10 +40,11 @@ def build(kernel, element, **constants):
 for element in ("fp32", "bf16", "fp16"):
     for kernel in (gpu_warp.resample, gpu_warp.spread):
         build(kernel, element, block_d=2, block_h=4, block_w=32)
-    build(gpu_filter.stage, element, smooth=0, parts=1024, block=512)
-build(gpu_warp.resample, "fp32", width=1, block_d=64, block_h=4, block_w=1)
+    for unit in (1, 4):
+        build(gpu_filter.stage, element, unit=unit, smooth=0, parts=1024, block=512)
+build(gpu_warp.resample, "fp32", block_d=64, block_h=4, block_w=1)
 for smooth in (-1, 1, 3):
-    build(gpu_filter.stage, "fp32", smooth=smooth, parts=1024, block=256)
+    build(gpu_filter.stage, "fp32", unit=4, smooth=smooth, parts=1024, block=256)
 print("compiled")
 """
 

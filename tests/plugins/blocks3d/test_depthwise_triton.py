@@ -14,7 +14,7 @@ from torch.nn.grad import conv3d_input, conv3d_weight
 from medpipe_plugins.blocks3d import DepthwiseConv3d, depthwise, depthwise_gpu
 from medpipe_plugins.blocks3d import depthwise_triton as kernels
 from medpipe_plugins.blocks3d.depthwise_triton import Tiling
-from medpipe_plugins.blocks3d.triton_launch import TYPES
+from medpipe_plugins.blocks3d.triton_layout import TYPES
 from medpipe_plugins.triton_extra import has_triton
 
 pytestmark = pytest.mark.skipif(not has_triton(), reason="needs Triton")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
-from medpipe_plugins.blocks3d import triton_launch
-from medpipe_plugins.blocks3d.triton_launch import TYPES, Launcher, ceil_div, factors
+from medpipe_plugins import triton_launcher
+from medpipe_plugins.triton_launcher import Launcher
 
 
 class Compiled:
@@ -37,7 +35,7 @@ class Kernel:
 
 @pytest.fixture
 def kernel(monkeypatch):
-    monkeypatch.setattr(triton_launch, "_is_known", lambda found: True)
+    monkeypatch.setattr(triton_launcher, "_is_known", lambda found: True)
     return Kernel()
 
 
@@ -72,19 +70,8 @@ def test_what_it_depends_on_is_compiled_anew(kernel, tensors, constants, warps):
 
 
 def test_where_it_is_unknown_what_was_compiled_the_kernel_is_asked_each_time(kernel, monkeypatch):
-    monkeypatch.setattr(triton_launch, "_is_known", lambda found: False)
+    monkeypatch.setattr(triton_launcher, "_is_known", lambda found: False)
     launch = Launcher(kernel)
     for _ in range(2):
         launch((1, 1, 1), (aligned(8),), (5,), (8,))
     assert [kind for kind, *_ in kernel.told] == ["first", "first"]
-
-
-@pytest.mark.parametrize(("channels", "unit"), [(96, 8), (12, 4), (5, 1), (8, 8)])
-def test_channels_are_a_multiple_of_what_is_read_at_once(channels, unit):
-    assert factors(channels) == (channels // unit, unit)
-    assert math.prod(factors(channels)) == channels
-    assert unit * min(dtype.itemsize for dtype in TYPES) <= 16
-
-
-def test_parts_cover_the_whole():
-    assert [ceil_div(whole, 4) for whole in (1, 4, 5)] == [1, 1, 2]

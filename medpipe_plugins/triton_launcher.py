@@ -1,8 +1,7 @@
-"""What launching a kernel on volumes that lie channels last needs; imports no Triton."""
+"""Launching a kernel of Triton with little Python in between; imports no Triton."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,11 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
-
-TYPES = (torch.float32, torch.bfloat16, torch.float16)
-"""What kernels read and write; they sum in float32."""
-MOST = 2**31 - 2**24
-"""Values of a tensor whose places are counted in 32 bits, with room for padding."""
 
 # Triton looks at addresses, and compiles for those that are a multiple of so many bytes.
 _ALIGNED = 16
@@ -84,17 +78,3 @@ def _is_known(found: Any) -> bool:
     from triton.compiler import CompiledKernel
 
     return torch.version.hip is None and isinstance(found, CompiledKernel)
-
-
-def factors(channels: int) -> tuple[int, int]:
-    """Return two factors of the channels, the second the largest power of two up to 8.
-
-    So many values of two bytes are read at once.
-    """
-    unit = math.gcd(channels, 8)
-    return channels // unit, unit
-
-
-def ceil_div(whole: int, part: int) -> int:
-    """Return how many parts the whole takes."""
-    return -(-whole // part)
