@@ -50,7 +50,6 @@ class ShortcutModels:
         facts = facts_of(train)
         encoders = {name: _encoder(values) for name, values in facts.items()}
         self._encoders = {name: one for name, one in encoders.items() if one is not None}
-        self._classes = classes
         self._weights = {
             name: _fitted(self._features(facts, name), train.labels, classes) for name in self.names
         }

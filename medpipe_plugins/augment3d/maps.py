@@ -16,8 +16,6 @@ from torch import Tensor
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Maps = NDArray[np.float64] | Tensor
-
 
 def unit(*shape: int) -> NDArray[np.float64]:
     """Return maps that move nothing, `(*shape, 3, 4)`."""
