@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +60,8 @@ def reliability(
     count = len(positive)
     if not count:
         return []
-    bins = np.minimum((rankdata(probabilities, "min") - 1) * _BINS // count, _BINS - 1)
+    fewer = np.sort(probabilities).searchsorted(probabilities)  # of equal ones all have as many
+    bins = np.minimum(fewer * _BINS // count, _BINS - 1)
     told = []
     for number in np.unique(bins):
         inside = bins == number

@@ -137,19 +137,22 @@ def auc(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     if not np.isfinite(probabilities).all():
         return float("nan")
     columns = zip(probabilities[:, asked].T, positive.T, strict=True)
-    ranks = np.array([_sum_of_ranks(scores, chosen) for scores, chosen in columns])
+    ranks = np.array([mean_ranks(scores[chosen], scores).sum() for scores, chosen in columns])
     # Of the (positive, negative) pairs of a class, the share in the right order, ties half.
     return float(np.mean((ranks - positives * (positives + 1) / 2) / pairs))
 
 
-def _sum_of_ranks(scores: NDArray[np.float64], chosen: NDArray[np.bool_]) -> float:
-    """Return the sum of the ranks of some scores among all, from 1, ties with their mean rank.
+def mean_ranks(some: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ranks of some scores among all, from 1, ties with their mean rank.
 
-    As `scipy.stats.rankdata` has it, in a third of the time for the few hundred of a bootstrap.
+    As `scipy.stats.rankdata` has them, in a third of the time for the few hundred of a bootstrap;
+    and scipy.stats takes half a second to import.
     """
-    ordered, asked = np.sort(scores), scores[chosen]
-    twice = ordered.searchsorted(asked, "left") + ordered.searchsorted(asked, "right") + 1
-    return float(twice.sum()) / 2
+    ordered = np.sort(scores)
+    ranks: NDArray[np.float64] = (
+        ordered.searchsorted(some, "left") + ordered.searchsorted(some, "right") + 1
+    ) / 2
+    return ranks
 
 
 def chance_auc(labels: NDArray[np.int64], classes: int) -> float:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
-from scipy.stats import rankdata
 
 from medpipe_core.data import facts_of
-from medpipe_core.train.figures import percentile_intervals, resampled_rows
+from medpipe_core.train.figures import mean_ranks, percentile_intervals, resampled_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -219,10 +218,11 @@ def _p_value(
         return 1.0
     drawn = rng.permuted(np.tile(labels, (_PERMUTATIONS, 1)), axis=1)
     areas = []
-    for label, of_class in enumerate(rankdata(mean, axis=0).T):
+    for label, of_class in enumerate(mean.T):
         positives = int((labels == label).sum())
         pairs = positives * (len(labels) - positives)
         if pairs:
-            areas.append(((drawn == label) @ of_class - positives * (positives + 1) / 2) / pairs)
+            ranks = mean_ranks(of_class, of_class)
+            areas.append(((drawn == label) @ ranks - positives * (positives + 1) / 2) / pairs)
     as_well = np.mean(areas, axis=0) >= reached - 1e-12
     return float((1 + as_well.sum()) / (1 + _PERMUTATIONS))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from medpipe_core import child_seed
 from medpipe_core.data import (
@@ -108,7 +108,7 @@ def ceiling(overlap: float) -> float:
         bounds.append((CENTRES[j] + CENTRES[j + 1]) / 2 + shift)
     bounds.append(np.inf)
     right = [
-        share * (norm.cdf(high, centre, overlap) - norm.cdf(low, centre, overlap))
+        share * (ndtr((high - centre) / overlap) - ndtr((low - centre) / overlap))
         for share, centre, low, high in zip(SHARES, CENTRES, bounds, bounds[1:], strict=False)
     ]
     return float(sum(right))

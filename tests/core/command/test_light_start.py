@@ -83,3 +83,18 @@ def test_what_is_installed_is_told_without_anything_heavy(words, code):
 )
 def test_so_it_is_with_what_the_bundle_registers(words, code):
     assert heavy_after("medpipe_run", *words) == (code, "[]")
+
+
+def test_what_a_run_consists_of_imports_nothing_that_few_runs_need():
+    code = (
+        "import importlib, pkgutil, sys\n"
+        "for room in ('data', 'execution', 'search', 'supernet', 'train'):\n"
+        "    package = importlib.import_module(f'medpipe_core.{room}')\n"
+        "    for found in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
+        "        'optuna' in found.name or importlib.import_module(found.name)\n"
+        "import medpipe_plugins.datasets.phantom3d\n"
+        "heavy = ('scipy.stats', 'kornia', 'optuna', 'onnx', 'matplotlib')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    words = [sys.executable, "-c", code]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "[]\n"
