@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 K = TypeVar("K")
 V = TypeVar("V", covariant=True)
+T = TypeVar("T")
 
 
 class FrozenMapping(Mapping[K, V]):
@@ -49,6 +50,14 @@ class FrozenMapping(Mapping[K, V]):
         return key in self._items
 
     # Those of `Mapping` would go through Python for every item.
+
+    @overload
+    def get(self, key: K, /) -> V | None: ...
+    @overload
+    def get(self, key: K, /, default: V | T) -> V | T: ...
+    def get(self, key: K, /, default: Any = None) -> Any:
+        """Return the value of a key, or else the default."""
+        return self._items.get(key, default)
 
     def keys(self) -> KeysView[K]:
         """Return its keys."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -85,6 +86,9 @@ class GumbelSearcher(Searcher):
             path: _first_logits(weights.get(path), len(choice.keys)).requires_grad_()
             for path, choice in space.choices.items()
         }
+        ends = list(itertools.accumulate(map(len, self._theta.values()), initial=0))
+        # Where each choice's keys are among those of all choices.
+        self._places = dict(zip(self._theta, map(slice, ends, ends[1:]), strict=False))
         # Adam skips tensors without a gradient whole, moments included.
         self._adam = torch.optim.Adam(list(self._theta.values()), lr=lr, betas=betas, fused=True)
         self._sample: Sample | None = None
@@ -209,23 +213,24 @@ class GumbelSearcher(Searcher):
         Where the logits have come to favour what is forbidden, drawing again and again finds
         nothing; then the likeliest path under the noise of the last draw is looked for.
         """
-        noise: dict[str, Tensor] = {}
-        log_p = {path: self._log_p(path) for path in self._theta}
-        counts = [len(theta) for theta in log_p.values()]
+        log_p = torch.cat([self._log_p(path) for path in self._theta])
+        noise = torch.empty(0)
 
         def draw() -> Genotype:
             # In one go: a space has dozens of choices, and a call takes longer than its numbers.
-            drawn = torch.split(gumbel_noise(sum(counts), self._generator), counts)
-            noise.update(zip(log_p, drawn, strict=True))
-            return self.space.decide(
-                lambda c: c.keys[int((log_p[c.path] + noise[c.path]).argmax())]
-            )
+            nonlocal noise
+            noise = gumbel_noise(len(log_p), self._generator)
+            scores = (log_p + noise).numpy()
+            return self.space.decide(lambda c: c.keys[scores[self._places[c.path]].argmax()])
 
         genotype = self.admitted_within(_DRAWS, draw)
         if genotype is None:
-            scores = {path: log_p[path] + noise[path] for path in log_p}
-            genotype = self._likeliest(scores, self._generator)
-        return genotype, noise
+            genotype = self._likeliest(self._by_path(log_p + noise), self._generator)
+        return genotype, self._by_path(noise)
+
+    def _by_path(self, numbers: Tensor) -> dict[str, Tensor]:
+        """Return the numbers of each choice's keys; there is one for each key of all choices."""
+        return {path: numbers[place] for path, place in self._places.items()}
 
     def _likeliest(self, scores: Mapping[str, Tensor], generator: torch.Generator) -> Genotype:
         """Return the genotype of the highest scores, as far as it is admitted.

@@ -106,9 +106,10 @@ class _Place:
         reference = node.references.get(parameter)
         return self.names[reference.name].choice if reference else node.choices[parameter]
 
-    def neutral(self, node: Operation, chosen: Mapping[str, str]) -> bool:
-        """Say whether the chosen values make an operation the identity."""
-        sources = self.sources(node)
+    def neutral(
+        self, node: Operation, sources: Mapping[str, str], chosen: Mapping[str, str]
+    ) -> bool:
+        """Say whether the chosen values make an operation with these sources the identity."""
         return node.neutral is not None and all(
             chosen[sources[name]] == value_key(value) for name, value in node.neutral.items()
         )
@@ -117,16 +118,16 @@ class _Place:
 _ROOT = _Place("", "", NOTHING_SHARED)
 
 
-def _steps(node: Mutable, place: _Place, chosen: Mapping[str, str]) -> Iterator[Step]:
+def _steps(
+    node: Mutable, place: _Place, chosen: Mapping[str, str], shown: str | None = None
+) -> Iterator[Step]:
+    """Iterate; `shown` is where people see what stands at this place, if elsewhere."""
     match node:
         case Operation():
-            yield _step(node, place, chosen)
+            yield _step(node, place, chosen, shown)
         case OperationChoice():
-            below = place.below(chosen[place.choices])
-            inner = (
-                replace(step, place=place.site) if step.path == below.site else step
-                for step in _steps(node.candidates[chosen[place.choices]], below, chosen)
-            )
+            key = chosen[place.choices]
+            inner = _steps(node.candidates[key], place.below(key), chosen, place.site)
             yield from _governed(place.choices, inner)
         case Repeat():
             places = map(place.below, item_names(int(chosen[place.choices])))
@@ -136,9 +137,9 @@ def _steps(node: Mutable, place: _Place, chosen: Mapping[str, str]) -> Iterator[
             for name, child in node.children.items():
                 yield from _steps(child, place.below(name), chosen)
         case Shared():
-            yield from _steps(node.body, place.within(node), chosen)
+            yield from _steps(node.body, place.within(node), chosen, shown)
         case Ref():
-            yield from _steps(*place.follow(node), chosen)
+            yield from _steps(*place.follow(node), chosen, shown)
 
 
 def _effective(node: Mutable, place: _Place, chosen: Mapping[str, str]) -> Iterator[str]:
@@ -146,9 +147,10 @@ def _effective(node: Mutable, place: _Place, chosen: Mapping[str, str]) -> Itera
         case ValueChoice():
             yield place.choices
         case Operation():
-            neutral = place.neutral(node, chosen)
+            sources = place.sources(node)
+            neutral = place.neutral(node, sources, chosen)
             deciding = node.neutral or {}
-            for name, source in place.sources(node).items():
+            for name, source in sources.items():
                 if name in deciding or not neutral:
                     yield source
         case OperationChoice():
@@ -179,7 +181,7 @@ def _governed(path: str, inner: Iterator[Step]) -> Iterator[Step]:
         yield replace(last, choices=(*last.choices, path))
 
 
-def _step(node: Operation, place: _Place, chosen: Mapping[str, str]) -> Step:
+def _step(node: Operation, place: _Place, chosen: Mapping[str, str], shown: str | None) -> Step:
     sources = place.sources(node)
     parameters: dict[str, Any] = {
         name: place.choice(node, name).value_of(chosen[sources[name]]) if name in sources else value
@@ -187,6 +189,8 @@ def _step(node: Operation, place: _Place, chosen: Mapping[str, str]) -> Step:
     }
     # A choice behind two parameters governs the operation once.
     governing = tuple(dict.fromkeys(sources.values()))
-    neutral = place.neutral(node, chosen)
-    site = place.site
-    return Step(site, node.kind, node.name, parameters, governing, neutral, sources, site)
+    neutral = place.neutral(node, sources, chosen)
+    return Step(
+        place.site, node.kind, node.name, parameters, governing, neutral, sources,
+        place.site if shown is None else shown,
+    )  # fmt: skip

@@ -159,15 +159,19 @@ class Operation(Mutable):
                 )
         object.__setattr__(self, "neutral", FrozenMapping(self.neutral))
 
-    @property
-    def choices(self) -> dict[str, ValueChoice]:
+    @cached_property
+    def choices(self) -> Mapping[str, ValueChoice]:
         """The searchable parameters of its own by name."""
-        return {n: value for n, value in self.parameters.items() if isinstance(value, ValueChoice)}
+        return FrozenMapping(
+            {n: value for n, value in self.parameters.items() if isinstance(value, ValueChoice)}
+        )
 
-    @property
-    def references(self) -> dict[str, Ref]:
+    @cached_property
+    def references(self) -> Mapping[str, Ref]:
         """The parameters that take the value of a shared choice, by name."""
-        return {n: value for n, value in self.parameters.items() if isinstance(value, Ref)}
+        return FrozenMapping(
+            {n: value for n, value in self.parameters.items() if isinstance(value, Ref)}
+        )
 
 
 @dataclass(frozen=True)

@@ -223,6 +223,7 @@ def _layer(
     base = MILD.get(name, {}) if settings.grids == "mild" else {}
     other = {**base, **settings.magnitudes.get(name, {})}
     fixed: dict[str, Any] = {**settings.fixed.get(name, {}), **more}
+    chosen: Mapping[str, ValueChoice]
     if name in TOLD:
         chosen = offered(TOLD[name], other, f"augmentation {name!r}")
     else:
