@@ -43,7 +43,8 @@ class Entry:
     _parameters: type[BaseModel] | str | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        travelling = {name: value for name, value in vars(self).items() if name != "_model"}
+        made = ("_model", "_loaded")  # again where it arrives
+        travelling = {name: value for name, value in vars(self).items() if name not in made}
         for name in ("_factory", "_parameters"):
             travelling[name] = _to_travel(travelling[name])
         return travelling
@@ -62,12 +63,7 @@ class Entry:
         Raises:
             PluginError: It cannot be imported or called.
         """
-        factory = self._resolve(self._factory)
-        if not callable(factory):
-            raise PluginError(
-                f"{self.who}: its factory is a {type(factory).__name__}, not callable"
-            )
-        return factory  # type: ignore[no-any-return]
+        return self._loaded
 
     def parameters(self) -> type[BaseModel]:
         """Return the model of its parameters: the registered one, or one from its signature.
@@ -151,6 +147,15 @@ class Entry:
             raise PluginError(
                 f"{self.who} {failed}: {type(error).__name__}: {error}{place_of(error)}"
             ) from error
+
+    @cached_property
+    def _loaded(self) -> Callable[..., Any]:
+        factory = self._resolve(self._factory)
+        if not callable(factory):
+            raise PluginError(
+                f"{self.who}: its factory is a {type(factory).__name__}, not callable"
+            )
+        return factory  # type: ignore[no-any-return]
 
     @cached_property
     def _model(self) -> type[BaseModel]:

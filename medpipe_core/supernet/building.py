@@ -164,10 +164,11 @@ def build_augmentation(catalogue: Catalogue, step: Step) -> tuple[Augmentation, 
         raise BindingError(
             f"{who} made a {type(operation).__name__}; it must be a medpipe_core.Augmentation"
         )
-    missing = sorted(set(operation.magnitudes()) - set(values))
+    magnitudes = operation.magnitudes()
+    missing = sorted(set(magnitudes) - set(values))
     if missing:
         raise BindingError(f"{who} got no value for {', '.join(missing)}; add it to the space")
-    return operation, {name: values[name] for name in operation.magnitudes()}
+    return operation, {name: values[name] for name in magnitudes}
 
 
 def magnitude_names(factory: object) -> frozenset[str]:
