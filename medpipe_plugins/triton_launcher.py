@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -68,6 +70,17 @@ class Launcher:
         if _is_known(found):
             self._compiled[key] = found
         return None
+
+
+@functools.cache
+def launcher(module: str, kernel: str) -> Launcher:
+    """Return the one launcher of a kernel; this imports its module, and Triton with it.
+
+    Args:
+        module: Name of the module that has it.
+        kernel: Its name there.
+    """
+    return Launcher(pkgutil.resolve_name(f"{module}:{kernel}"))
 
 
 def _is_known(found: Any) -> bool:

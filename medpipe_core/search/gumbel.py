@@ -86,9 +86,10 @@ class GumbelSearcher(Searcher):
             path: _first_logits(weights.get(path), len(choice.keys)).requires_grad_()
             for path, choice in space.choices.items()
         }
-        ends = list(itertools.accumulate(map(len, self._theta.values()), initial=0))
+        ends = itertools.accumulate(map(len, self._theta.values()), initial=0)
         # Where each choice's keys are among those of all choices.
-        self._places = dict(zip(self._theta, map(slice, ends, ends[1:]), strict=False))
+        parts = itertools.starmap(slice, itertools.pairwise(ends))
+        self._places = dict(zip(self._theta, parts, strict=True))
         # Adam skips tensors without a gradient whole, moments included.
         self._adam = torch.optim.Adam(list(self._theta.values()), lr=lr, betas=betas, fused=True)
         self._sample: Sample | None = None

@@ -5,8 +5,7 @@ CUDA builds of torch bring Triton along on Linux; without it torch's own operato
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from medpipe_plugins.augment3d.base import uncast
 from medpipe_plugins.augment3d.changes import Add, Clamp, Contrast, Linear, Smooth, SmoothAxes
 from medpipe_plugins.augment3d.gpu_stages import planned
 from medpipe_plugins.triton_extra import has_triton
-from medpipe_plugins.triton_launcher import Launcher
+from medpipe_plugins.triton_launcher import launcher
 from medpipe_plugins.watching import watched
 
 if TYPE_CHECKING:
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from medpipe_plugins.augment3d.changes import Change
     from medpipe_plugins.augment3d.gpu_stages import Stage
 
+# Modules of kernels, which import Triton.
+_WARPING = "medpipe_plugins.augment3d.gpu_warp"
+_FILTERING = "medpipe_plugins.augment3d.gpu_filter"
 _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 # Voxels of one volume that 32 bits can count, with room for the largest block beyond the last.
 _MOST_VOXELS = 2**30
@@ -117,9 +119,8 @@ def _launched(
     tiles = 1
     for size, length in zip(shape, tile, strict=True):
         tiles *= -(-size // length)
-    launch: Launcher = getattr(_launchers(), kernel)
     tensors, numbers = (volumes, table.contiguous(), out), (channels, *shape, boxes)
-    launch((tiles, batch, 1), tensors, numbers, tile, _WARPS)
+    launcher(_WARPING, kernel)((tiles, batch, 1), tensors, numbers, tile, _WARPS)
     return out
 
 
@@ -176,7 +177,7 @@ def _launch_stage(
     block, warps = (_SMOOTH_BLOCK, _SMOOTH_WARPS) if stage.smooth else (_BLOCK, _BLOCK_WARPS)
     size = channels * depth * height * width
     unit = 1 if size % _AT_ONCE else _AT_ONCE
-    _launchers().stage(
+    launcher(_FILTERING, "stage")(
         (sums.shape[2], batch, 1),
         (source, to, table, values, sums),
         (begin, stage.pitch, len(stage.steps), int(to is source), read_at, write_at,
@@ -184,21 +185,6 @@ def _launch_stage(
         (unit, stage.smooth, _PARTS, block),
         warps,
     )  # fmt: skip
-
-
-class _Launchers(NamedTuple):
-    resample: Launcher
-    spread: Launcher
-    stage: Launcher
-
-
-@functools.cache
-def _launchers() -> _Launchers:
-    from medpipe_plugins.augment3d import gpu_filter, gpu_warp
-
-    return _Launchers(
-        Launcher(gpu_warp.resample), Launcher(gpu_warp.spread), Launcher(gpu_filter.stage)
-    )
 
 
 def _buffers(volumes: Tensor, stages: Sequence[Stage]) -> list[Tensor]:

@@ -6,18 +6,18 @@ order each time, and so have the same bits. Triton is imported with the first pa
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from medpipe_plugins.blocks3d.triton_layout import MOST, TYPES, ceil_div, factors
-from medpipe_plugins.triton_launcher import Launcher
+from medpipe_plugins.triton_launcher import launcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_MODULE = "medpipe_plugins.blocks3d.depthwise_triton_kernels"  # which imports Triton
 KERNELS, STRIDES = (3, 5, 7), (1, 2)
 # Columns of a tile: few, so that few lie beyond the last one and neighbours read the same.
 _ACROSS = 4
@@ -98,7 +98,7 @@ def input_gradient(
     across = min(_ACROSS, by.places)
     patches = ceil_div(rows, by.places // across) * ceil_div(columns, across)
     units, unit = factors(channels)
-    _launchers().spread(
+    launcher(_MODULE, "spread")(
         (4 * patches, ceil_div(depth, by.planes), ceil_div(channels, by.lanes)),
         (gradient, numbers, out),
         (depth, height, width, *gradient.shape[2:], rows, patches, units),
@@ -132,7 +132,7 @@ def weight_gradient(
         (slices, channels, 1, kernel, kernel, kernel), dtype=torch.float32, device=gradient.device
     )
     units, unit = factors(channels)
-    _launchers().correlate(
+    launcher(_MODULE, "correlate")(
         (slices, ceil_div(kernel * kernel, by.places), ceil_div(channels, by.lanes)),
         (volumes, gradient, parts),
         (*volumes.shape[2:], depth, height, width, chunks, tiles, slices, units),
@@ -161,7 +161,7 @@ def _convolve(
     across = min(_ACROSS, by.places)
     patches = ceil_div(batch * high, by.places // across) * ceil_div(wide, across)
     units, unit = factors(channels)
-    _launchers().convolve(
+    launcher(_MODULE, "convolve")(
         (patches, ceil_div(deep, by.planes), ceil_div(channels, by.lanes)),
         (volumes, numbers, out),
         (depth, height, width, deep, high, wide, batch * high, units),
@@ -169,21 +169,6 @@ def _convolve(
         by.warps,
     )
     return out
-
-
-class _Launchers(NamedTuple):
-    convolve: Launcher
-    spread: Launcher
-    correlate: Launcher
-
-
-@functools.cache
-def _launchers() -> _Launchers:
-    from medpipe_plugins.blocks3d import depthwise_triton_kernels as kernels
-
-    return _Launchers(
-        Launcher(kernels.convolve), Launcher(kernels.spread), Launcher(kernels.correlate)
-    )
 
 
 def _fitted(tiling: Tiling, depth: int) -> Tiling:

@@ -6,7 +6,6 @@ order each time, and nothing is fetched from the GPU. Triton is imported with th
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import NamedTuple
 
@@ -14,8 +13,9 @@ import torch
 from torch import Tensor
 
 from medpipe_plugins.blocks3d.triton_layout import MOST, TYPES, ceil_div, factors
-from medpipe_plugins.triton_launcher import Launcher
+from medpipe_plugins.triton_launcher import launcher
 
+_MODULE = "medpipe_plugins.blocks3d.normalisation_triton_kernels"  # which imports Triton
 # Rows and channels of a tile, and how many programs share a sum at most.
 _ROWS, _LANES, _SLICES = 64, 32, 256
 _LIMITS, _NO_LIMITS = (0.0, 6.0), (-math.inf, math.inf)
@@ -87,12 +87,11 @@ def moments(volumes: Tensor, running: Running | None = None) -> tuple[Tensor, Te
         running.batches.add_(1)
     else:
         followed, share, mode = running[:3], float(running.momentum), 1
-    launchers = _launchers()
-    launchers.sum_moments(
+    launcher(_MODULE, "sum_moments")(
         (over.slices, over.blocks, 1), (volumes, parts), (over.rows, over.units, over.slices),
         over.constants,
     )  # fmt: skip
-    launchers.finish_moments(
+    launcher(_MODULE, "finish_moments")(
         (over.blocks, 1, 1), (volumes, parts, mean, variance, *followed),
         (share, over.rows, over.units, over.slices, mode), over.constants,
     )  # fmt: skip
@@ -102,7 +101,7 @@ def moments(volumes: Tensor, running: Running | None = None) -> tuple[Tensor, Te
 def normalise(volumes: Tensor, by: Affine) -> Tensor:
     """Return the function's values, in the volumes' type and channels last."""
     over, out = _Rows.of(volumes), torch.empty_like(volumes)
-    _launchers().normalise(
+    launcher(_MODULE, "normalise")(
         (over.tiles, over.blocks, 1), (volumes, out, *by.tensors),
         (*by.numbers, over.rows, over.units), over.constants,
     )  # fmt: skip
@@ -123,37 +122,20 @@ def gradients(volumes: Tensor, gradient: Tensor, by: Affine) -> Gradients:
     over, out = _Rows.of(volumes), torch.empty_like(volumes)
     gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
     parts, (to_weight, to_bias) = over.parts(), over.empty(2).unbind()
-    launchers = _launchers()
-    launchers.sum_gradients(
+    launcher(_MODULE, "sum_gradients")(
         (over.slices, over.blocks, 1), (volumes, gradient, parts, *by.tensors),
         (*by.numbers, over.rows, over.units, over.slices), over.constants,
     )  # fmt: skip
-    launchers.finish_gradients(
+    launcher(_MODULE, "finish_gradients")(
         (over.blocks, 1, 1), (parts, by.variance, to_weight, to_bias),
         (float(by.eps), over.units, over.slices), over.constants,
     )  # fmt: skip
-    launchers.spread_gradients(
+    launcher(_MODULE, "spread_gradients")(
         (over.tiles, over.blocks, 1),
         (volumes, gradient, out, to_weight, to_bias, *by.tensors),
         (*by.numbers, over.rows, over.units), over.constants,
     )  # fmt: skip
     return Gradients(out, to_weight, to_bias)
-
-
-class _Launchers(NamedTuple):
-    sum_moments: Launcher
-    finish_moments: Launcher
-    normalise: Launcher
-    sum_gradients: Launcher
-    finish_gradients: Launcher
-    spread_gradients: Launcher
-
-
-@functools.cache
-def _launchers() -> _Launchers:
-    from medpipe_plugins.blocks3d import normalisation_triton_kernels as kernels
-
-    return _Launchers(*(Launcher(getattr(kernels, name)) for name in _Launchers._fields))
 
 
 class _Rows(NamedTuple):

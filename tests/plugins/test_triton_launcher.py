@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medpipe_plugins import triton_launcher
-from medpipe_plugins.triton_launcher import Launcher
+from medpipe_plugins.triton_launcher import Launcher, launcher
 
 
 class Compiled:
@@ -75,3 +75,8 @@ def test_where_it_is_unknown_what_was_compiled_the_kernel_is_asked_each_time(ker
     for _ in range(2):
         launch((1, 1, 1), (aligned(8),), (5,), (8,))
     assert [kind for kind, *_ in kernel.told] == ["first", "first"]
+
+
+def test_a_kernel_has_one_launcher():
+    assert launcher("math", "sqrt") is launcher("math", "sqrt")
+    assert launcher("math", "sqrt") is not launcher("math", "cos")
